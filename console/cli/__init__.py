@@ -1,0 +1,1 @@
+"""Command line: noun and verb, data on stdout, the rest on stderr."""

@@ -1,0 +1,1 @@
+"""Who is asking: identity, enforcement points and live sessions; composes the gateway process."""

@@ -1,0 +1,173 @@
+"""The configuration tree: frozen, unknown keys refused, secrets typed. Each part gets only its own branch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Branch(BaseModel):
+    """A part of the tree."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(Branch):
+    """The edge's certificate, and the authorities whose client certificates it accepts."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None  # clients may then show a certificate; none is refused for lack of one
+
+
+class Edge(Branch):
+    """Envoy: where it listens and how it reports."""
+
+    address: str = "127.0.0.1"
+    port: Port = 8443
+    tls: Tls | None = None
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 1  # Envoy worker threads
+    access_log_flush_ms: Annotated[int, Field(ge=1, le=5000)] = 50
+    authorize_timeout_ms: Annotated[int, Field(ge=1, le=60000)] = 1000
+    max_headers_kb: Annotated[int, Field(ge=1, le=96)] = 60
+    drain_seconds: Annotated[int, Field(ge=0, le=600)] = 5
+    judge: bool = True  # false only in benchmarks: Envoy as it is, nothing asked and nothing logged
+
+
+class Service(Branch):
+    """One of the bank's services behind the edge."""
+
+    address: str
+    port: Port
+    protocol: Literal["http1", "http2"] = "http1"
+
+
+class Route(Branch):
+    """Which requests go to which service. The first route that matches wins."""
+
+    prefix: str
+    service: str
+    stream: bool = False  # a live stream: tethered, judged for as long as it lives
+    body_bytes: Annotated[int, Field(ge=0, le=1048576)] = 0  # body shown to policy, 0 for none; longer is 413
+
+
+class Issuer(Branch):
+    """One OAuth issuer of RFC 9068 access tokens."""
+
+    issuer: str
+    jwks_url: str
+    audience: str
+    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256",)
+    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+
+
+class Identity(Branch):
+    """Who may vouch for whom."""
+
+    realm: str = "portcullis"
+    issuers: tuple[Issuer, ...] = ()
+    trust_domains: tuple[str, ...] = ()  # SPIFFE trust domains whose client certificates count
+    max_chain: Annotated[int, Field(ge=0, le=16)] = 4  # actors in a delegation chain
+
+
+class OpaServer(Branch):
+    """A real OPA to ask instead of the embedded engine."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8181
+    token: SecretStr | None = None
+    timeout_ms: Annotated[int, Field(ge=1, le=60000)] = 250
+
+
+class Policy(Branch):
+    """Where the Rego lies and which engine evaluates it."""
+
+    engine: Literal["embedded", "opa"] = "embedded"
+    paths: tuple[Path, ...] = ()  # .rego files and folders; empty means the starter policy
+    data: Path | None = None  # a JSON or YAML document, seen as `data`
+    opa: OpaServer = OpaServer()
+
+
+class Broker(Branch):
+    """An MQTT 5 broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class MqttSource(Branch):
+    """Endpoint and branch agents that report over MQTT."""
+
+    broker: Broker = Broker()
+    topic: str = "portcullis/telemetry/#"
+
+
+class Telemetry(Branch):
+    """Where events come from, beside the edge's own access log."""
+
+    eve: tuple[Path, ...] = ()  # Suricata EVE JSON files to follow
+    zeek: tuple[Path, ...] = ()  # Zeek logs to follow, TSV or JSON
+    mqtt: MqttSource | None = None
+    queue_events: Annotated[int, Field(ge=1000)] = 200_000  # bus bound, events; beyond it the noisiest source is shed
+
+
+class Detectors(Branch):
+    """What judges events, in a process of its own."""
+
+    models: Path | None = None  # folder of trained models; none means the default ones
+    device: Literal["cpu", "gpu"] = "cpu"
+    interval_ms: Annotated[int, Field(ge=1, le=10000)] = 20  # micro-batch
+
+
+class Guard(Branch):
+    """What may never be blocked, and how much may be."""
+
+    never_block_addresses: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # addresses and ranges
+    never_block_principals: tuple[str, ...] = ()
+    max_ttl_seconds: Annotated[int, Field(ge=1)] = 86_400
+    blocks_per_minute: Annotated[int, Field(ge=1)] = 60  # by each cause's author
+    blast_radius_share: Annotated[float, Field(gt=0, le=1)] = 0.2  # of the last hour's good principals
+    blast_radius_count: Annotated[int, Field(ge=1)] = 3  # good principals that may be hit whatever the share
+
+
+class NftablesLine(Branch):
+    """The host firewall line: a process of its own that holds CAP_NET_ADMIN alone."""
+
+    table: str = "portcullis"
+
+
+class OpenC2Line(Branch):
+    """OpenC2 SLPF consumers behind an MQTT 5 broker."""
+
+    broker: Broker = Broker()
+    actuator: str = "slpf"  # commands go to oc2/cmd/ap/ACTUATOR
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+
+
+class Lines(Branch):
+    """Which defense lines there are; the edge always is one."""
+
+    nftables: NftablesLine | None = None
+    openc2: OpenC2Line | None = None
+
+
+class Config(Branch):
+    """The whole tree."""
+
+    state: Path = Path(".portcullis/state")  # ledger, sockets, keys; one `up` at a time
+    edge: Edge = Edge()
+    services: dict[str, Service]
+    routes: tuple[Route, ...]
+    identity: Identity = Identity()
+    policy: Policy = Policy()
+    telemetry: Telemetry = Telemetry()
+    detectors: Detectors = Detectors()
+    guard: Guard = Guard()
+    lines: Lines = Lines()
+    metrics_port: Port | None = None  # /metrics, /healthz and /readyz on 127.0.0.1; none means Unix socket only

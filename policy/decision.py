@@ -1,0 +1,43 @@
+"""An access request is the question put to the PDP; a decision is its answer (AuthZEN 1.0's words)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from policy.principal import Principal
+
+Effect = Literal["allow", "deny", "step_up"]
+
+
+class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants to do what to which resource, in which context. One request, or one stream at its start."""
+
+    principal: Principal
+    action: str  # HTTP method, or "CALL" for gRPC
+    service: str  # the service of the matched route
+    path: str  # normalised path without query
+    query: str = ""
+    host: str = ""
+    address: str = ""  # the caller's address that counts
+    stream: bool = False  # a long-lived stream, tethered
+    body: Any = None  # parsed JSON where the route asks for it
+    time: float = 0.0  # Unix seconds
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The PDP's answer. `allow` is the only effect that lets anything pass."""
+
+    id: str  # "d-" and 16 hex digits; in every answer, log and metric exemplar
+    effect: Effect
+    reasons: tuple[str, ...]  # machine-readable, fit for the caller: "not_your_account", "over_limit"
+    revision: str  # policy revision that judged
+    obligations: dict[str, Any] = {}  # "acr_values", "max_age" for a step-up
+    entrypoint: str = "portcullis/access"
+    depends: tuple[str, ...] = ()  # input and data paths that the policy may read for this answer
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass."""
+        return self.effect == "allow"

@@ -1,0 +1,202 @@
+"""An event is one thing that happened; a batch is events as columns, so that no Python runs per event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Kind(IntEnum):
+    """What sort of thing happened; decides which detectors read the event."""
+
+    REQUEST = 1  # one HTTP or gRPC request at the edge (Envoy access log)
+    FLOW = 2  # one network flow (Zeek conn, Suricata flow)
+    ALERT = 3  # a sensor's own alert (Suricata alert, Zeek notice)
+    DNS = 4  # one DNS question (Zeek dns, Suricata dns)
+    ENDPOINT = 5  # something on a host, told by its agent (process access, credential dump)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One row, as sources write it and people read it. Times are Unix seconds, sizes bytes, durations seconds."""
+
+    time: float
+    kind: Kind
+    source: str  # which telemetry source saw it: "edge", "eve:branch-7", "mqtt:endpoint"
+    subject: str = ""  # principal id on whose behalf ("person:alice"), empty if unknown
+    actor: str = ""  # principal id that acted; the subject itself if there was no delegation
+    session: str = ""  # session or decision id
+    address: str = ""  # source address
+    peer: str = ""  # destination address or host
+    service: str = ""  # service or application protocol
+    resource: str = ""  # path, domain name, file: what was touched
+    action: str = ""  # method, event type
+    outcome: str = ""  # "allow", "deny", "S0", "error": how it ended, in the source's words
+    name: str = ""  # alert signature, technique id, process name
+    status: int = 0  # HTTP or gRPC status
+    port: int = 0  # destination port
+    severity: int = 0  # 0 unknown, 1 low … 4 critical
+    bytes_in: int = 0
+    bytes_out: int = 0
+    duration: float = 0.0
+
+
+class InvalidBatch(ValueError):
+    """Bytes that are not an event batch; the sender's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text column, dictionary encoded: `values[codes[i]]` is row i's text."""
+
+    codes: NDArray[np.int32]
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Words:
+        """Encode texts, one a row; equal texts share a code, in order of first appearance."""
+        table: dict[str, int] = {}
+        codes = np.fromiter((table.setdefault(text, len(table)) for text in texts), np.int32)
+        return cls(codes, tuple(table))
+
+    def text(self, row: int) -> str:
+        """Row's text."""
+        return self.values[self.codes[row]]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.values[code] for code in self.codes)
+
+
+_NUMBERS: dict[str, type[np.generic]] = {
+    "time": np.float64,
+    "kind": np.uint8,
+    "status": np.int16,
+    "port": np.int32,
+    "severity": np.uint8,
+    "bytes_in": np.int64,
+    "bytes_out": np.int64,
+    "duration": np.float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Columns of equal length, one row an event; field meanings are those of `Event`."""
+
+    time: NDArray[np.float64]
+    kind: NDArray[np.uint8]
+    source: Words
+    subject: Words
+    actor: Words
+    session: Words
+    address: Words
+    peer: Words
+    service: Words
+    resource: Words
+    action: Words
+    outcome: Words
+    name: Words
+    status: NDArray[np.int16]
+    port: NDArray[np.int32]
+    severity: NDArray[np.uint8]
+    bytes_in: NDArray[np.int64]
+    bytes_out: NDArray[np.int64]
+    duration: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> EventBatch:
+        """Turn rows into columns. Raises OverflowError if a number does not fit its column."""
+        return cls(**{name: _column(name, [getattr(event, name) for event in events]) for name in COLUMNS})
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def events(self) -> Iterator[Event]:
+        """Rows again, for people and for export; not for detectors."""
+        for row in range(len(self)):
+            yield Event(**{name: self._cell(name, row) for name in COLUMNS})
+
+    def take(self, rows: NDArray[Any]) -> EventBatch:
+        """Keep the rows chosen by an index or boolean array."""
+        return EventBatch(**{name: _take(getattr(self, name), rows) for name in COLUMNS})
+
+    def to_bytes(self) -> bytes:
+        """Encode for another process: msgpack of raw little-endian columns."""
+        return _ENCODER.encode({name: _pack(getattr(self, name)) for name in COLUMNS})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> EventBatch:
+        """Decode `to_bytes`. Raises InvalidBatch on anything else."""
+        try:
+            packed = _DECODER.decode(data)
+            batch = cls(**{name: _unpack(name, packed[name]) for name in COLUMNS})
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidBatch(f"not an event batch: {error}") from error
+        batch._check()
+        return batch
+
+    def _check(self) -> None:
+        for name in COLUMNS:
+            column = getattr(self, name)
+            codes = column.codes if isinstance(column, Words) else column
+            if len(codes) != len(self):
+                raise InvalidBatch(f"column {name} has {len(codes)} rows, time has {len(self)}")
+            if isinstance(column, Words) and len(codes) and not 0 <= codes.min() <= codes.max() < len(column.values):
+                raise InvalidBatch(f"column {name} has a code outside its table")
+
+    def _cell(self, name: str, row: int) -> Any:
+        column = getattr(self, name)
+        if isinstance(column, Words):
+            return column.text(row)
+        return Kind(int(column[row])) if name == "kind" else column[row].item()
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(EventBatch))
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+def concatenate(batches: Sequence[EventBatch]) -> EventBatch:
+    """One batch of all rows, in order. Text tables are merged."""
+    if len(batches) == 1:
+        return batches[0]
+    return EventBatch(**{name: _join(name, [getattr(batch, name) for batch in batches]) for name in COLUMNS})
+
+
+def _column(name: str, cells: list[Any]) -> Any:
+    return np.array(cells, _NUMBERS[name]) if name in _NUMBERS else Words.of(cells)
+
+
+def _take(column: Any, rows: NDArray[Any]) -> Any:
+    return Words(column.codes[rows], column.values) if isinstance(column, Words) else column[rows]
+
+
+def _join(name: str, columns: list[Any]) -> Any:
+    if name in _NUMBERS:
+        return np.concatenate(columns) if columns else np.empty(0, _NUMBERS[name])
+    table: dict[str, int] = {}
+    codes = [_recode(words, table) for words in columns]
+    return Words(np.concatenate(codes) if codes else np.empty(0, np.int32), tuple(table))
+
+
+def _recode(words: Words, table: dict[str, int]) -> NDArray[np.int32]:
+    codes = np.array([table.setdefault(text, len(table)) for text in words.values], np.int32)
+    return codes[words.codes] if len(codes) else words.codes
+
+
+def _pack(column: Any) -> Any:
+    return (column.codes.tobytes(), column.values) if isinstance(column, Words) else column.tobytes()
+
+
+def _unpack(name: str, packed: Any) -> Any:
+    if name in _NUMBERS:
+        return np.frombuffer(packed, _NUMBERS[name])
+    codes, values = packed
+    if not all(isinstance(text, str) for text in values):
+        raise InvalidBatch(f"column {name} has a value that is not text")
+    return Words(np.frombuffer(codes, np.int32), tuple(values))
