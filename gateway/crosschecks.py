@@ -1,0 +1,115 @@
+"""Checks of the configuration that take more than one value, or a look at the disk, to make."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.config import Config
+from gateway.yaml_document import Key
+
+Problem = tuple[Key, str]
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_LONGEST_SOCKET = "run/envoy-admin.sock"
+_MAX_SOCKET_PATH = 107  # sun_path, less its final zero
+
+
+def contradictions(config: Config) -> Iterator[Problem]:
+    """What does not fit together in the values alone."""
+    yield from _services(config)
+    yield from _routes(config)
+    yield from _issuers(config)
+    yield from _addresses(config)
+    if config.lines.nftables and not _TABLE.fullmatch(config.lines.nftables.table):
+        yield ("lines", "nftables", "table"), "must be a letter and then letters, digits or underscores"
+
+
+def missing_files(config: Config) -> Iterator[Problem]:
+    """What the configuration names and the disk does not hold."""
+    if config.edge.tls:
+        yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
+        yield from _file(("edge", "tls", "key"), config.edge.tls.key)
+        yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
+    yield from _file(("policy", "data"), config.policy.data)
+    for index, path in enumerate(config.policy.paths):
+        if not path.exists():
+            yield ("policy", "paths", index), f"there is no {path}"
+    if config.detectors.models and not config.detectors.models.is_dir():
+        yield ("detectors", "models"), f"there is no folder {config.detectors.models}"
+    yield from _state(config.state)
+
+
+def _services(config: Config) -> Iterator[Problem]:
+    for name, service in config.services.items():
+        if not name:
+            yield ("services", name), "a service needs a name"
+        if not service.address or not service.address.isprintable() or " " in service.address:
+            yield ("services", name, "address"), "must be a host name or an address"
+
+
+def _routes(config: Config) -> Iterator[Problem]:
+    if not config.routes:
+        yield ("routes",), "there must be at least one route"
+    for index, route in enumerate(config.routes):
+        if not route.prefix.startswith("/"):
+            yield ("routes", index, "prefix"), f"must start with '/', not {route.prefix!r}"
+        if route.service not in config.services:
+            known = ", ".join(config.services) or "none"
+            yield ("routes", index, "service"), f"there is no service {route.service!r} (there are: {known})"
+        for earlier in range(index):
+            if route.prefix.startswith(config.routes[earlier].prefix):
+                yield ("routes", index, "prefix"), f"never reached: routes.{earlier} matches all of it first"
+                break
+
+
+def _issuers(config: Config) -> Iterator[Problem]:
+    names = Counter(issuer.issuer for issuer in config.identity.issuers)
+    for index, issuer in enumerate(config.identity.issuers):
+        key: Key = ("identity", "issuers", index)
+        if names[issuer.issuer] > 1:
+            yield (*key, "issuer"), f"{issuer.issuer!r} is listed {names[issuer.issuer]} times"
+        if not _is_web_address(issuer.jwks_url):
+            yield (*key, "jwks_url"), "must be an http:// or https:// address"
+        if not issuer.audience:
+            yield (*key, "audience"), "must not be empty: tokens for others would count"
+        if not issuer.algorithms:
+            yield (*key, "algorithms"), "there must be at least one"
+
+
+def _addresses(config: Config) -> Iterator[Problem]:
+    try:
+        ipaddress.ip_address(config.edge.address)
+    except ValueError:
+        yield ("edge", "address"), f"must be an IPv4 or IPv6 address, not {config.edge.address!r}"
+    if config.metrics_port == config.edge.port:
+        yield ("metrics_port",), "is the edge's port"
+    for index, text in enumerate(config.guard.never_block_addresses):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            yield ("guard", "never_block_addresses", index), str(error)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _file(key: Key, path: Path | None) -> Iterator[Problem]:
+    if path is not None and not path.is_file():
+        yield key, f"there is no file {path}"
+
+
+def _state(state: Path) -> Iterator[Problem]:
+    if state.exists() and not state.is_dir():
+        yield ("state",), f"{state} is not a folder"
+    length = len(str(state.absolute() / _LONGEST_SOCKET).encode())
+    if length > _MAX_SOCKET_PATH:
+        yield ("state",), f"its path is {length - _MAX_SOCKET_PATH} bytes too long for Unix sockets below it"

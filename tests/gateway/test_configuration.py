@@ -1,0 +1,139 @@
+"""Loading the configuration: origins, overrides, and errors that name file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.configuration import MASK, ConfigurationError, effective, load, parse
+
+BANK = """\
+services:
+  accounts: {address: 127.0.0.1, port: 8080}
+routes:
+  - {prefix: /streams/, service: accounts, stream: true}
+  - {prefix: /, service: accounts}
+"""
+
+
+def problems(text: str, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text.encode(), "bank.yaml", environ or {})
+    return caught.value.problems
+
+
+def origin_of(key: str, text: str, environ: Mapping[str, str] | None = None) -> tuple[object, str]:
+    settings = {setting.key: setting for setting in effective(parse(text.encode(), "bank.yaml", environ or {}))}
+    return settings[key].value, settings[key].origin
+
+
+def test_each_value_knows_where_it_came_from() -> None:
+    environ = {"PORTCULLIS__EDGE__CONCURRENCY": "3", "HOME": "/"}
+    assert origin_of("edge.port", BANK) == (8443, "default")
+    assert origin_of("routes.1.prefix", BANK) == ("/", "bank.yaml:5")
+    assert origin_of("services.accounts.port", BANK) == (8080, "bank.yaml:2")
+    assert origin_of("edge.concurrency", BANK, environ) == (3, "environment PORTCULLIS__EDGE__CONCURRENCY")
+
+
+def test_the_environment_wins_and_the_exact_variable_over_the_branch() -> None:
+    environ = {"PORTCULLIS__EDGE": '{"port": 1, "concurrency": 2}', "PORTCULLIS__EDGE__PORT": "7"}
+    text = BANK + "edge: {port: 9, drain_seconds: 1}\n"
+    config = parse(text.encode(), "bank.yaml", environ).config
+    assert (config.edge.port, config.edge.concurrency, config.edge.drain_seconds) == (7, 2, 1)
+    assert origin_of("edge.concurrency", text, environ)[1] == "environment PORTCULLIS__EDGE"
+    assert origin_of("edge.drain_seconds", text, environ)[1] == "bank.yaml:6"
+
+
+def test_secrets_are_masked() -> None:
+    environ = {"PORTCULLIS__POLICY__OPA__TOKEN": "hunter2"}
+    loaded = parse(BANK.encode(), "bank.yaml", environ)
+    assert "hunter2" not in repr(loaded) + repr(effective(loaded))
+    assert origin_of("policy.opa.token", BANK, environ) == (MASK, "environment PORTCULLIS__POLICY__OPA__TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("edge: {prot: 1}", "bank.yaml:6: edge.prot: unknown key; did you mean 'port'?"),
+        ("edge:\n  port: 70000", "bank.yaml:7: edge.port: should be less than or equal to 65535"),
+        ("edge: {port: 1}\nedge: {port: 2}", "bank.yaml:7: the key 'edge' stands already on line 6"),
+        ("edge: [", "bank.yaml:7: expected the node content"),
+        ("edge: &a {port: 1}", "bank.yaml:6: anchors and aliases are not read here"),
+        ("edge: !!python/object:os.system {}", "bank.yaml:6: the tag"),
+        ("1: 2", "bank.yaml:6: a key must be text"),
+        ("edge: {port: 2024-99-99}", "bank.yaml:6: not a number or date that exists"),
+        ("metrics_port: 8443", "bank.yaml:6: metrics_port: is the edge's port"),
+        ("edge: {address: here}", "bank.yaml:6: edge.address: must be an IPv4 or IPv6 address"),
+        ("guard: {never_block_addresses: [10.0.0.1/8]}", "bank.yaml:6: guard.never_block_addresses.0: 10.0.0.1/8 has"),
+        ("lines: {nftables: {table: 'x; flush ruleset'}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
+        (
+            "identity: {issuers: [{issuer: i, jwks_url: /keys, audience: bank}]}",
+            "bank.yaml:6: identity.issuers.0.jwks_url: must be an http:// or https:// address",
+        ),
+    ],
+)
+def test_an_error_names_file_line_and_key(lines: str, told: str) -> None:
+    assert any(problem.startswith(told) for problem in problems(BANK + lines + "\n"))
+
+
+def test_routes_name_services_and_are_reachable() -> None:
+    text = "services: {a: {address: h, port: 1}}\nroutes:\n"
+    assert problems(text + "  - {prefix: x, service: b}\n") == (
+        "bank.yaml:3: routes.0.prefix: must start with '/', not 'x'",
+        "bank.yaml:3: routes.0.service: there is no service 'b' (there are: a)",
+    )
+    shadowed = text + "  - {prefix: /, service: a}\n  - {prefix: /b, service: a}\n"
+    assert problems(shadowed) == ("bank.yaml:4: routes.1.prefix: never reached: routes.0 matches all of it first",)
+
+
+def test_an_empty_file_lacks_services_and_routes() -> None:
+    assert problems("") == ("bank.yaml:1: services: is required", "bank.yaml:1: routes: is required")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PORTCULLIS__EDEG__PORT", "1", "unknown key; did you mean 'edge'?"),
+        ("PORTCULLIS__EDGE__PROT", "1", "edge.prot: unknown key; did you mean 'port'?"),
+        ("PORTCULLIS__EDGE__PORT", "x", "edge.port: should be a valid integer"),
+        ("PORTCULLIS__GUARD__NEVER_BLOCK_ADDRESSES", "10.0.0.1", "must be JSON"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None:
+    (problem,) = problems(BANK, {variable: value})
+    assert problem.startswith(f"environment {variable}: {told}")
+
+
+def test_no_error_repeats_a_secret() -> None:
+    assert not any("hunter2" in problem for problem in problems(BANK + "policy: {opa: {token: [hunter2]}}"))
+
+
+def test_deep_or_huge_text_is_refused_without_recursion() -> None:
+    assert problems("a: " + "[" * 5000) == ("bank.yaml:1: nested deeper than 32",)
+    assert problems("#" * 2_000_000) == ("bank.yaml:1: larger than 1048576 bytes",)
+
+
+def test_files_that_are_named_must_exist(tmp_path: Path) -> None:
+    file = tmp_path / "bank.yaml"
+    file.write_text(BANK + "edge: {tls: {certificate: no.crt, key: no.key}}\npolicy: {paths: [none.rego]}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(file, {})
+    assert caught.value.problems == (
+        f"{file}:6: edge.tls.certificate: there is no file no.crt",
+        f"{file}:6: edge.tls.key: there is no file no.key",
+        f"{file}:7: policy.paths.0: there is no none.rego",
+    )
+
+
+def test_a_state_folder_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bank.yaml"
+    file.write_text(BANK + f"state: /{'d' * 120}\n")
+    with pytest.raises(ConfigurationError, match="bytes too long for Unix sockets"):
+        load(file, {})
+
+
+def test_no_file_no_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        load(tmp_path / "none.yaml", {})
