@@ -1,0 +1,34 @@
+"""The edge is the Envoy in front of the bank's services.
+
+Its *bootstrap* is the file it starts with: where the gateway's sockets are, and nothing else. Its *resources* are
+what it runs on (a listener, routes, a cluster a service), made from the configuration and gathered in a *snapshot*
+with a version. *Discovery* is the conversation by which a snapshot is pushed and an Envoy accepts or refuses it;
+*Ads* carries that conversation. The *admin* socket answers whether the edge is ready.
+"""
+
+from gateway.edge.ads import Ads
+from gateway.edge.binary import EnvoyMissing, envoy_binary
+from gateway.edge.bootstrap import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, bootstrap, envoy_command
+from gateway.edge.discovery import EdgeState, Snapshot
+from gateway.edge.filters import ANSWER_HEADERS, ASKED_HEADERS, EXT_AUTHZ, EXT_PROC
+from gateway.edge.health import EnvoyAdmin
+from gateway.edge.resources import resources
+
+__all__ = [
+    "ADMIN_SOCKET",
+    "ANSWER_HEADERS",
+    "ASKED_HEADERS",
+    "AUTHZ_SOCKET",
+    "EXT_AUTHZ",
+    "EXT_PROC",
+    "GRPC_SOCKET",
+    "Ads",
+    "EdgeState",
+    "EnvoyAdmin",
+    "EnvoyMissing",
+    "Snapshot",
+    "bootstrap",
+    "envoy_binary",
+    "envoy_command",
+    "resources",
+]

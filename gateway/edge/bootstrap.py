@@ -1,0 +1,135 @@
+"""What Envoy is started with: two Unix-socket clusters of ours, an admin socket, and ADS for everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from gateway.config import Config
+from gateway.edge.binary import envoy_binary
+
+AUTHZ_SOCKET = "authz.sock"  # HTTP ext_authz, Envoy -> gateway
+GRPC_SOCKET = "grpc.sock"  # ADS, the tether and access logs, Envoy -> gateway
+ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> Envoy
+AUTHZ_CLUSTER = "authz"
+GATEWAY_CLUSTER = "gateway"
+
+MANY = 1_000_000  # circuit breakers' bound: Envoy's own default of 1024 would cap live streams
+CONNECTIONS = 50_000  # downstream connections at once; beyond it new ones are refused
+STREAMS = 2**31 - 1  # streams on one connection to the gateway: tethers share a few connections
+_SOCKET_PATH_LIMIT = 107  # bytes in sockaddr_un.sun_path, less the closing NUL
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+# What the supervisor, the benchmarks and an operator read; every other statistic would only cost memory and time.
+_STATS = (
+    "http.edge.",
+    "listener_manager.",
+    "cluster_manager.cds",
+    "control_plane.",
+    "server.",
+    "cluster.authz.upstream_rq",
+)
+
+
+def bootstrap(config: Config, run: Path) -> dict[str, Any]:
+    """Envoy's bootstrap, as its JSON, for a gateway with sockets in the folder `run`.
+
+    Raises ValueError when `run` is too deep for a Unix socket's path.
+    """
+    return {
+        "node": {"id": "portcullis-edge", "cluster": "portcullis"},
+        "admin": {"address": _pipe(run / ADMIN_SOCKET, mode=0o600), "ignore_global_conn_limit": True},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": GATEWAY_CLUSTER, "retry_policy": _soon()}}],
+            },
+            "cds_config": ads_source(),
+            "lds_config": ads_source(),
+        },
+        "static_resources": {"clusters": [_gateway_cluster(run), _authz_cluster(run)]},
+        "stats_config": {
+            "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _STATS]}},
+        },
+        "overload_manager": {"resource_monitors": [_connection_limit()]},
+    }
+
+
+def envoy_command(config: Config, run: Path) -> list[str]:
+    """Write the bootstrap (mode 0600) into the folder `run`; the argument list that starts Envoy with it.
+
+    Raises EnvoyMissing, ValueError (see `bootstrap`) and OSError when the file cannot be written.
+    """
+    path = run / "envoy.json"
+    content = json.dumps(bootstrap(config, run), indent=1).encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    return [
+        str(envoy_binary()),
+        *("--config-path", str(path)),
+        *("--concurrency", str(config.edge.concurrency)),
+        *("--drain-time-s", str(max(1, config.edge.drain_seconds))),
+        *("--log-level", "warning"),
+        "--disable-hot-restart",
+    ]
+
+
+def ads_source() -> dict[str, Any]:
+    """A resource that comes over ADS. Envoy waits for it without end: an edge without routes is never ready."""
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def circuit_breakers() -> dict[str, Any]:
+    """Bounds high enough that ten thousand live streams meet none of them."""
+    bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), MANY)
+    return {"thresholds": [{"priority": "DEFAULT", **bounds}]}
+
+
+def http_protocol(version: str) -> dict[str, Any]:
+    """A cluster's protocol options: `http1` or `http2`."""
+    explicit: dict[str, Any] = {"http_protocol_options": {}}
+    if version == "http2":
+        explicit = {"http2_protocol_options": {"max_concurrent_streams": STREAMS}}
+    options = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", "explicit_http_config": explicit}
+    return {_HTTP_OPTIONS: options}
+
+
+def _gateway_cluster(run: Path) -> dict[str, Any]:
+    return _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2")
+
+
+def _authz_cluster(run: Path) -> dict[str, Any]:
+    return _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1")
+
+
+def _unix_cluster(name: str, socket: Path, version: str) -> dict[str, Any]:
+    endpoint = {"lb_endpoints": [{"endpoint": {"address": _pipe(socket)}}]}
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "0.25s",
+        "circuit_breakers": circuit_breakers(),
+        "typed_extension_protocol_options": http_protocol(version),
+        "load_assignment": {"cluster_name": name, "endpoints": [endpoint]},
+    }
+
+
+def _pipe(path: Path, mode: int | None = None) -> dict[str, Any]:
+    place = str(path.absolute())
+    if len(os.fsencode(place)) > _SOCKET_PATH_LIMIT:
+        raise ValueError(f"state folder too deep: {place} exceeds the {_SOCKET_PATH_LIMIT} bytes of a socket's path")
+    return {"pipe": {"path": place} if mode is None else {"path": place, "mode": mode}}
+
+
+def _soon() -> dict[str, Any]:
+    # A gateway that was restarted is found again within a second, not after Envoy's default of up to thirty.
+    return {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"}}
+
+
+def _connection_limit() -> dict[str, Any]:
+    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    typed = {"@type": f"type.googleapis.com/{kind}", "max_active_downstream_connections": CONNECTIONS}
+    return {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": typed}

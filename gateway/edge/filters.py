@@ -1,0 +1,133 @@
+"""The filters that ask the gateway: ext_authz on requests, the tether on streams, access logs on everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.config import Edge, Route
+from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER
+
+EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dynamic-metadata namespace
+EXT_PROC = "envoy.filters.http.ext_proc"
+HEADER_PREFIX = "x-portcullis-"
+DECISION_HEADER = "x-portcullis-decision"
+# The gateway's answer sets these: upstream sees them, and the access log carries them as metadata.
+ANSWER_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor", "x-portcullis-effect")
+# What the gateway needs to judge, beside method, path and host, which Envoy always sends. Each one costs time.
+ASKED_HEADERS = ("authorization", "content-type", "x-forwarded-client-cert", "x-forwarded-for")
+_REFUSAL_HEADERS = ("www-authenticate", "content-type", DECISION_HEADER)
+
+
+def any_of(kind: str, **fields: Any) -> dict[str, Any]:
+    """JSON of a protobuf Any of message type `kind`."""
+    return {"@type": f"type.googleapis.com/{kind}", **fields}
+
+
+def request_filter(edge: Edge) -> dict[str, Any]:
+    """ext_authz over HTTP: each request waits for the gateway's answer, and a gateway that is away means 503."""
+    return _filter(
+        EXT_AUTHZ,
+        any_of(
+            "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            transport_api_version="V3",
+            failure_mode_allow=False,
+            status_on_error={"code": "ServiceUnavailable"},
+            clear_route_cache=False,
+            allowed_headers=_exactly(ASKED_HEADERS),
+            http_service={
+                "server_uri": {
+                    "uri": "http://portcullis",
+                    "cluster": AUTHZ_CLUSTER,
+                    "timeout": milliseconds(edge.authorize_timeout_ms),
+                },
+                "authorization_response": {
+                    "allowed_upstream_headers": _exactly(ANSWER_HEADERS),
+                    "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
+                    "allowed_client_headers_on_success": _exactly((DECISION_HEADER,)),
+                    "dynamic_metadata_from_headers": _exactly(ANSWER_HEADERS),
+                },
+            },
+        ),
+    )
+
+
+def tether_filter(edge: Edge) -> dict[str, Any]:
+    """ext_proc: one gRPC stream to the gateway for the life of the HTTP stream; when it breaks, so does the other.
+
+    Off unless a route turns it on, so that a request that matches no route is ext_authz's.
+    """
+    tether = any_of(
+        "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+        grpc_service={"envoy_grpc": {"cluster_name": GATEWAY_CLUSTER}},
+        failure_mode_allow=False,
+        status_on_error={"code": "ServiceUnavailable"},
+        message_timeout=milliseconds(edge.authorize_timeout_ms),
+        processing_mode={
+            "request_header_mode": "SEND",
+            "response_header_mode": "SKIP",
+            "request_body_mode": "NONE",
+            "response_body_mode": "NONE",
+            "request_trailer_mode": "SKIP",
+            "response_trailer_mode": "SEND",  # never asked for its answer in time: it holds the stream open
+        },
+        request_attributes=["source.address"],
+        route_cache_action="RETAIN",  # a judged stream stays on the route it was judged for
+        metadata_options={"receiving_namespaces": {"untyped": [EXT_PROC]}},
+    )
+    return {**_filter(EXT_PROC, tether), "disabled": True}
+
+
+def router() -> dict[str, Any]:
+    """The last filter, which sends the request upstream."""
+    return _filter(
+        "envoy.filters.http.router",
+        any_of("envoy.extensions.filters.http.router.v3.Router", suppress_envoy_headers=True),
+    )
+
+
+def route_filters(route: Route) -> dict[str, Any]:
+    """What a route changes: a stream has the tether in place of ext_authz; a route with body shows it."""
+    if route.stream:
+        enabled = any_of("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", overrides={})
+        return {EXT_AUTHZ: _switch(disabled=True), EXT_PROC: _switch(config=enabled)}
+    if not route.body_bytes:
+        return {}
+    body = {"max_request_bytes": route.body_bytes, "allow_partial_message": False}
+    kind = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
+    return {EXT_AUTHZ: any_of(kind, check_settings={"with_request_body": body})}
+
+
+def access_log(edge: Edge) -> dict[str, Any]:
+    """Access logs over gRPC, in batches, with the decision of each request."""
+    return {
+        "name": "envoy.access_loggers.http_grpc",
+        "typed_config": any_of(
+            "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+            common_config={
+                "log_name": "edge",
+                "transport_api_version": "V3",
+                "grpc_service": {"envoy_grpc": {"cluster_name": GATEWAY_CLUSTER}},
+                "buffer_flush_interval": milliseconds(edge.access_log_flush_ms),
+                "buffer_size_bytes": 65536,
+            },
+            additional_response_headers_to_log=[DECISION_HEADER],
+        ),
+    }
+
+
+def milliseconds(count: int) -> str:
+    """A protobuf Duration in JSON."""
+    return f"{count / 1000:.3f}s"
+
+
+def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "typed_config": config}
+
+
+def _switch(**fields: Any) -> dict[str, Any]:
+    # FilterConfig leaves a filter out of the chain altogether; the filters' own `disabled` only makes them idle.
+    return any_of("envoy.config.route.v3.FilterConfig", **fields)
+
+
+def _exactly(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"patterns": [{"exact": name} for name in names]}

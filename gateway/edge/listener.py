@@ -1,0 +1,121 @@
+"""The listener: where the edge is reached, and how it reads HTTP before anything is asked or routed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.config import Edge, Tls
+from gateway.edge.bootstrap import ads_source
+from gateway.edge.filters import HEADER_PREFIX, access_log, any_of, request_filter, router, tether_filter
+
+LISTENER = "edge"
+ROUTES = "edge"
+_BUFFER = 64 * 1024  # bytes kept for a slow peer; ext_authz raises it by itself on routes with a longer body
+_WINDOW = 64 * 1024  # bytes of HTTP/2 flow control for one stream
+_CONNECTION_WINDOW = 1024 * 1024
+_STREAMS = 10_000  # live HTTP/2 streams on one client connection
+
+
+def listener(edge: Edge) -> dict[str, Any]:
+    """The one Listener resource."""
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(edge)}
+    chain: dict[str, Any] = {"filters": [manager]}
+    if edge.tls:
+        chain["transport_socket"] = _tls(edge.tls)
+    return {
+        "name": LISTENER,
+        "address": {"socket_address": {"address": edge.address, "port_value": edge.port}},
+        "per_connection_buffer_limit_bytes": _BUFFER,
+        "filter_chains": [chain],
+    }
+
+
+def connection_manager(edge: Edge) -> dict[str, Any]:
+    """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
+    return any_of(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="edge",
+        rds={"route_config_name": ROUTES, "config_source": ads_source()},
+        http_filters=[*_asking(edge), router()],
+        **_client(edge),
+        **_path(),
+        **_bounds(edge),
+        **(_reporting(edge) if edge.judge else {}),
+    )
+
+
+def _asking(edge: Edge) -> list[dict[str, Any]]:
+    return [request_filter(edge), tether_filter(edge)] if edge.judge else []
+
+
+def _client(edge: Edge) -> dict[str, Any]:
+    """The caller is who opened the connection: its address ends `x-forwarded-for`, its certificate is the only one."""
+    asks_certificate = edge.tls is not None and edge.tls.client_ca is not None
+    details = {"uri": True, "cert": True} if asks_certificate else {}
+    return {
+        "use_remote_address": True,
+        "xff_num_trusted_hops": 0,
+        "internal_address_config": {"unix_sockets": False},  # nobody is internal: x-envoy-* headers are dropped
+        "forward_client_cert_details": "SANITIZE_SET" if asks_certificate else "SANITIZE",
+        **({"set_current_client_cert_details": details} if asks_certificate else {}),
+    }
+
+
+def _path() -> dict[str, Any]:
+    return {
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",  # upstreams do not agree on what %2F is
+        "strip_trailing_host_dot": True,
+    }
+
+
+def _bounds(edge: Edge) -> dict[str, Any]:
+    return {
+        "max_request_headers_kb": edge.max_headers_kb,
+        "request_headers_timeout": "10s",
+        "stream_idle_timeout": "300s",  # stream routes have none
+        "common_http_protocol_options": {
+            "idle_timeout": "900s",
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": _STREAMS,
+            "initial_stream_window_size": _WINDOW,
+            "initial_connection_window_size": _CONNECTION_WINDOW,
+        },
+        "upgrade_configs": [{"upgrade_type": "websocket", "enabled": False}],  # stream routes turn it on
+        "server_header_transformation": "OVERWRITE",
+        "server_name": "portcullis",
+    }
+
+
+def _reporting(edge: Edge) -> dict[str, Any]:
+    """What only the gateway may say is removed before a filter sees it; what happens is logged."""
+    strip = {"remove_on_match": {"key_matcher": {"prefix": HEADER_PREFIX}}}
+    mutation = any_of(
+        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=[strip]
+    )
+    extension = {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
+    return {"early_header_mutation_extensions": [extension], "access_log": [access_log(edge)]}
+
+
+def _tls(tls: Tls) -> dict[str, Any]:
+    common: dict[str, Any] = {
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_certificates": [
+            {
+                "certificate_chain": {"filename": str(tls.certificate.absolute())},
+                "private_key": {"filename": str(tls.key.absolute())},
+            }
+        ],
+    }
+    if tls.client_ca:
+        common["validation_context"] = {"trusted_ca": {"filename": str(tls.client_ca.absolute())}}
+    context = any_of(
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context=common,
+        require_client_certificate=False,  # a bearer token will do as well; what is shown must verify
+    )
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}

@@ -1,0 +1,47 @@
+"""From the configuration to what the edge runs on: one listener, one set of routes, and a cluster for each service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+
+# Imported for their descriptors: JSON of a protobuf Any can only be read if its type is known.
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2  # noqa: F401
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401
+from envoy.extensions.filters.http.ext_proc.v3 import ext_proc_pb2  # noqa: F401
+from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: F401
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2  # noqa: F401
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from gateway.config import Config
+from gateway.edge.discovery import CLUSTER, LISTENER, ROUTES, Snapshot
+from gateway.edge.listener import listener
+from gateway.edge.routes import cluster, route_configuration
+
+
+def resources(config: Config) -> Snapshot:
+    """The edge's resources. The same configuration gives the same bytes, and so the same version.
+
+    Raises ValueError when a route names a service that the configuration does not have.
+    """
+    missing = sorted({route.service for route in config.routes} - config.services.keys())
+    if missing:
+        raise ValueError(f"routes name services that do not exist: {', '.join(missing)}")
+    return Snapshot(
+        {
+            CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
+            LISTENER: _named(listener_pb2.Listener, listener(config.edge)),
+            ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config)),
+        }
+    )
+
+
+def _named(kind: type[Message], *items: dict[str, Any]) -> dict[str, bytes]:
+    return {item["name"]: ParseDict(item, kind()).SerializeToString(deterministic=True) for item in items}
