@@ -11,8 +11,8 @@ EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dyna
 EXT_PROC = "envoy.filters.http.ext_proc"
 HEADER_PREFIX = "x-portcullis-"
 DECISION_HEADER = "x-portcullis-decision"
-# The gateway's answer sets these: upstream sees them, and the access log carries them as metadata.
-ANSWER_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor", "x-portcullis-effect")
+IDENTITY_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor")  # what upstream is told
+ANSWER_HEADERS = (*IDENTITY_HEADERS, "x-portcullis-effect")  # what the access log has as metadata, allowed or denied
 # What the gateway needs to judge, beside method, path and host, which Envoy always sends. Each one costs time.
 ASKED_HEADERS = ("authorization", "content-type", "x-forwarded-client-cert", "x-forwarded-for")
 _REFUSAL_HEADERS = ("www-authenticate", "content-type", DECISION_HEADER)
@@ -41,7 +41,7 @@ def request_filter(edge: Edge) -> dict[str, Any]:
                     "timeout": milliseconds(edge.authorize_timeout_ms),
                 },
                 "authorization_response": {
-                    "allowed_upstream_headers": _exactly(ANSWER_HEADERS),
+                    "allowed_upstream_headers": _exactly(IDENTITY_HEADERS),
                     "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
                     "allowed_client_headers_on_success": _exactly((DECISION_HEADER,)),
                     "dynamic_metadata_from_headers": _exactly(ANSWER_HEADERS),
@@ -70,7 +70,7 @@ def tether_filter(edge: Edge) -> dict[str, Any]:
             "request_trailer_mode": "SKIP",
             "response_trailer_mode": "SEND",  # never asked for its answer in time: it holds the stream open
         },
-        request_attributes=["source.address"],
+        forward_rules={"allowed_headers": _exactly((":authority", ":method", ":path", *ASKED_HEADERS))},
         route_cache_action="RETAIN",  # a judged stream stays on the route it was judged for
         metadata_options={"receiving_namespaces": {"untyped": [EXT_PROC]}},
     )

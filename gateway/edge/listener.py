@@ -40,7 +40,7 @@ def connection_manager(edge: Edge) -> dict[str, Any]:
         **_client(edge),
         **_path(),
         **_bounds(edge),
-        **(_reporting(edge) if edge.judge else {}),
+        **({"access_log": [access_log(edge)]} if edge.judge else {}),
     )
 
 
@@ -49,13 +49,13 @@ def _asking(edge: Edge) -> list[dict[str, Any]]:
 
 
 def _client(edge: Edge) -> dict[str, Any]:
-    """The caller is who opened the connection: its address ends `x-forwarded-for`, its certificate is the only one."""
+    """The caller is who opened the connection: its address counts, and its certificate if it showed one."""
     asks_certificate = edge.tls is not None and edge.tls.client_ca is not None
     details = {"uri": True, "cert": True} if asks_certificate else {}
     return {
         "use_remote_address": True,
-        "xff_num_trusted_hops": 0,
-        "internal_address_config": {"unix_sockets": False},  # nobody is internal: x-envoy-* headers are dropped
+        "internal_address_config": {"unix_sockets": False},
+        **({"skip_xff_append": True, "early_header_mutation_extensions": [_sanitize()]} if edge.judge else {}),
         "forward_client_cert_details": "SANITIZE_SET" if asks_certificate else "SANITIZE",
         **({"set_current_client_cert_details": details} if asks_certificate else {}),
     }
@@ -74,6 +74,7 @@ def _bounds(edge: Edge) -> dict[str, Any]:
     return {
         "max_request_headers_kb": edge.max_headers_kb,
         "request_headers_timeout": "10s",
+        "delayed_close_timeout": "0.005s",  # Envoy's 1 s would be the time that a cut takes on HTTP/1
         "stream_idle_timeout": "300s",  # stream routes have none
         "common_http_protocol_options": {
             "idle_timeout": "900s",
@@ -90,14 +91,22 @@ def _bounds(edge: Edge) -> dict[str, Any]:
     }
 
 
-def _reporting(edge: Edge) -> dict[str, Any]:
-    """What only the gateway may say is removed before a filter sees it; what happens is logged."""
-    strip = {"remove_on_match": {"key_matcher": {"prefix": HEADER_PREFIX}}}
-    mutation = any_of(
-        "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=[strip]
-    )
-    extension = {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": mutation}
-    return {"early_header_mutation_extensions": [extension], "access_log": [access_log(edge)]}
+def _sanitize() -> dict[str, Any]:
+    """Before anything reads a header: what only the gateway may say goes, and `x-forwarded-for` says who connected.
+
+    Envoy's own way would append to what the caller claims, and name its own host in place of a loopback caller. A
+    header that is there before Envoy looks also makes every caller external, so that x-envoy-* headers are dropped.
+    """
+    caller = {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}
+    mutations = [
+        {"remove_on_match": {"key_matcher": {"prefix": HEADER_PREFIX}}},
+        {"append": {"header": caller, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
+    ]
+    kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": any_of(kind, mutations=mutations),
+    }
 
 
 def _tls(tls: Tls) -> dict[str, Any]:

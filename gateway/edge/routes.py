@@ -7,20 +7,14 @@ from typing import Any
 
 from gateway.config import Config, Route, Service
 from gateway.edge.bootstrap import circuit_breakers, http_protocol
-from gateway.edge.filters import ANSWER_HEADERS, route_filters
+from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_PROC, route_filters
 from gateway.edge.listener import ROUTES
 
 
 def route_configuration(config: Config) -> dict[str, Any]:
     """The one RouteConfiguration resource: the first route that matches wins, no match is 404."""
-    host: dict[str, Any] = {
-        "name": "bank",
-        "domains": ["*"],
-        "routes": [_route(route, judge=config.edge.judge) for route in config.routes],
-    }
-    if config.edge.judge:
-        host["response_headers_to_remove"] = list(ANSWER_HEADERS)  # a service may not speak for the gateway
-    return {"name": ROUTES, "virtual_hosts": [host]}
+    routes = [_judged(route) if config.edge.judge else _route(route) for route in config.routes]
+    return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 
 
 def cluster(name: str, service: Service) -> dict[str, Any]:
@@ -44,15 +38,25 @@ def cluster_name(service: str) -> str:
     return f"service/{service}"
 
 
-def _route(route: Route, *, judge: bool) -> dict[str, Any]:
+def _route(route: Route) -> dict[str, Any]:
     action: dict[str, Any] = {"cluster": cluster_name(route.service)}
     if route.stream:
         action |= {"timeout": "0s", "idle_timeout": "0s"}
         action |= {"upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}]}
-    filters = route_filters(route) if judge else {}
     # The route's name is its service: an access log knows it even where nothing was sent upstream.
-    named = {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
-    return {**named, "typed_per_filter_config": filters} if filters else named
+    return {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
+
+
+def _judged(route: Route) -> dict[str, Any]:
+    judged = {
+        **_route(route),
+        "typed_per_filter_config": route_filters(route),
+        "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
+    }
+    if route.stream:
+        decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({EXT_PROC}:{DECISION_HEADER})%"}
+        judged["response_headers_to_add"] = [{"header": decision}]
+    return judged
 
 
 def _is_address(host: str) -> bool:

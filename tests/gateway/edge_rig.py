@@ -1,0 +1,260 @@
+"""A real Envoy between a tiny upstream and a fake gateway, for tests of the edge alone."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from aiohttp import ClientSession, web
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
+from envoy.service.ext_proc.v3 import external_processor_pb2 as proc
+from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
+from google.protobuf.struct_pb2 import Struct
+
+from gateway.config import Config, Edge, Route, Service
+from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, EXT_PROC, GRPC_SOCKET, Ads, EnvoyAdmin, envoy_command, resources
+
+ALICE = {
+    "x-portcullis-decision": "d-1",
+    "x-portcullis-subject": "person:alice",
+    "x-portcullis-actor": "agent:bot",
+    "x-portcullis-effect": "allow",
+}
+DEADLINE = 20.0  # seconds; a bound for a busy machine, not an expectation
+Answer = Callable[[web.Request, bytes], tuple[int, dict[str, str], bytes]]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    """Poll until it holds; fails by name after the deadline."""
+    end = time.monotonic() + DEADLINE
+    while not (held if isinstance(held := condition(), bool) else await held):
+        assert time.monotonic() < end, f"never happened: {what}"
+        await asyncio.sleep(0.01)
+
+
+def allow(request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """The fake gateway's answer: yes, and the caller's token stays here."""
+    return 200, {**ALICE, "x-envoy-auth-headers-to-remove": "authorization"}, b""
+
+
+def deny(request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """The fake gateway's answer: no."""
+    headers = {
+        **ALICE,
+        "x-portcullis-effect": "deny",
+        "www-authenticate": 'Bearer realm="bank"',
+        "x-secret": "internal",
+    }
+    return 403, {**headers, "content-type": "application/json"}, b'{"error":"access_denied"}'
+
+
+@dataclass
+class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
+    """Answers every question with `answer`, tethers every stream until `cut` is set, keeps every log entry."""
+
+    answer: Answer = allow
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[Any] = field(default_factory=list)
+    cut: asyncio.Event = field(default_factory=asyncio.Event)
+    tethers: int = 0
+    tether_headers: list[dict[str, str]] = field(default_factory=list)
+    refuse_tether: bool = False
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.asked.append({"path": request.raw_path, "method": request.method, "headers": headers, "body": body})
+        status, answer_headers, answer_body = self.answer(request, body)
+        return web.Response(status=status, headers=answer_headers, body=answer_body)
+
+    async def Process(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        first = await anext(requests)
+        headers = {header.key: header.raw_value.decode() for header in first.request_headers.headers.headers}
+        self.tether_headers.append(headers)
+        if self.refuse_tether:
+            yield proc.ProcessingResponse(immediate_response=_immediate(), dynamic_metadata=_metadata("deny"))
+            return
+        self.tethers += 1
+        try:
+            yield proc.ProcessingResponse(request_headers=_accepted(), dynamic_metadata=_metadata("allow"))
+            reading = asyncio.ensure_future(anext(requests, None))
+            cutting = asyncio.ensure_future(self.cut.wait())
+            done, waiting = await asyncio.wait({reading, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+            if cutting in done:
+                await context.abort(grpc.StatusCode.PERMISSION_DENIED, "cut")
+            if reading.result() is not None:
+                yield proc.ProcessingResponse(response_trailers=proc.TrailersResponse())
+        finally:
+            self.tethers -= 1
+
+    async def StreamAccessLogs(self, requests: Any, context: Any) -> als_pb2.StreamAccessLogsResponse:  # noqa: N802
+        async for message in requests:
+            self.logs.extend(message.http_logs.log_entry)
+        return als_pb2.StreamAccessLogsResponse()
+
+    def log_of(self, path: str) -> Any | None:
+        return next((entry for entry in self.logs if entry.request.path == path), None)
+
+
+def _accepted() -> proc.HeadersResponse:
+    overwrite = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    options = [
+        HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=overwrite)
+        for name, value in ALICE.items()
+    ]
+    mutation = proc.HeaderMutation(set_headers=options, remove_headers=["authorization"])
+    return proc.HeadersResponse(response=proc.CommonResponse(header_mutation=mutation))
+
+
+def _immediate() -> proc.ImmediateResponse:
+    answer = proc.ImmediateResponse(body=b'{"error":"access_denied"}', details="refused")
+    answer.status.code = 403
+    header = HeaderValue(key="x-portcullis-decision", raw_value=b"d-1")
+    answer.headers.set_headers.append(HeaderValueOption(header=header))
+    return answer
+
+
+def _metadata(effect: str) -> Struct:
+    metadata = Struct()
+    metadata.update({EXT_PROC: {**ALICE, "x-portcullis-effect": effect}})
+    return metadata
+
+
+@dataclass
+class Rig:
+    """Everything that a test may look at or break."""
+
+    config: Config
+    run: Path
+    gateway: FakeGateway
+    ads: Ads
+    admin: EnvoyAdmin
+    http: ClientSession
+    seen: list[dict[str, Any]]  # what the upstream was sent
+    close_authz: Callable[[], Awaitable[None]]
+    close_grpc: Callable[[], Awaitable[None]]
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.config.edge.port}{path}"
+
+
+async def _upstream(stack: AsyncExitStack, seen: list[dict[str, Any]]) -> int:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        seen.append({"path": request.raw_path, "headers": headers, "body": await request.read()})
+        if not request.path.startswith("/streams/"):
+            return web.Response(
+                text="ok", headers={"x-portcullis-decision": "forged", "x-portcullis-subject": "forged"}
+            )
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        await stream.write(b"data: 1\n\n")
+        if "finite" not in request.path:
+            await asyncio.Event().wait()
+        return stream
+
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", echo)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return int(runner.addresses[0][1])
+
+
+async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) -> web.AppRunner:
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_route("*", "/{tail:.*}", gateway.authorize)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.UnixSite(runner, str(run / AUTHZ_SOCKET)).start()
+    return runner
+
+
+def configuration(upstream: int, run: Path, **edge: Any) -> Config:
+    """One service with a stream, a body route and an ordinary one."""
+    settings = {"port": free_port(), "access_log_flush_ms": 10, **edge}
+    return Config(
+        state=run,
+        edge=Edge(**settings),
+        services={"accounts": Service(address="127.0.0.1", port=upstream)},
+        routes=(
+            Route(prefix="/streams/", service="accounts", stream=True),
+            Route(prefix="/payments", service="accounts", body_bytes=200_000),
+            Route(prefix="/accounts", service="accounts"),
+        ),
+    )
+
+
+async def _grpc_server(gateway: FakeGateway, ads: Ads, run: Path) -> grpc.aio.Server:
+    server = grpc.aio.server()
+    ads.add_to(server)
+    proc_grpc.add_ExternalProcessorServicer_to_server(gateway, server)
+    als_pb2_grpc.add_AccessLogServiceServicer_to_server(gateway, server)
+    server.add_insecure_port(f"unix:{run / GRPC_SOCKET}")
+    await server.start()
+    return server
+
+
+@asynccontextmanager
+async def envoy(config: Config, run: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The process, ended with the block; what it wrote goes to the test's output."""
+    process = await asyncio.create_subprocess_exec(*envoy_command(config, run))
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def rig(**edge: Any) -> AsyncIterator[Rig]:
+    """Start everything, publish the configuration and wait until Envoy serves it."""
+    async with AsyncExitStack() as stack:
+        run = Path(tempfile.mkdtemp(prefix="edge-"))
+        stack.callback(shutil.rmtree, run)
+        seen: list[dict[str, Any]] = []
+        config = configuration(await _upstream(stack, seen), run, **edge)
+        gateway, ads = FakeGateway(), Ads()
+        authorizer = await _authorizer(stack, gateway, run)
+        server = await _grpc_server(gateway, ads, run)
+        stack.push_async_callback(server.stop, None)
+        version = ads.publish(resources(config))
+        await stack.enter_async_context(envoy(config, run))
+        admin = EnvoyAdmin(run / ADMIN_SOCKET)
+        await until(admin.ready, "Envoy is ready")
+        assert await ads.applied(version, DEADLINE)
+        http = await stack.enter_async_context(ClientSession())
+        yield Rig(
+            config,
+            run,
+            gateway,
+            ads,
+            admin,
+            http,
+            seen,
+            close_authz=authorizer.cleanup,
+            close_grpc=lambda: server.stop(None),
+        )
