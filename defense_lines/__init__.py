@@ -2,6 +2,59 @@
 them to every line at once; a line enforces and answers with a receipt.
 """
 
+from defense_lines.guard import Activity, Guard, GuardLimits, Override, Permit, Refusal
+from defense_lines.ledger import (
+    Answer,
+    Blocked,
+    Entry,
+    Erasure,
+    Finding,
+    Head,
+    InvalidRecord,
+    Ledger,
+    LedgerAltered,
+    LedgerInUse,
+    LedgerUnwritable,
+    Lift,
+    Places,
+    Record,
+    Refused,
+    Risk,
+    Story,
+    public_key,
+    verify,
+)
 from defense_lines.line import DefenseLine, EdgePort, LineUnavailable, Outcome, Receipt
 
-__all__ = ["DefenseLine", "EdgePort", "LineUnavailable", "Outcome", "Receipt"]
+__all__ = [
+    "Activity",
+    "Answer",
+    "Blocked",
+    "DefenseLine",
+    "EdgePort",
+    "Entry",
+    "Erasure",
+    "Finding",
+    "Guard",
+    "GuardLimits",
+    "Head",
+    "InvalidRecord",
+    "Ledger",
+    "LedgerAltered",
+    "LedgerInUse",
+    "LedgerUnwritable",
+    "Lift",
+    "LineUnavailable",
+    "Outcome",
+    "Override",
+    "Permit",
+    "Places",
+    "Receipt",
+    "Record",
+    "Refusal",
+    "Refused",
+    "Risk",
+    "Story",
+    "public_key",
+    "verify",
+]

@@ -1,0 +1,17 @@
+"""What can be wrong with a ledger, named by fault."""
+
+
+class LedgerUnwritable(Exception):
+    """The disk's: full, read-only or broken. Nothing of this call was acknowledged; try again when the disk works."""
+
+
+class LedgerAltered(Exception):
+    """Somebody's: the history does not match its chain or its signed head. The ledger stays closed."""
+
+
+class LedgerInUse(Exception):
+    """The operator's: another process, or another opener in this one, has this ledger open."""
+
+
+class InvalidRecord(ValueError):
+    """The caller's: a record that could not be read back as it was written."""

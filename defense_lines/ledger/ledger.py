@@ -1,0 +1,146 @@
+"""The ledger is the durable, chained history of blocks; what it acknowledges survives a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from defense_lines.ledger.committer import Committer
+from defense_lines.ledger.entry import Entry
+from defense_lines.ledger.faults import InvalidRecord
+from defense_lines.ledger.head import Head
+from defense_lines.ledger.places import Places
+from defense_lines.ledger.reader import Reader
+from defense_lines.ledger.record import Blocked, Lift, Risk, Written, to_record
+from defense_lines.ledger.store import Erasure, Store
+from defense_lines.ledger.story import Story, tell
+from policy import BlockPolicy
+
+__all__ = ["Erasure", "Ledger"]
+Watcher = Callable[[Sequence[Entry]], None]
+
+
+class Ledger:
+    """Opened with `Ledger.open(folder)`, which verifies the whole history; closed with `close` or `async with`.
+
+    Belongs to one event loop, which never touches the disk: what lives and how far lines are is held in memory.
+    """
+
+    def __init__(self, places: Places, store: Store, clock: Callable[[], float]) -> None:
+        self.places = places
+        self._store = store
+        self._standing = store.standing.copy()
+        self._head = store.head
+        self._cursors = store.cursors()
+        self._watchers: list[Watcher] = []
+        self._reader = Reader(places)
+        self._committer = Committer(store, clock, self._committed)
+
+    @classmethod
+    async def open(cls, folder: Path, clock: Callable[[], float] = time.time) -> Self:
+        """Open or found the ledger in a folder. `clock` gives Unix seconds.
+
+        Raises LedgerInUse, LedgerAltered, LedgerUnwritable, OSError, ValueError (the key file is no key).
+        """
+        places = Places(folder)
+        store = await asyncio.to_thread(Store, places, clock())
+        return cls(places, store, clock)
+
+    @property
+    def head(self) -> Head:
+        """The signed head of what is durable."""
+        return self._head
+
+    async def append(self, record: Written) -> Entry:
+        """Returns when durable. A block already on record is answered with the entry it has.
+
+        Raises LedgerUnwritable (nothing is acknowledged), InvalidRecord, TypeError for a block without permit.
+        """
+        (result,) = await self._committer.append([to_record(record)], {})
+        if isinstance(result, InvalidRecord):
+            raise result
+        return result[0]
+
+    async def append_all(
+        self, records: Sequence[Written], cursors: Mapping[str, int] | None = None
+    ) -> list[Entry | InvalidRecord]:
+        """Append many and move lines' cursors, in one commit; an invalid record is answered in its place.
+
+        Raises LedgerUnwritable, TypeError.
+        """
+        results = await self._committer.append([to_record(record) for record in records], cursors or {})
+        return [result[0] if isinstance(result, tuple) else result for result in results]
+
+    async def advance(self, line: str, seq: int) -> None:
+        """The line has answered all orders up to seq. Raises LedgerUnwritable."""
+        await self._committer.append([], {line: seq})
+
+    def cursor(self, line: str) -> int:
+        """Up to which entry the line has answered; 0 for a line never seen."""
+        return self._cursors.get(line, 0)
+
+    def live(self, now: float) -> list[BlockPolicy]:
+        """Blocks that stand now: durable, not lifted, not expired; in order of acceptance."""
+        return [block for _, block in self._standing.live(now)]
+
+    def standing(self, block_id: str, now: float) -> BlockPolicy | None:
+        """The block, if it stands now."""
+        return self._standing.block(block_id, now)
+
+    def risks(self, now: float) -> list[Risk]:
+        """Risks in force, the latest of each principal."""
+        return self._standing.risks(now)
+
+    async def since(self, seq: int, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Entry]:
+        """Entries after seq, the oldest first; `kinds` are "block", "lift", "receipt", "risk", "refusal"."""
+        return await self._reader.since(seq, limit, kinds)
+
+    async def block(self, block_id: str) -> BlockPolicy | None:
+        """A block that was ever permitted."""
+        records = (entry.record for entry in await self._reader.of_block(block_id))
+        return next((record.policy for record in records if isinstance(record, Blocked)), None)
+
+    async def story(self, block_id: str) -> Story | None:
+        """Everything that happened to a block; None if it was never permitted."""
+        return tell(await self._reader.of_block(block_id))
+
+    async def recent(self, limit: int = 100) -> list[Entry]:
+        """The latest entries, the newest first."""
+        return await self._reader.recent(limit)
+
+    async def erase(self, name: str) -> Erasure:
+        """Forget a personal identifier for good; the history still verifies.
+
+        "in_use" while a live block or a risk in force is about it. Raises LedgerUnwritable.
+        """
+        return await self._committer.erase(name)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` of each group of new entries on the loop, once durable, before their appends return."""
+        self._watchers.append(watcher)
+
+    async def close(self) -> None:
+        """Write what waits and give the ledger back."""
+        await self._reader.close()
+        await self._committer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _committed(self, entries: list[Entry], cursors: Mapping[str, int], head: Head) -> None:
+        self._head = head
+        self._cursors.update(cursors)
+        for entry in entries:
+            if isinstance(entry.record, (Blocked, Lift, Risk)):
+                self._standing.fold(entry.seq, entry.record, entry.time)
+        for watcher in self._watchers:
+            watcher(entries)

@@ -1,0 +1,156 @@
+"""Names are personal identifiers; the history holds pseudonyms, and forgetting a name's key forgets the name.
+
+The sealed name (AES-GCM under a random key of its own) travels with the ledger; the key lies in a file of its own.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS names (pseudonym TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT, WITHOUT ROWID"
+_KEYS = """
+CREATE TABLE IF NOT EXISTS pepper (one INTEGER PRIMARY KEY CHECK (one = 1), value BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS keys (tag BLOB PRIMARY KEY, pseudonym TEXT NOT NULL UNIQUE, key BLOB NOT NULL)
+    STRICT, WITHOUT ROWID;
+"""
+_PSEUDONYM = re.compile(r"~[0-9a-f]{16}")
+_IDENTIFIER = re.compile(r"\b(?:person|agent|workload|analyst|operator):[\w@%+./:-]*\w")
+_PERSONAL = {"principal", "actor", "session"}  # target kinds
+_OFFICES = ("detector:", "policy:", "guard:")  # authors that are no persons
+_NONCE = 12  # bytes
+_CACHE = 10_000  # names
+
+
+class Names:
+    """Pseudonyms of identifiers. One instance belongs to one thread.
+
+    `ledger` is the connection whose transaction the sealed names are written in; keys are made durable before.
+    """
+
+    def __init__(self, ledger: sqlite3.Connection, path: Path) -> None:
+        self._ledger = ledger
+        self._keys = open_keys(path)
+        self._known: OrderedDict[str, str] = OrderedDict()
+        (self._pepper,) = self._keys.execute("SELECT value FROM pepper").fetchone()
+
+    def close(self) -> None:
+        """Close the file of keys."""
+        self._keys.close()
+
+    def forget_cache(self) -> None:
+        """After a rollback: what was written with it is not there."""
+        self._known.clear()
+
+    def pseudonym(self, name: str) -> str:
+        """The name's pseudonym, made on first use. Raises sqlite3.Error."""
+        if known := self._known.get(name):
+            self._known.move_to_end(name)
+            return known
+        pseudonym, key = self._key(name)
+        sealed = _seal(name, pseudonym, key)
+        self._ledger.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (pseudonym, sealed))
+        self._known[name] = pseudonym
+        if len(self._known) > _CACHE:
+            self._known.popitem(last=False)
+        return pseudonym
+
+    def reveal(self, pseudonym: str) -> str:
+        """The name behind a pseudonym, or the pseudonym itself where its key was erased or it is none of ours."""
+        key = self._keys.execute("SELECT key FROM keys WHERE pseudonym = ?", (pseudonym,)).fetchone()
+        sealed = self._ledger.execute("SELECT sealed FROM names WHERE pseudonym = ?", (pseudonym,)).fetchone()
+        if key is None or sealed is None:
+            return pseudonym
+        try:
+            nonce, text = sealed[0][:_NONCE], sealed[0][_NONCE:]
+            return AESGCM(key[0]).decrypt(nonce, text, pseudonym.encode()).decode()
+        except (InvalidTag, ValueError):
+            return pseudonym
+
+    def erase(self, name: str) -> bool:
+        """Forget the name's key, for good. False where there was none. Raises sqlite3.Error."""
+        self._known.pop(name, None)
+        erased = self._keys.execute("DELETE FROM keys WHERE tag = ?", (self._tag(name),)).rowcount
+        self._keys.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the key is not left in the log either
+        return erased > 0
+
+    def conceal(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """A record's tree with pseudonyms in place of names."""
+        names = sorted(set(_named(tree)), key=len, reverse=True)
+        concealed: dict[str, Any] = _walk(tree, self.pseudonym, lambda text: self._conceal_text(text, names))
+        return concealed
+
+    def reveal_all(self, tree: dict[str, Any]) -> dict[str, Any]:
+        """Reverse of `conceal`, as far as keys are left."""
+        text = partial(_PSEUDONYM.sub, lambda match: self.reveal(match[0]))
+        revealed: dict[str, Any] = _walk(tree, self.reveal, text)
+        return revealed
+
+    def _conceal_text(self, text: str, names: list[str]) -> str:
+        known = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
+        pattern = re.compile(f"{known}|{_IDENTIFIER.pattern}") if known else _IDENTIFIER
+        return pattern.sub(lambda match: self.pseudonym(match[0]), text)
+
+    def _key(self, name: str) -> tuple[str, bytes]:
+        tag = self._tag(name)
+        row = self._keys.execute("SELECT pseudonym, key FROM keys WHERE tag = ?", (tag,)).fetchone()
+        if row:
+            return str(row[0]), bytes(row[1])
+        pseudonym, key = f"~{os.urandom(8).hex()}", AESGCM.generate_key(256)
+        self._keys.execute("INSERT INTO keys VALUES (?, ?, ?)", (tag, pseudonym, key))
+        return pseudonym, key
+
+    def _tag(self, name: str) -> bytes:
+        return hmac.digest(self._pepper, name.encode("utf-8", "surrogatepass"), "sha256")
+
+
+def is_pseudonym(text: str) -> bool:
+    """Whether a text has the form of a pseudonym."""
+    return _PSEUDONYM.fullmatch(text) is not None
+
+
+def open_keys(path: Path) -> sqlite3.Connection:
+    """The file of keys, made on first use with mode 0600. Raises OSError, sqlite3.Error."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    keys = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        keys.execute(f"PRAGMA {pragma}")
+    keys.executescript(_KEYS)
+    keys.execute("INSERT OR IGNORE INTO pepper VALUES (1, ?)", (os.urandom(32),))
+    return keys
+
+
+def _seal(name: str, pseudonym: str, key: bytes) -> bytes:
+    nonce = os.urandom(_NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, name.encode(), pseudonym.encode())
+
+
+def _named(tree: dict[str, Any]) -> list[str]:
+    """Identifiers that a record's tree names in fields of their own."""
+    found: list[str] = []
+    _walk(tree, lambda name: found.append(name) or name, lambda text: text)  # type: ignore[func-returns-value]
+    return found
+
+
+def _walk(tree: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
+    if not isinstance(tree, dict):
+        return tree
+    if tree.get("kind") in _PERSONAL:  # a target
+        return {**tree, "value": name(tree["value"])}
+    return {field: _field(field, value, name, text) for field, value in tree.items()}
+
+
+def _field(field: str, value: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
+    if field == "principal" or (field == "by" and not value.startswith(_OFFICES)):
+        return name(value)
+    return text(value) if field in ("reason", "detail") else _walk(value, name, text)

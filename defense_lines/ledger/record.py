@@ -1,0 +1,119 @@
+"""A record is one thing decided about blocks, as it stands in the history; risk changes are decided there too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from defense_lines.guard import Override, Permit, Refusal
+from defense_lines.ledger.faults import InvalidRecord
+from defense_lines.line import Receipt
+from policy import BlockPolicy
+
+MAX_BODY = 65_536  # bytes of one record
+
+
+class Blocked(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that the guard permitted."""
+
+    block: str  # block id
+    policy: BlockPolicy
+    guarded: float  # seconds that the guard took
+    override: Override | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that the guard refused."""
+
+    block: str  # block id
+    policy: BlockPolicy
+    rule: str
+    reason: str
+    override: Override | None = None
+
+
+class Lift(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a block before its time."""
+
+    block: str  # block id
+    by: str  # who takes responsibility: "analyst:jo"
+    reason: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A line's receipt, with the block's stage times. None where another process accepted the block."""
+
+    block: str  # block id
+    receipt: Receipt
+    after: float | None = None  # seconds from accepted (for a lift: from the lift's call) to this receipt
+    durable: float | None = None  # seconds from accepted to durable
+
+
+class Risk(msgspec.Struct, frozen=True, kw_only=True):
+    """A principal's risk, in force until it expires or is set again."""
+
+    principal: str
+    level: str  # "low", "medium", "high"
+    expires: float  # Unix seconds
+    reason: str
+    by: str  # "policy:portcullis/response", "analyst:jo"
+
+
+Written = Permit | Refusal | Lift | Answer | Risk  # what may be appended
+Record = Blocked | Refused | Lift | Answer | Risk  # what is read back
+_KINDS: dict[str, type[Record]] = {
+    "block": Blocked,
+    "refusal": Refused,
+    "lift": Lift,
+    "receipt": Answer,
+    "risk": Risk,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_record(written: Written) -> Record:
+    """A permit or refusal as it stands in the history; the others are records already. Raises TypeError."""
+    if isinstance(written, Permit):
+        guarded = written.guarded - written.accepted
+        block = written.block
+        return Blocked(block=block.id, policy=block, guarded=guarded, override=written.override)
+    if isinstance(written, Refusal):
+        block, override = written.block, written.override
+        return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
+    if isinstance(written, (Lift, Answer, Risk)):
+        return written
+    raise TypeError(f"a {type(written).__name__} cannot be appended: a block needs the guard's permit")
+
+
+def kind_of(record: Record) -> str:
+    """The record's kind: "block", "refusal", "lift", "receipt" or "risk"."""
+    return _NAMES[type(record)]
+
+
+def encode(tree: dict[str, Any], kind: str) -> bytes:
+    """Canonical JSON of a record's tree. Raises InvalidRecord for what could not be read back."""
+    try:
+        body = msgspec.json.encode(tree, order="sorted")
+        decode(kind, body)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRecord(f"{kind}: {error}") from error
+    if len(body) > MAX_BODY:
+        raise InvalidRecord(f"{kind}: {len(body)} bytes, the limit is {MAX_BODY}")
+    return body
+
+
+def decode(kind: str, body: bytes | str) -> Record:
+    """The record of a body. Raises KeyError or msgspec.DecodeError for what was never written here."""
+    return msgspec.json.decode(body, type=_KINDS[kind])
+
+
+def to_tree(record: Record) -> dict[str, Any]:
+    """The record as plain dicts, lists and scalars."""
+    tree: dict[str, Any] = msgspec.to_builtins(record)
+    return tree
+
+
+def from_tree(kind: str, tree: dict[str, Any]) -> Record:
+    """Reverse of `to_tree`."""
+    return msgspec.convert(tree, _KINDS[kind])

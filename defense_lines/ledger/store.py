@@ -1,0 +1,187 @@
+"""The store is the ledger's database as its one writing thread sees it: a group of records, one commit, one fsync."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from defense_lines.ledger.entry import Entry, link
+from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable
+from defense_lines.ledger.founding import found, lock
+from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
+from defense_lines.ledger.names import Names, is_pseudonym
+from defense_lines.ledger.places import Places
+from defense_lines.ledger.record import Blocked, Record, Risk, encode, from_tree, kind_of, to_tree
+from defense_lines.ledger.standing import Standing
+from defense_lines.ledger.verify import check
+
+Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
+Erasure = Literal["erased", "unknown", "in_use"]
+
+_LAG = Counter("portcullis_defense_lines_ledger_head_lag_total", "Commits whose signed head could not be published")
+log = structlog.get_logger()
+
+
+class Store:
+    """Opened once, then used by one thread. Raises LedgerInUse, LedgerAltered, LedgerUnwritable, OSError."""
+
+    def __init__(self, places: Places, now: float) -> None:
+        self._places = places
+        self._lock = lock(places)
+        self._open: list[sqlite3.Connection | Names] = []
+        try:
+            self._rows, self._key = found(places)
+            self._open.append(self._rows)
+            self._names = Names(self._rows, places.names)
+            self._open.append(self._names)
+            self.standing = Standing()
+            self.head = self._verified(now)
+        except sqlite3.OperationalError as error:
+            self.close()
+            raise LedgerUnwritable(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise LedgerAltered(f"the database is damaged: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the ledger back."""
+        for each in reversed(self._open):
+            each.close()
+        self._open.clear()
+        os.close(self._lock)
+
+    def cursors(self) -> dict[str, int]:
+        """How far each line has answered."""
+        return dict(self._rows.execute("SELECT line, seq FROM cursors"))
+
+    def commit(self, records: Sequence[Record], cursors: Mapping[str, int], now: float) -> list[Result]:
+        """Write all in one transaction, durably; for each the entry and whether it is new.
+
+        A block that stands on record already is answered with its entry. Raises LedgerUnwritable: then none is written.
+        """
+        try:
+            results, head, staged = self._prepare(records, cursors, now)
+            self._rows.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._roll_back()
+            raise LedgerUnwritable(str(error)) from error
+        self.head = head
+        if staged:
+            self._publish(staged)
+        for result in results:
+            if isinstance(result, tuple) and result[1]:
+                self.standing.fold(result[0].seq, result[0].record, now)
+        return results
+
+    def erase(self, name: str, now: float) -> Erasure:
+        """Forget a name, unless what lives still needs it. Raises LedgerUnwritable."""
+        if self.standing.names(name, now):
+            return "in_use"
+        try:
+            return "erased" if self._names.erase(name) else "unknown"
+        except sqlite3.Error as error:
+            raise LedgerUnwritable(str(error)) from error
+
+    def _prepare(
+        self, records: Sequence[Record], cursors: Mapping[str, int], now: float
+    ) -> tuple[list[Result], Head, Path | None]:
+        self._rows.execute("BEGIN IMMEDIATE")
+        seq, hash_ = self.head.seq, self.head.hash
+        results: list[Result] = []
+        for record in records:
+            result = self._write(record, seq + 1, hash_, now)
+            if isinstance(result, tuple) and result[1]:
+                seq, hash_ = result[0].seq, result[0].hash
+            results.append(result)
+        self._rows.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", cursors.items())
+        if seq == self.head.seq:
+            return results, self.head, None
+        head = Head.sign(seq, hash_, self._key)
+        self._rows.execute("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", (seq, hash_, head.signature))
+        # staged before the commit: a full disk shows here, while all can be undone
+        return results, head, stage_head(self._places.head, head)
+
+    def _write(self, record: Record, seq: int, previous: bytes, now: float) -> Result:
+        if isinstance(record, Blocked) and (known := self._known(record)):
+            return known, False
+        kind = kind_of(record)
+        try:
+            body = encode(self._names.conceal(to_tree(record)), kind)
+        except UnicodeError as error:
+            return InvalidRecord(f"{kind}: {error}")
+        except InvalidRecord as error:
+            return error
+        hash_ = link(previous, seq, now, kind.encode(), body)
+        self._rows.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (seq, now, kind, body.decode(), hash_))
+        return Entry(seq, now, record, hash_), True
+
+    def _known(self, record: Blocked) -> Entry | None:
+        query = "SELECT seq, time, body, hash FROM entries WHERE json_extract(body, '$.block') = ? AND kind = 'block'"
+        row = self._rows.execute(query, (record.block,)).fetchone()
+        return Entry(row[0], row[1], self._read("block", row[2]), row[3]) if row else None
+
+    def _read(self, kind: str, body: str | bytes) -> Record:
+        return from_tree(kind, self._names.reveal_all(msgspec.json.decode(body)))
+
+    def _publish(self, staged: Path) -> None:
+        # all is durable and signed inside the database: a head that lags is repaired by the next commit or opening
+        try:
+            publish_head(staged, self._places.head)
+        except OSError as error:
+            _LAG.inc()
+            log.error("ledger head not published", seq=self.head.seq, error=str(error))
+
+    def _roll_back(self) -> None:
+        self._names.forget_cache()
+        if self._rows.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._rows.execute("ROLLBACK")
+
+    def _verified(self, now: float) -> Head:
+        """Walk the whole chain; what lives is remembered on the way. The head, repaired if a crash left it behind."""
+        outer = _outer_head(self._places)
+        findings = check(self._rows, outer, self._key.public_key(), partial(self._remember, now))
+        if findings:
+            raise LedgerAltered("; ".join(f"entry {finding.seq}: {finding.what}" for finding in findings[:5]))
+        head = Head(*self._rows.execute("SELECT seq, hash, signature FROM head").fetchone())
+        if head != outer:
+            publish_head(stage_head(self._places.head, head), self._places.head)
+        return head
+
+    def _remember(self, now: float, seq: int, kind: bytes, body: bytes) -> None:
+        if kind not in (b"block", b"lift", b"risk"):
+            return
+        tree = msgspec.json.decode(body)
+        record = from_tree(kind.decode(), tree)
+        if isinstance(record, Blocked) and record.policy.expires > now:
+            record = self._revealed(seq, tree, record, record.policy.target.value)
+        elif isinstance(record, Risk) and record.expires > now:
+            record = self._revealed(seq, tree, record, record.principal)
+        self.standing.fold(seq, record, now)
+
+    def _revealed(self, seq: int, tree: dict[str, Any], record: Record, name: str) -> Record:
+        if is_pseudonym(name) and self._names.reveal(name) == name:
+            raise LedgerAltered(f"entry {seq}: the key of a name that is still needed is missing")
+        return from_tree(kind_of(record), self._names.reveal_all(tree))
+
+
+def _outer_head(places: Places) -> Head:
+    try:
+        head = read_head(places.head)
+    except msgspec.DecodeError as error:
+        raise LedgerAltered(f"{places.head.name} cannot be read: {error}") from error
+    if head is None:
+        raise LedgerAltered(f"{places.head.name} is missing")
+    return head
