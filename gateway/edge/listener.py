@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.config import Edge, Tls
 from gateway.edge.bootstrap import ads_source
-from gateway.edge.filters import HEADER_PREFIX, access_log, any_of, request_filter, router, tether_filter
+from gateway.edge.filters import HEADER_PREFIX, access_log, any_of, permit_filter, request_filter, router, tether_filter
 
 LISTENER = "edge"
 ROUTES = "edge"
@@ -45,7 +45,7 @@ def connection_manager(edge: Edge) -> dict[str, Any]:
 
 
 def _asking(edge: Edge) -> list[dict[str, Any]]:
-    return [request_filter(edge), tether_filter(edge)] if edge.judge else []
+    return [request_filter(edge), tether_filter(edge), permit_filter()] if edge.judge else []
 
 
 def _client(edge: Edge) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from gateway.edge.listener import ROUTES
 
 
 def route_configuration(config: Config) -> dict[str, Any]:
-    """The one RouteConfiguration resource: the first route that matches wins, no match is 404."""
+    """The one RouteConfiguration resource: the first route that matches wins."""
     routes = [_judged(route) if config.edge.judge else _route(route) for route in config.routes]
     return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 

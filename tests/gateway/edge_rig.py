@@ -70,6 +70,7 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
     """Answers every question with `answer`, tethers every stream until `cut` is set, keeps every log entry."""
 
     answer: Answer = allow
+    delay: float = 0.0  # seconds before each answer
     asked: list[dict[str, Any]] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +82,7 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.asked.append({"path": request.raw_path, "method": request.method, "headers": headers, "body": body})
+        await asyncio.sleep(self.delay)
         status, answer_headers, answer_body = self.answer(request, body)
         return web.Response(status=status, headers=answer_headers, body=answer_body)
 
@@ -156,6 +158,15 @@ class Rig:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.config.edge.port}{path}"
 
+    @asynccontextmanager
+    async def reopened(self, ads: Ads) -> AsyncIterator[None]:
+        """A new gateway on the gRPC socket, after `close_grpc`."""
+        server = await _grpc_server(self.gateway, ads, self.run)
+        try:
+            yield
+        finally:
+            await server.stop(None)
+
 
 async def _upstream(stack: AsyncExitStack, seen: list[dict[str, Any]]) -> int:
     async def echo(request: web.Request) -> web.StreamResponse:
@@ -165,6 +176,8 @@ async def _upstream(stack: AsyncExitStack, seen: list[dict[str, Any]]) -> int:
             return web.Response(
                 text="ok", headers={"x-portcullis-decision": "forged", "x-portcullis-subject": "forged"}
             )
+        if request.path.endswith("/socket"):
+            return await _socket(request)
         stream = web.StreamResponse()
         await stream.prepare(request)
         await stream.write(b"data: 1\n\n")
@@ -182,6 +195,39 @@ async def _upstream(stack: AsyncExitStack, seen: list[dict[str, Any]]) -> int:
     return int(runner.addresses[0][1])
 
 
+class _Ledger(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A gRPC service without a schema: a unary call that answers, and a server stream that never ends."""
+
+    def service(self, call: Any) -> Any:
+        return {
+            "/bank.Ledger/Balance": grpc.unary_unary_rpc_method_handler(self._balance),
+            "/bank.Ledger/Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+        }.get(call.method)
+
+    async def _balance(self, request: bytes, context: Any) -> bytes:
+        return b"balance " + request
+
+    async def _watch(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.Event().wait()
+
+
+async def _ledger(stack: AsyncExitStack) -> int:
+    server = grpc.aio.server(handlers=(_Ledger(),))
+    port = int(server.add_insecure_port("127.0.0.1:0"))
+    await server.start()
+    stack.push_async_callback(server.stop, None)
+    return port
+
+
+async def _socket(request: web.Request) -> web.WebSocketResponse:
+    live = web.WebSocketResponse()
+    await live.prepare(request)
+    await live.send_str("open")
+    await live.receive()
+    return live
+
+
 async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) -> web.AppRunner:
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_route("*", "/{tail:.*}", gateway.authorize)
@@ -192,17 +238,22 @@ async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) ->
     return runner
 
 
-def configuration(upstream: int, run: Path, **edge: Any) -> Config:
-    """One service with a stream, a body route and an ordinary one."""
+def configuration(upstream: int, ledger: int, run: Path, **edge: Any) -> Config:
+    """An HTTP service with a stream, a body route and an ordinary one; a gRPC service with a stream."""
     settings = {"port": free_port(), "access_log_flush_ms": 10, **edge}
     return Config(
         state=run,
         edge=Edge(**settings),
-        services={"accounts": Service(address="127.0.0.1", port=upstream)},
+        services={
+            "accounts": Service(address="127.0.0.1", port=upstream),
+            "ledger": Service(address="127.0.0.1", port=ledger, protocol="http2"),
+        },
         routes=(
             Route(prefix="/streams/", service="accounts", stream=True),
             Route(prefix="/payments", service="accounts", body_bytes=200_000),
             Route(prefix="/accounts", service="accounts"),
+            Route(prefix="/bank.Ledger/Watch", service="ledger", stream=True),
+            Route(prefix="/bank.Ledger/", service="ledger"),
         ),
     )
 
@@ -230,22 +281,23 @@ async def envoy(config: Config, run: Path) -> AsyncIterator[asyncio.subprocess.P
 
 
 @asynccontextmanager
-async def rig(**edge: Any) -> AsyncIterator[Rig]:
-    """Start everything, publish the configuration and wait until Envoy serves it."""
+async def rig(*, publish: bool = True, **edge: Any) -> AsyncIterator[Rig]:
+    """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
     async with AsyncExitStack() as stack:
         run = Path(tempfile.mkdtemp(prefix="edge-"))
         stack.callback(shutil.rmtree, run)
         seen: list[dict[str, Any]] = []
-        config = configuration(await _upstream(stack, seen), run, **edge)
+        config = configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge)
         gateway, ads = FakeGateway(), Ads()
         authorizer = await _authorizer(stack, gateway, run)
         server = await _grpc_server(gateway, ads, run)
         stack.push_async_callback(server.stop, None)
-        version = ads.publish(resources(config))
         await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
-        await until(admin.ready, "Envoy is ready")
-        assert await ads.applied(version, DEADLINE)
+        if publish:
+            version = ads.publish(resources(config))
+            await until(admin.ready, "Envoy is ready")
+            assert await ads.applied(version, DEADLINE)
         http = await stack.enter_async_context(ClientSession())
         yield Rig(
             config,
