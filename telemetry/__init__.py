@@ -1,19 +1,63 @@
 """What happened. An event is one thing that happened; a batch is many as columns; a source turns somebody's
-words into events; the bus carries batches to whoever reads them and counts what it had to shed.
+words into events, or into Malformed where they say nothing; the door refuses what is impossible, and rejects are what
+was refused; the bus carries batches to its subscriptions and counts what it had to shed.
 """
 
+from telemetry.bus import Bus, Closed, Subscription
+from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
 from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
+from telemetry.files import FileReading, UnknownFormat, read_file
 from telemetry.framing import FrameError, frame, read_frame
+from telemetry.malformed import Malformed, Parse, Parsed
+from telemetry.rejects import Reject, Rejects
+from telemetry.sources.access_log import access_logs
+from telemetry.sources.endpoint import Report, parse_endpoint
+from telemetry.sources.eve import parse_eve
+from telemetry.sources.jsonlines import json_line, parse_json_line
+from telemetry.sources.mqtt import Topic, subscribe
+from telemetry.sources.pcap import read_pcap
+from telemetry.sources.tail import follow
+from telemetry.sources.windows import parse_windows
+from telemetry.sources.zeek import ZeekParser
 
 __all__ = [
     "COLUMNS",
+    "HISTORY",
+    "LIVE",
+    "Bounds",
+    "Bus",
+    "Closed",
+    "Door",
     "Event",
     "EventBatch",
+    "FileReading",
     "FrameError",
     "InvalidBatch",
     "Kind",
+    "Malformed",
+    "Parse",
+    "Parsed",
+    "Refused",
+    "Reject",
+    "Rejects",
+    "Report",
+    "Subscription",
+    "Topic",
+    "UnknownFormat",
     "Words",
+    "ZeekParser",
+    "access_logs",
+    "cleanse",
     "concatenate",
+    "follow",
     "frame",
+    "json_line",
+    "parse_endpoint",
+    "parse_eve",
+    "parse_json_line",
+    "parse_windows",
+    "read_file",
     "read_frame",
+    "read_pcap",
+    "subscribe",
 ]

@@ -19,8 +19,10 @@ class FrameError(ValueError):
 
 
 def frame(message: Any) -> bytes:
-    """Encode one message, any msgspec-encodable value, with its length."""
+    """Encode one message, any msgspec-encodable value, with its length. Raises FrameError beyond MAX_FRAME."""
     body = _ENCODER.encode(message)
+    if len(body) > MAX_FRAME:
+        raise FrameError(f"frame of {len(body)} bytes, limit {MAX_FRAME}")
     return _LENGTH.pack(len(body)) + body
 
 
@@ -40,5 +42,5 @@ async def read_frame(reader: asyncio.StreamReader, decoder: msgspec.msgpack.Deco
         raise FrameError(f"frame of {length} bytes, limit {limit}")
     try:
         return decoder.decode(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, msgspec.DecodeError) as error:
+    except (asyncio.IncompleteReadError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error)) from error

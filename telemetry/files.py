@@ -1,0 +1,143 @@
+"""Files for `events import`: the format is found by looking, the content read as batches, what was wrong counted."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import msgspec
+
+from telemetry.event import Event, EventBatch
+from telemetry.malformed import MAX_LINE, Malformed, Parse, decode
+from telemetry.rejects import Rejects
+from telemetry.sources.endpoint import parse_endpoint
+from telemetry.sources.eve import parse_eve
+from telemetry.sources.jsonlines import parse_json_line
+from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
+from telemetry.sources.pcap import read_pcap
+from telemetry.sources.windows import parse_windows
+from telemetry.sources.zeek import ZeekParser
+
+Format = Literal["eve", "zeek", "events", "endpoint", "windows", "pcap"]
+
+_GZIP = b"\x1f\x8b"
+_PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
+_BAD_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
+_PIECE = 256 * 1024  # bytes read at a time
+_LOOKED_AT = 20  # first lines that may tell the format
+_BATCH = 4096  # events of a batch made of a capture
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_MARKS: tuple[tuple[str, Format], ...] = (  # a field that only this format has; the first found decides
+    ("event_type", "eve"),
+    ("EventID", "windows"),
+    ("ts", "zeek"),
+    ("kind", "events"),
+    ("event", "endpoint"),
+)
+
+
+class UnknownFormat(ValueError):
+    """The file is none of the formats that can be read; the caller's fault."""
+
+
+class FileReading:
+    """A file being read: iterate it for batches, then look at the counts. Blocks on the disk."""
+
+    def __init__(self, path: Path, found: Format, source: str, rejects: Rejects | None) -> None:
+        self.path = path
+        self.format = found
+        self.source = source
+        self.accepted = 0
+        self.ignored = 0
+        self.malformed: Counter[str] = Counter()  # by reason
+        self._rejects = rejects
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        with _open(self.path) as stream:
+            harvests = _capture(stream, self.source) if self.format == "pcap" else self._lines(stream)
+            for harvest in harvests:
+                yield from self._batch(harvest)
+
+    def _lines(self, stream: BinaryIO) -> Iterator[Harvest]:
+        parse, lines = _parser(self.format), LineSplitter()
+        try:
+            while piece := stream.read(_PIECE):
+                yield parse_lines(lines.feed(piece), parse, self.source)
+        except _BAD_GZIP as error:
+            yield Harvest(malformed=[(Malformed("cut_off", str(error)), b"".join(lines.end()))])
+        yield parse_lines(lines.end(), parse, self.source)
+
+    def _batch(self, harvest: Harvest) -> Iterator[EventBatch]:
+        self.accepted += len(harvest.events)
+        self.ignored += harvest.ignored
+        self.malformed.update(malformed.reason for malformed, _ in harvest.malformed)
+        if self._rejects:
+            harvest.count(self.source or str(self.path), self._rejects)
+        if harvest.events:
+            yield EventBatch.of(harvest.events)
+
+
+def read_file(path: Path, source: str = "", rejects: Rejects | None = None) -> FileReading:
+    """Look at the file, gzipped or not, and make ready to read it.
+
+    `source` names what it came from; empty means `FORMAT:FILE NAME`, except for our own events, which keep theirs.
+    Raises UnknownFormat, OSError.
+    """
+    try:
+        with _open(path) as stream:
+            found = _format(stream.read(MAX_LINE))
+    except _BAD_GZIP as error:
+        raise UnknownFormat(f"{path}: {error}") from error
+    if found is None:
+        raise UnknownFormat(f"{path}: not EVE, Zeek, JSON lines, endpoint or Windows events, nor a packet capture")
+    return FileReading(path, found, source or ("" if found == "events" else f"{found}:{path.name}"), rejects)
+
+
+def _open(path: Path) -> BinaryIO:
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if zipped else path.open("rb")
+
+
+def _format(head: bytes) -> Format | None:
+    if head.startswith(_PCAP):
+        return "pcap"
+    found = (_format_of_line(line.strip()) for line in head.split(b"\n", _LOOKED_AT)[:_LOOKED_AT])
+    return next((format_ for format_ in found if format_), None)
+
+
+def _format_of_line(line: bytes) -> Format | None:
+    if line.startswith((b"#separator", b"#fields")):
+        return "zeek"
+    record = decode(_OBJECT, line)
+    if isinstance(record, Malformed):
+        return None
+    return next((found for field, found in _MARKS if field in record), None)
+
+
+def _parser(found: Format) -> Parse:
+    parsers: dict[str, Parse] = {
+        "eve": parse_eve,
+        "zeek": ZeekParser(),
+        "events": parse_json_line,
+        "endpoint": parse_endpoint,
+        "windows": parse_windows,
+    }
+    return parsers[found]
+
+
+def _capture(stream: BinaryIO, source: str) -> Iterator[Harvest]:
+    harvest = Harvest()
+    for one in read_pcap(stream, source):
+        if isinstance(one, Event):
+            harvest.events.append(one)
+        else:
+            harvest.malformed.append((one, one.detail.encode()))
+        if len(harvest.events) >= _BATCH:
+            yield harvest
+            harvest = Harvest()
+    yield harvest

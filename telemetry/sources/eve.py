@@ -1,0 +1,204 @@
+"""Suricata's EVE JSON, one record a line.
+
+    alert  ALERT    name signature, action category, outcome allowed|blocked, resource the URL or domain if there is one
+    flow   FLOW     service app_proto, action tcp|udp|icmp, outcome the flow's state and why it ended
+    dns    DNS      resource the name asked for, action its type, outcome "query" or the answer's code
+    http   REQUEST  resource the path, action method, peer the host asked for
+    tls    REQUEST  action "TLS", peer the server name (SNI)
+
+Source: Suricata user guide, "EVE JSON Format" (DNS records of versions 1 to 3).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import msgspec
+
+from telemetry.event import Event, Kind
+from telemetry.malformed import Count, Malformed, Parsed, Port, Status, clip, decode, iso_time
+
+
+class _AlertMetadata(msgspec.Struct):
+    signature_severity: Any = None
+
+
+class _Alert(msgspec.Struct):
+    signature: str
+    action: str = ""
+    category: str = ""
+    severity: int = 0
+    metadata: _AlertMetadata | None = None
+
+
+class _Flow(msgspec.Struct):
+    bytes_toserver: Count = 0
+    bytes_toclient: Count = 0
+    start: str = ""
+    end: str = ""
+    state: str = ""
+    reason: str = ""
+
+
+class _Query(msgspec.Struct):
+    rrname: str = ""
+    rrtype: str = ""
+
+
+class _Dns(msgspec.Struct):
+    rrname: str = ""
+    rrtype: str = ""
+    rcode: str = ""
+    type: str = "query"
+    queries: tuple[_Query, ...] = ()  # version 3 keeps the name here
+
+
+class _Http(msgspec.Struct):
+    hostname: str = ""
+    url: str = ""
+    http_method: str = ""
+    status: Status = 0
+    length: Count = 0
+
+
+class _Tls(msgspec.Struct):
+    sni: str = ""
+
+
+class _Record(msgspec.Struct, tag_field="event_type", kw_only=True):
+    timestamp: str
+    src_ip: str
+    dest_ip: str
+    dest_port: Port = 0
+    proto: str = ""
+    app_proto: str = ""
+    flow_id: Count = 0
+
+
+class _AlertRecord(_Record, tag="alert", kw_only=True):
+    kind: ClassVar[Kind] = Kind.ALERT
+    src_ip: str = ""  # an alert on a frame below IP has none
+    dest_ip: str = ""
+    alert: _Alert
+    http: _Http | None = None
+    dns: Any = None  # its shape differs between versions and matters only where a dns record is read
+    flow: _Flow | None = None
+
+    def columns(self) -> dict[str, Any]:
+        flow = self.flow or _Flow()
+        return {
+            "name": clip(self.alert.signature),
+            "action": clip(self.alert.category),
+            "outcome": clip(self.alert.action),
+            "resource": clip(_path(self.http.url) if self.http else ""),
+            "service": clip(_service(self.app_proto)),
+            "severity": _severity(self.alert),
+            "bytes_in": flow.bytes_toserver,
+            "bytes_out": flow.bytes_toclient,
+        }
+
+
+class _FlowRecord(_Record, tag="flow", kw_only=True):
+    kind: ClassVar[Kind] = Kind.FLOW
+    flow: _Flow
+
+    def columns(self) -> dict[str, Any]:
+        duration = iso_time(self.flow.end) - iso_time(self.flow.start)
+        return {
+            "service": clip(_service(self.app_proto)),
+            "action": clip(self.proto.lower()),
+            "outcome": clip(f"{self.flow.state} {self.flow.reason}".strip()),
+            "bytes_in": self.flow.bytes_toserver,
+            "bytes_out": self.flow.bytes_toclient,
+            "duration": 0.0 if math.isnan(duration) else duration,
+        }
+
+
+class _DnsRecord(_Record, tag="dns", kw_only=True):
+    kind: ClassVar[Kind] = Kind.DNS
+    dns: _Dns
+
+    def columns(self) -> dict[str, Any]:
+        asked = self.dns.queries[0] if self.dns.queries else self.dns
+        answered = self.dns.type in ("answer", "response")
+        return {
+            "service": "dns",
+            "resource": clip(asked.rrname),
+            "action": clip(asked.rrtype),
+            "outcome": clip(self.dns.rcode or "answer") if answered else "query",
+        }
+
+
+class _HttpRecord(_Record, tag="http", kw_only=True):
+    kind: ClassVar[Kind] = Kind.REQUEST
+    http: _Http
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "peer": clip(self.http.hostname or self.dest_ip),
+            "service": "http",
+            "resource": clip(_path(self.http.url)),
+            "action": clip(self.http.http_method),
+            "status": self.http.status,
+            "bytes_out": self.http.length,
+        }
+
+
+class _TlsRecord(_Record, tag="tls", kw_only=True):
+    kind: ClassVar[Kind] = Kind.REQUEST
+    tls: _Tls
+
+    def columns(self) -> dict[str, Any]:
+        return {"peer": clip(self.tls.sni or self.dest_ip), "service": "tls", "action": "TLS"}
+
+
+class _AnyRecord(msgspec.Struct):
+    event_type: str
+
+
+_READ = ("alert", "flow", "dns", "http", "tls")
+_DECODER = msgspec.json.Decoder(_AlertRecord | _FlowRecord | _DnsRecord | _HttpRecord | _TlsRecord)
+_ANY = msgspec.json.Decoder(_AnyRecord)
+_SEVERITY = {1: 3, 2: 2, 3: 1, 4: 1}  # Suricata counts from 1, the worst
+_NO_SERVICE = ("failed", "unknown")  # Suricata's words for a protocol that it did not recognize
+
+
+def parse_eve(line: bytes, source: str) -> Parsed:
+    """One EVE record: an Event, None for a record type that is not read, or Malformed."""
+    record = decode(_DECODER, line)
+    if isinstance(record, Malformed):
+        return _unread(line, record)
+    moment = iso_time(record.timestamp)
+    if math.isnan(moment):
+        return Malformed("bad_time", record.timestamp[:64])
+    common: dict[str, Any] = {
+        "time": moment,
+        "kind": record.kind,
+        "source": source,
+        "session": str(record.flow_id) if record.flow_id else "",
+        "address": clip(record.src_ip),
+        "peer": clip(record.dest_ip),
+        "port": record.dest_port,
+    }
+    return Event(**(common | record.columns()))
+
+
+def _unread(line: bytes, malformed: Malformed) -> Malformed | None:
+    if malformed.reason != "wrong_fields":
+        return malformed
+    record = decode(_ANY, line)
+    return malformed if isinstance(record, Malformed) or record.event_type in _READ else None
+
+
+def _severity(alert: _Alert) -> int:
+    told = alert.metadata.signature_severity if alert.metadata else None
+    return 4 if told in ("Critical", ["Critical"]) else _SEVERITY.get(alert.severity, 0)
+
+
+def _path(url: str) -> str:
+    return url.partition("?")[0]
+
+
+def _service(app_proto: str) -> str:
+    return "" if app_proto in _NO_SERVICE else app_proto

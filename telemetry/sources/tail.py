@@ -1,0 +1,140 @@
+"""Follows a growing file as its writer goes on: begun later, cut off, replaced by a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import prometheus_client
+import structlog
+
+from telemetry.event import EventBatch
+from telemetry.malformed import Parse
+from telemetry.rejects import Rejects
+from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
+
+INTERVAL = 0.05  # seconds between looks at an idle file
+_PIECE = 256 * 1024  # bytes read and parsed at a time: some milliseconds of the thread
+_HEADER = 64 * 1024  # bytes at the head of a file in which its comment lines are looked for
+
+_ERRORS = prometheus_client.Counter("portcullis_telemetry_tail_errors_total", "Failed looks at a file", ["source"])
+_log = structlog.get_logger()
+
+
+async def follow(
+    path: Path,
+    parse: Parse,
+    publish: Callable[[EventBatch], None],
+    stop: asyncio.Event,
+    *,
+    source: str,
+    rejects: Rejects,
+    from_start: bool = False,
+) -> None:
+    """Publish the file's lines as events until `stop`; reading and parsing run in a thread.
+
+    A file that is there already is read from its end, or from its start if `from_start`; one that appears later, or
+    replaces it, from its start. A file cut off and grown beyond its old size between two looks is not noticed.
+    """
+    tail = _Tail(path, parse, source, from_start)
+    try:
+        while not stop.is_set():
+            more = await _look(tail, publish, rejects)
+            if not more:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), INTERVAL)
+    finally:
+        tail.close()
+
+
+async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rejects) -> bool:
+    """One piece of the file; whether there may be more at once."""
+    try:
+        harvest, batch, more = await asyncio.to_thread(tail.read)
+    except OSError as error:
+        _ERRORS.labels(tail.source).inc()
+        tail.complain(error)
+        return False
+    harvest.count(tail.source, rejects)
+    if len(batch):
+        publish(batch)
+    return more
+
+
+class _Tail:
+    """Where we are in which file. Blocks: for a thread."""
+
+    def __init__(self, path: Path, parse: Parse, source: str, from_start: bool) -> None:
+        self.source = source
+        self._path = path
+        self._parse = parse
+        self._from_start = from_start
+        self._file: BinaryIO | None = None
+        self._lines = LineSplitter()
+        self._more = False
+        self._complaint = ""
+
+    def read(self) -> tuple[Harvest, EventBatch, bool]:
+        """The next piece's harvest, its events as a batch, and whether there is more. Raises OSError."""
+        harvest = parse_lines(self._next_lines(), self._parse, self.source)
+        self._complaint = ""
+        return harvest, EventBatch.of(harvest.events), self._more
+
+    def complain(self, error: OSError) -> None:
+        """Log an error once, not at every look."""
+        if str(error) != self._complaint:
+            _log.warning("cannot follow file", path=str(self._path), source=self.source, error=str(error))
+        self._complaint = str(error)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _next_lines(self) -> Iterator[bytes]:
+        self._more = False
+        if self._file is None:
+            yield from self._open()
+        if self._file is None:
+            return
+        if self._was_cut():
+            yield from self._lines.end()
+            self._file.seek(0)
+        piece = self._file.read(_PIECE)
+        yield from self._lines.feed(piece)
+        self._more = bool(piece)
+        if not piece and self._was_replaced():
+            yield from self._lines.end()
+            self.close()
+            self._more = True
+
+    def _open(self) -> Iterator[bytes]:
+        """Open the file if it is there; yield the header lines of what is skipped."""
+        try:
+            self._file = self._path.open("rb", buffering=0)
+        except FileNotFoundError:
+            self._from_start = True  # what appears from now on is new
+            return
+        skip, self._from_start = not self._from_start, True
+        if skip:
+            head = self._file.read(_HEADER).split(b"\n")[:-1]
+            yield from (line for line in head if line.startswith(b"#"))
+            self._file.seek(0, os.SEEK_END)
+
+    def _was_cut(self) -> bool:
+        return self._file is not None and os.fstat(self._file.fileno()).st_size < self._file.tell()
+
+    def _was_replaced(self) -> bool:
+        """Another file has our path, and it is there: a gap between rename and create is none."""
+        if self._file is None:
+            return False
+        try:
+            now = self._path.stat()
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self._file.fileno())
+        return (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
