@@ -77,7 +77,7 @@ def tether_filter(edge: Edge) -> dict[str, Any]:
             "request_trailer_mode": "SKIP",
             "response_trailer_mode": "SEND",  # never asked for its answer in time: it holds the stream open
         },
-        forward_rules={"allowed_headers": _exactly((":authority", ":method", ":path", *ASKED_HEADERS))},
+        forward_rules={"allowed_headers": _exactly((":authority", ":method", ":path", "content-type", *ASKED_HEADERS))},
         route_cache_action="RETAIN",  # a judged stream stays on the route it was judged for
         metadata_options={"receiving_namespaces": {"untyped": [EXT_PROC]}},
     )

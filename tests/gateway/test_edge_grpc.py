@@ -51,11 +51,20 @@ async def test_a_gateway_that_is_away_is_unavailable(edge: Rig) -> None:
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_stream_without_a_gateway_is_unavailable(edge: Rig) -> None:
+    await edge.close_grpc()
+    async with _channel(edge) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_stream("/bank.Ledger/Watch")(b"1001", timeout=DEADLINE).read()
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 async def test_a_cut_ends_a_live_call_and_only_then(edge: Rig) -> None:
     async with _channel(edge) as channel:
         call = channel.unary_stream("/bank.Ledger/Watch")(b"1001")
         assert await call.read() == b"first"
         assert edge.gateway.tethers == 1
+        assert edge.gateway.tether_headers[0]["content-type"] == "application/grpc"
         edge.gateway.cut.set()
         with pytest.raises(grpc.aio.AioRpcError) as cut:
             await asyncio.wait_for(call.read(), DEADLINE)
