@@ -1,0 +1,188 @@
+"""The admin API over HTTP: reads a request, asks the operations, answers JSON. Errors say whose fault they are."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from console.operations import Operations
+from console.orders import (
+    AddBlock,
+    CallerError,
+    CutSessions,
+    LiftBlock,
+    limit,
+    operator,
+    read_body,
+    read_order,
+    reason,
+    selection,
+    target,
+)
+from telemetry import InvalidBatch
+
+MAX_EVENTS = 16 * 1024 * 1024  # bytes of one event batch
+
+Fault = Literal["caller", "ours"]
+Handler = Callable[[Request], Awaitable[Response]]
+_log = structlog.get_logger()
+
+
+def admin_api(operations: Operations) -> Starlette:
+    """Everything an operator can see or do. Serve it only where the caller's uid is known (console.serving)."""
+    admin = _Admin(operations)
+    routes = [
+        ("GET", "/v1/status", admin.status),
+        ("GET", "/v1/lines", admin.lines),
+        ("GET", "/v1/blocks", admin.blocks),
+        ("POST", "/v1/blocks", admin.add_block),
+        ("GET", "/v1/blocks/{id}", admin.block),
+        ("DELETE", "/v1/blocks/{id}", admin.lift_block),
+        ("GET", "/v1/sessions", admin.sessions),
+        ("POST", "/v1/sessions/cut", admin.cut),
+        ("POST", "/v1/policy", admin.reload_policy),
+        ("GET", "/v1/decisions", admin.decisions),
+        ("GET", "/v1/verdicts", admin.verdicts),
+        ("GET", "/v1/refusals", admin.refusals),
+        ("GET", "/v1/events", admin.events),
+        ("POST", "/v1/events", admin.import_events),
+    ]
+    return _application([*routes, *_probe_routes(operations)])
+
+
+def probes(operations: Operations) -> Starlette:
+    """Metrics and health alone, for a port that anyone on the host may read."""
+    return _application(_probe_routes(operations))
+
+
+class _Admin:
+    """One method a path."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def status(self, _: Request) -> Response:
+        return JSONResponse(self._operations.status())
+
+    async def lines(self, _: Request) -> Response:
+        return JSONResponse(self._operations.lines())
+
+    async def blocks(self, _: Request) -> Response:
+        return JSONResponse(self._operations.blocks())
+
+    async def block(self, request: Request) -> Response:
+        story = self._operations.block(request.path_params["id"])
+        if story is None:
+            raise CallerError(404, "there is no such block")
+        return JSONResponse(story)
+
+    async def add_block(self, request: Request) -> Response:
+        order = await read_order(request, AddBlock)
+        whom, why, by = target(order.kind, order.value), reason(order.reason), operator(request, order.by)
+        answer = await self._operations.add_block(whom.kind, whom.value, order.ttl, why, by, order.override)
+        return JSONResponse(answer)
+
+    async def lift_block(self, request: Request) -> Response:
+        order = await read_order(request, LiftBlock)
+        by, why = operator(request, order.by), reason(order.reason)
+        answer = await self._operations.lift_block(request.path_params["id"], by, why)
+        if answer.get("outcome") == "unknown":
+            raise CallerError(404, "there is no such block")
+        return JSONResponse(answer)
+
+    async def sessions(self, request: Request) -> Response:
+        index, value = selection(request)
+        return JSONResponse(self._operations.sessions(index, value))
+
+    async def cut(self, request: Request) -> Response:
+        order = await read_order(request, CutSessions)
+        whom, why, by = target(order.kind, order.value), reason(order.reason), operator(request, order.by)
+        return JSONResponse(await self._operations.cut(whom.kind, whom.value, why, by, order.dry_run))
+
+    async def reload_policy(self, _: Request) -> Response:
+        return JSONResponse(await self._operations.reload_policy())
+
+    async def decisions(self, request: Request) -> Response:
+        return JSONResponse(self._operations.decisions(limit(request)))
+
+    async def verdicts(self, request: Request) -> Response:
+        return JSONResponse(self._operations.verdicts(limit(request)))
+
+    async def refusals(self, request: Request) -> Response:
+        return JSONResponse(self._operations.refusals(limit(request)))
+
+    async def events(self, _: Request) -> Response:
+        return StreamingResponse(_lines(self._operations), media_type="application/x-ndjson")
+
+    async def import_events(self, request: Request) -> Response:
+        data = await read_body(request, MAX_EVENTS)
+        try:
+            return JSONResponse(await self._operations.import_events(data))
+        except InvalidBatch as error:
+            raise CallerError(400, str(error)) from error
+
+
+def _probe_routes(operations: Operations) -> list[tuple[str, str, Handler]]:
+    async def metrics(_: Request) -> Response:
+        return Response(operations.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+    async def healthz(_: Request) -> Response:
+        return JSONResponse(operations.healthz())
+
+    async def readyz(_: Request) -> Response:
+        ready, parts = operations.readyz()
+        return JSONResponse(parts, 200 if ready else 503)
+
+    return [("GET", "/metrics", metrics), ("GET", "/healthz", healthz), ("GET", "/readyz", readyz)]
+
+
+def _application(routes: list[tuple[str, str, Handler]]) -> Starlette:
+    return Starlette(
+        routes=[Route(path, _answering(handler), methods=[method]) for method, path, handler in routes],
+        exception_handlers={HTTPException: _no_such_path},
+    )
+
+
+def _answering(handler: Handler) -> Handler:
+    @functools.wraps(handler)
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except CallerError as error:
+            return _error(error.status, str(error), "caller")
+        except ClientDisconnect:
+            return _error(400, "the request ended early", "caller")
+        except Exception:
+            _log.exception("admin request failed", method=request.method, path=request.url.path)
+            return _error(500, "this failed inside the gateway; its log says why", "ours")
+
+    return answer
+
+
+async def _no_such_path(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _error(status, "method not allowed" if status == 405 else "there is no such path", "caller")
+
+
+def _error(status: int, what: str, fault: Fault) -> Response:
+    return JSONResponse({"error": what, "fault": fault}, status)
+
+
+async def _lines(operations: Operations) -> AsyncIterator[bytes]:
+    async for event in operations.events():
+        yield json.dumps(event, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value)

@@ -1,0 +1,26 @@
+"""The tree of commands: one file a noun."""
+
+from __future__ import annotations
+
+import typer
+
+from console.cli import audit, blocks, config, events, lines, policy, run, sessions, status, up
+from console.cli.exits import Commands
+
+app = typer.Typer(
+    name="portcullis",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Zero-trust gateway: judge every request, cut every live session, block on every line.",
+)
+app.command("up")(up.up)
+app.command("status")(status.status)
+for noun in (config, policy, blocks, lines, sessions, events, audit, run):
+    app.add_typer(noun.app)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

@@ -1,0 +1,77 @@
+"""`portcullis run`: one process of the tree, as the supervisor starts it."""
+
+from __future__ import annotations
+
+import typer
+
+from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
+from gateway.config import Config, NftablesLine
+
+app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
+line = typer.Typer(name="line", help="One defense line's own process.", no_args_is_help=True)
+app.add_typer(line)
+
+
+@app.command()
+def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Judge, respond, record; holds no capability."""
+    import uvloop
+
+    from defense_lines.agent.capabilities import confine
+
+    confine(frozenset())
+    uvloop.run(_gateway(configuration(config).config))
+
+
+@app.command()
+def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Turn events into verdicts; holds no capability."""
+    import uvloop
+
+    from defense_lines.agent.capabilities import confine
+
+    confine(frozenset())
+    uvloop.run(_detectors(configuration(config).config))
+
+
+@line.callback()
+def noun() -> None:
+    """Keep the name: one line with a process of its own is still one of many."""
+
+
+@line.command()
+def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Drive the host's firewall; holds CAP_NET_ADMIN alone."""
+    import uvloop
+
+    from defense_lines.agent.capabilities import Capability, confine
+
+    confine(frozenset({Capability.NET_ADMIN}))
+    uvloop.run(_nftables(configuration(config).config))
+
+
+async def _gateway(config: Config) -> None:
+    from console.admin_server import serving
+    from console.supervision import told_to_stop
+    from gateway.app import Gateway
+    from gateway.operations import GatewayOperations
+
+    stop, socket = told_to_stop(), config.state / "run" / "admin.sock"
+    async with Gateway.open(config) as running, serving(GatewayOperations(running), socket, config.metrics_port):
+        await stop.wait()
+
+
+async def _detectors(config: Config) -> None:
+    from console.supervision import told_to_stop
+    from detectors import default_pipeline, work
+
+    pipeline = default_pipeline(config.detectors.models, config.detectors.device)
+    await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
+
+
+async def _nftables(config: Config) -> None:
+    from console.supervision import told_to_stop
+    from defense_lines.agent.nftables_agent import serve
+
+    table = (config.lines.nftables or NftablesLine()).table
+    await serve(config.state / "run" / "lines.sock", table, told_to_stop())

@@ -1,0 +1,80 @@
+"""Asks the running gateway over its Unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_PATIENCE = 30.0  # seconds for an answer; a block that waits for a slow disk is still an answer
+
+
+class Unreachable(Exception):
+    """No gateway answers on the socket."""
+
+
+class Refused(Exception):
+    """The gateway answered with an error; `fault` is "caller" or "ours"."""
+
+    def __init__(self, status: int, what: str, fault: str) -> None:
+        super().__init__(what)
+        self.status = status
+        self.fault = fault
+
+
+class Client:
+    """One request a connection: plain, and an operator's command needs no more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Send `body` (bytes as they are, anything else as JSON) and return the answer. Raises Unreachable, Refused."""
+        with self._request(method, path, body) as answer:
+            return _read(answer)
+
+    def follow(self, path: str) -> Iterator[Any]:
+        """Each line of a stream of JSON, until the gateway ends it. Raises Unreachable, Refused."""
+        with self._request("GET", path, None, patience=None) as answer:
+            if answer.status != http.client.OK:
+                _read(answer)
+            for line in answer:
+                yield json.loads(line)
+
+    def _request(
+        self, method: str, path: str, body: Any, patience: float | None = _PATIENCE
+    ) -> http.client.HTTPResponse:
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = _UnixConnection(self._path, patience)
+        try:
+            connection.request(method, path, data, {"connection": "close"})
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise Unreachable(f"no gateway answers on {self._path} ({error}); is `portcullis up` running?") from error
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, patience: float | None) -> None:
+        super().__init__("portcullis", timeout=patience)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _read(answer: http.client.HTTPResponse) -> Any:
+    try:
+        content = json.loads(answer.read() or b"null")
+    except ValueError as error:
+        raise Refused(answer.status, f"HTTP {answer.status}", "ours") from error
+    if isinstance(content, dict) and "error" in content and "fault" in content:
+        raise Refused(answer.status, content["error"], content["fault"])
+    if answer.status == http.client.FORBIDDEN:
+        raise Refused(answer.status, "this user may not ask: use the gateway's own, or root", "caller")
+    return content

@@ -1,0 +1,86 @@
+"""What the admin API needs of the gateway: everything an operator can see or do, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+Record = dict[str, Any]  # JSON values only; times are Unix seconds
+
+
+class Operations(Protocol):
+    """The running gateway, as operators see it. What is refused is an answer; an exception is a fault of ours."""
+
+    def status(self) -> Record:
+        """The gateway at a glance: at least `revision`, `started`, `sessions`, `blocks`, `ready`."""
+        ...
+
+    def lines(self) -> list[Record]:
+        """One record a defense line: at least `name`, `state`, `pending`."""
+        ...
+
+    def blocks(self) -> list[Record]:
+        """Every block that stands: at least `id`, `kind`, `value`, `expires`, `reason`, `by`."""
+        ...
+
+    def block(self, block_id: str) -> Record | None:
+        """One block's story, with every receipt; None if the ledger never held it."""
+        ...
+
+    async def add_block(self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
+        """Block a target for `ttl` seconds: `{"outcome": "accepted", "id"}` or `{"outcome": "refused", "reason"}`.
+
+        `override` asks the guard to let it pass, on record.
+        """
+        ...
+
+    async def lift_block(self, block_id: str, by: str, reason: str) -> Record:
+        """End a block before its time: `outcome` is "lifted", "refused" or "unknown"."""
+        ...
+
+    def sessions(self, index: str, value: str) -> list[Record]:
+        """Live sessions; `index` is "principal", "actor", "session" or "address", or empty for all."""
+        ...
+
+    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
+        """Cut live sessions of a target: at least `{"outcome": "cut" | "dry_run", "sessions": number}`."""
+        ...
+
+    async def reload_policy(self) -> Record:
+        """Load the policy again: `{"revision"}`, or `{"problems": ["file:line:column: …"]}` and the old one stays."""
+        ...
+
+    def decisions(self, limit: int) -> list[Record]:
+        """The newest decisions, newest first."""
+        ...
+
+    def verdicts(self, limit: int) -> list[Record]:
+        """The newest verdicts, newest first."""
+        ...
+
+    def refusals(self, limit: int) -> list[Record]:
+        """The newest refusals of the guard, newest first."""
+        ...
+
+    def events(self) -> AsyncIterator[Record]:
+        """Events as they happen, until the caller stops; a slow caller misses some, and is told how many."""
+        ...
+
+    async def import_events(self, data: bytes) -> Record:
+        """Take one `EventBatch.to_bytes()` into the bus: `{"events": number}`.
+
+        Raises telemetry.InvalidBatch.
+        """
+        ...
+
+    def metrics(self) -> bytes:
+        """Prometheus text exposition."""
+        ...
+
+    def healthz(self) -> Record:
+        """Told while the process works at all."""
+        ...
+
+    def readyz(self) -> tuple[bool, Record]:
+        """Whether it can judge, and each part's state."""
+        ...

@@ -1,0 +1,130 @@
+"""What an operator may order, read from a request and checked: who, whom, why, how much."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Literal, TypeVar, get_args
+
+import msgspec
+from starlette.requests import Request
+
+from policy import InvalidTarget, Target, TargetKind
+
+PEER = "uid"  # the client of a request whose uid the kernel told: (PEER, uid)
+MAX_JSON = 64 * 1024  # bytes of one request that orders something
+MAX_LIMIT = 10_000  # records in one answer
+MAX_TTL = 366 * 86_400.0  # seconds; the guard's own limit is lower
+
+Index = Literal["principal", "actor", "session", "address"]  # by what live sessions are found
+T = TypeVar("T")
+
+
+class AddBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to block."""
+
+    kind: TargetKind
+    value: str
+    ttl: float  # seconds
+    reason: str
+    by: str = ""  # who asks, where the uid alone does not say
+    override: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ttl <= MAX_TTL:
+            raise ValueError(f"ttl must be above 0 and at most {MAX_TTL:.0f} seconds")
+
+
+class LiftBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to lift a block, by a named operator and for a reason."""
+
+    reason: str
+    by: str = ""
+
+
+class CutSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to cut live sessions."""
+
+    kind: Index
+    value: str
+    reason: str
+    by: str = ""
+    dry_run: bool = False
+
+
+class CallerError(Exception):
+    """The request cannot be meant: answered with `status` and these words."""
+
+    def __init__(self, status: int, what: str) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body, at most `limit` bytes. Raises CallerError."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise CallerError(413, f"body larger than {limit} bytes")
+    return bytes(body)
+
+
+async def read_order(request: Request, kind: type[T]) -> T:
+    """Read one order from a JSON body. Raises CallerError."""
+    try:
+        return msgspec.json.decode(await read_body(request, MAX_JSON), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CallerError(400, str(error)) from error
+
+
+def target(kind: TargetKind, value: str) -> Target:
+    """The canonical target. Raises CallerError."""
+    try:
+        return Target.of(kind, value)
+    except InvalidTarget as error:
+        raise CallerError(400, str(error)) from error
+
+
+def reason(text: str) -> str:
+    """The reason that goes on record; there must be one. Raises CallerError."""
+    if not 0 < len(text.strip()) <= 1000:
+        raise CallerError(400, "reason must be 1 to 1000 characters")
+    return text.strip()
+
+
+def selection(request: Request) -> tuple[str, str]:
+    """Which sessions are asked for: index and value, both empty for all. Raises CallerError."""
+    index, value = request.query_params.get("index", ""), request.query_params.get("value", "")
+    if index not in ("", *get_args(Index)):
+        raise CallerError(400, f"index must be one of {', '.join(get_args(Index))}")
+    if bool(index) != bool(value):
+        raise CallerError(400, "index and value go together")
+    return index, value
+
+
+def limit(request: Request) -> int:
+    """How many records are asked for. Raises CallerError."""
+    text = request.query_params.get("limit", "100")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):
+        raise CallerError(400, f"limit must be 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def operator(request: Request, stated: str) -> str:
+    """Who answers for an order: the name that the kernel vouches for, and the one that the caller stated.
+
+    Raises CallerError.
+    """
+    if len(stated) > 100 or not stated.isprintable():
+        raise CallerError(400, "by must be at most 100 printable characters")
+    if request.client is None or request.client.host != PEER:
+        raise CallerError(403, "orders are taken over the Unix socket alone")
+    user = _user(request.client.port)
+    return f"{stated} as {user}" if stated else user
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

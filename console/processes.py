@@ -1,0 +1,113 @@
+"""The tree of processes: edge, gateway, detectors and lines; how it comes up, and in which order it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+
+import aiohttp
+
+from console.supervision import Child, Part, told_to_stop
+from defense_lines.agent.capabilities import Capability
+from gateway.config import Config, Policy
+from gateway.edge import ADMIN_SOCKET, EnvoyAdmin, envoy_command
+
+_PATIENCE = 5.0  # seconds between SIGTERM and SIGKILL
+_LOWEST_FREE_PORT = 1024
+_QUICK = aiohttp.ClientTimeout(total=2.0)
+_NET_BIND_SERVICE = cast(Capability, 10)  # linux/capability.h
+
+
+def refuse_bad_policy(settings: Policy) -> None:
+    """Raises PolicyError: what does not compile is said before a port is open, not in a loop of restarts."""
+    from policy import compile_bundle, read_bundle
+
+    bundle = read_bundle(settings.paths, settings.data)
+    if settings.engine == "embedded":
+        compile_bundle(bundle)
+
+
+def parts(config: Config, file: Path, run: Path) -> list[Part]:
+    """Every process of this configuration, the edge first."""
+    ours = [sys.executable, "-m", "console.cli", "run"]
+    whose = ["-c", str(file)]
+    low = config.edge.port < _LOWEST_FREE_PORT
+    children = [
+        Part("edge", envoy_command(config, run), frozenset({_NET_BIND_SERVICE}) if low else frozenset()),
+        Part("gateway", [*ours, "gateway", *whose]),
+        Part("detectors", [*ours, "detectors", *whose]),
+    ]
+    if config.lines.nftables:
+        children.append(Part("nftables", [*ours, "line", "nftables", *whose], frozenset({Capability.NET_ADMIN})))
+    return children
+
+
+async def supervise(config: Config, file: Path) -> None:
+    """Run the tree until SIGTERM or SIGINT, then drain and end it."""
+    run = config.state / "run"
+    run.mkdir(mode=0o700, exist_ok=True)
+    run.chmod(0o700)
+    children = [Child(part, partial(_say, part.name)) for part in parts(config, file, run)]
+    stop = told_to_stop()
+    async with asyncio.TaskGroup() as tasks:
+        for child in children:
+            tasks.create_task(child.keep_alive())
+        readiness = tasks.create_task(_announce(config, run / "admin.sock"))
+        await stop.wait()
+        readiness.cancel()
+        _note("portcullis | draining")
+        await _drain(EnvoyAdmin(run / ADMIN_SOCKET), config.edge.drain_seconds)
+        await _end_in_order(children)
+    _note("portcullis | ended")
+
+
+async def _drain(edge: EnvoyAdmin, seconds: float) -> None:
+    """Let requests under way end, for so long; new ones are told to go elsewhere."""
+    if not await edge.drain():
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while sum((await edge.stats("http.edge.downstream_rq_active")).values()):  # noqa: ASYNC110 - it can only be asked
+                await asyncio.sleep(0.05)
+
+
+async def _end_in_order(children: Sequence[Child]) -> None:
+    """The edge first, so that no request is ever without its judge; then the others, together."""
+    edge, *others = children
+    await edge.end(_PATIENCE)
+    async with asyncio.TaskGroup() as tasks:
+        for child in others:
+            tasks.create_task(child.end(_PATIENCE))
+
+
+async def _announce(config: Config, socket: Path) -> None:
+    """Say once that the gateway is ready."""
+    while not await _ready(socket):  # noqa: ASYNC110 - it can only be asked
+        await asyncio.sleep(0.1)
+    _note(f"portcullis | ready on {config.edge.address}:{config.edge.port}")
+
+
+async def _ready(socket: Path) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=_QUICK) as session,
+            session.get("http://portcullis/readyz") as answer,
+        ):
+            return answer.status == HTTPStatus.OK
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _say(name: str, line: str) -> None:
+    _note(f"{name:<10} | {line}")

@@ -1,0 +1,116 @@
+"""A gateway that exists only as answers: what the admin API and the command line are tested against."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from console.admin_server import serving
+from telemetry import EventBatch
+
+BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
+CONFIGURATION = """\
+state: {state}
+services: {{accounts: {{address: 127.0.0.1, port: 8080}}}}
+routes: [{{prefix: /, service: accounts}}]
+"""
+
+
+class BankOperations:
+    """Answers like a gateway with one block, and keeps what it was ordered."""
+
+    def __init__(self) -> None:
+        self.ordered: list[tuple[Any, ...]] = []
+        self.standing = [BLOCK]
+        self.problems: list[dict[str, Any]] = []
+        self.broken = False
+
+    def status(self) -> dict[str, Any]:
+        if self.broken:
+            raise RuntimeError("a secret of ours")
+        return {"revision": "r-1", "started": 1.7e9, "sessions": 2, "blocks": 1, "ready": True}
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [{"name": "edge", "state": "up", "pending": 0}]
+
+    def blocks(self) -> list[dict[str, Any]]:
+        return self.standing
+
+    def block(self, block_id: str) -> dict[str, Any] | None:
+        receipts = [{"line": "edge", "outcome": "enforced", "ms": 0.2}]
+        return {**BLOCK, "receipts": receipts} if block_id == "b-1" else None
+
+    async def add_block(
+        self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool
+    ) -> dict[str, Any]:
+        self.ordered.append(("add", kind, value, ttl, reason, by, override))
+        if value == "127.0.0.1" and not override:
+            return {"outcome": "refused", "reason": "never blocked"}
+        return {"outcome": "accepted", "id": "b-2"}
+
+    async def lift_block(self, block_id: str, by: str, reason: str) -> dict[str, Any]:
+        self.ordered.append(("lift", block_id, by, reason))
+        return {"outcome": "lifted" if block_id == "b-1" else "unknown"}
+
+    def sessions(self, index: str, value: str) -> list[dict[str, Any]]:
+        rows = [{"id": "d-1", "principal": "person:alice"}, {"id": "d-2", "principal": "person:[bold]bob\x1b[31m"}]
+        return [row for row in rows if index != "principal" or row["principal"] == value]
+
+    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> dict[str, Any]:
+        self.ordered.append(("cut", kind, value, reason, by, dry_run))
+        return {"outcome": "dry_run" if dry_run else "cut", "sessions": 1}
+
+    async def reload_policy(self) -> dict[str, Any]:
+        return {"problems": self.problems} if self.problems else {"revision": "r-2"}
+
+    def decisions(self, limit: int) -> list[dict[str, Any]]:
+        return [{"id": f"d-{number}"} for number in range(limit)]
+
+    def verdicts(self, limit: int) -> list[dict[str, Any]]:
+        return []
+
+    def refusals(self, limit: int) -> list[dict[str, Any]]:
+        return []
+
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
+        for number in range(3):
+            yield {"time": 1.7e9 + number, "source": "edge", "action": "GET", "resource": f"/accounts/{number}"}
+
+    async def import_events(self, data: bytes) -> dict[str, Any]:
+        batch = EventBatch.from_bytes(data)
+        self.ordered.append(("import", len(batch)))
+        return {"events": len(batch)}
+
+    def metrics(self) -> bytes:
+        return b"portcullis_up 1\n"
+
+    def healthz(self) -> dict[str, Any]:
+        return {"ok": True}
+
+    def readyz(self) -> tuple[bool, dict[str, Any]]:
+        return not self.broken, {"edge": not self.broken}
+
+
+@contextlib.contextmanager
+def served(operations: BankOperations, socket: Path, metrics_port: int | None = None) -> Iterator[None]:
+    """Serve from a thread of its own, for clients that block."""
+    up, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+
+    async def run() -> None:
+        async with serving(operations, socket, metrics_port):
+            up.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    assert up.wait(10)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()

@@ -1,0 +1,165 @@
+"""The command line: data on stdout, the rest on stderr, and the exit code says how it went."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from console.cli import app
+from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
+
+
+@pytest.fixture
+def bank() -> BankOperations:
+    return BankOperations()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "portcullis.yaml"
+    file.write_text(CONFIGURATION.format(state=tmp_path))
+    return file
+
+
+@pytest.fixture
+def gateway(bank: BankOperations, tmp_path: Path) -> Iterator[BankOperations]:
+    with served(bank, tmp_path / "run" / "admin.sock"):
+        yield bank
+
+
+def call(file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "-c", str(file)])
+
+
+def call_json(file: Path, *arguments: str) -> Any:
+    result = call(file, *arguments, "-o", "json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_lists_for_programs_and_for_people(file: Path, gateway: BankOperations) -> None:
+    assert call_json(file, "blocks", "list") == [BLOCK]
+    assert call_json(file, "lines", "list")[0]["name"] == "edge"
+    assert call_json(file, "status")["sessions"] == 2
+    shown = call(file, "blocks", "list").stdout.splitlines()
+    assert shown[0].split() == ["ID", "KIND", "VALUE", "EXPIRES", "REASON", "BY"]
+    assert shown[1].startswith("b-1")
+    assert "198.51.100.7" in shown[1]
+
+
+def test_an_empty_list_is_a_list(file: Path, gateway: BankOperations) -> None:
+    gateway.standing = []
+    result = call(file, "blocks", "list", "-o", "json")
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+    assert call(file, "blocks", "list").stdout == ""
+
+
+def test_what_a_stranger_wrote_cannot_move_the_terminal(file: Path, gateway: BankOperations) -> None:
+    shown = call(file, "sessions", "list").stdout
+    assert "\x1b" not in shown
+    assert "person:[bold]bob" in shown
+
+
+def test_one_blocks_story(file: Path, gateway: BankOperations) -> None:
+    shown = call(file, "blocks", "show", "b-1").stdout
+    assert "enforced" in shown
+    missing = call(file, "blocks", "show", "b-9")
+    assert (missing.exit_code, missing.stdout, missing.stderr) == (1, "", "there is no such block\n")
+
+
+def test_a_block_is_ordered(file: Path, gateway: BankOperations) -> None:
+    answer = call_json(file, "blocks", "add", "actor", "agent:x", "--ttl", "10m", "--reason", "odd", "--by", "jo")
+    assert answer == {"outcome": "accepted", "id": "b-2"}
+    assert gateway.ordered[0][:5] == ("add", "actor", "agent:x", 600.0, "odd")
+    assert gateway.ordered[0][5].startswith("jo as ")
+
+
+def test_a_refused_block_is_a_failure_that_still_answers(file: Path, gateway: BankOperations) -> None:
+    result = call(file, "blocks", "add", "address", "127.0.0.1", "--reason", "spoofed", "-o", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["reason"] == "never blocked"
+    assert call(file, "blocks", "add", "address", "127.0.0.1", "--reason", "sure", "--override").exit_code == 0
+
+
+def test_a_dry_run_changes_nothing(file: Path, gateway: BankOperations) -> None:
+    would = call_json(file, "blocks", "add", "actor", "agent:x", "--reason", "odd", "--dry-run")
+    assert (would["outcome"], would["sessions"]) == ("dry_run", 1)
+    would = call_json(file, "blocks", "add", "range", "198.51.100.0/24", "--reason", "odd", "--dry-run")
+    assert "sessions" not in would
+    assert call_json(file, "blocks", "revoke", "b-1", "--reason", "odd", "--dry-run")["would_lift"]["id"] == "b-1"
+    assert call_json(file, "sessions", "cut", "actor", "agent:x", "--reason", "odd", "--dry-run")["sessions"] == 1
+    assert {order[0] for order in gateway.ordered} == {"cut"}
+    assert all(order[-1] is True for order in gateway.ordered)
+
+
+def test_a_block_is_lifted_and_sessions_are_cut(file: Path, gateway: BankOperations) -> None:
+    assert call_json(file, "blocks", "revoke", "b-1", "--reason", "mistake")["outcome"] == "lifted"
+    assert call_json(file, "sessions", "cut", "principal", "person:bob", "--reason", "odd")["outcome"] == "cut"
+    assert call_json(file, "sessions", "list", "principal", "person:alice")[0]["id"] == "d-1"
+    assert [order[0] for order in gateway.ordered] == ["lift", "cut"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("blocks", "add", "address", "not-an-address", "--reason", "r"),
+        ("blocks", "add", "address", "198.51.100.7", "--reason", "r", "--ttl", "soon"),
+        ("blocks", "add", "address", "198.51.100.7", "--reason", "r", "--ttl", "0"),
+        ("blocks", "add", "moon", "x", "--reason", "r"),
+        ("blocks", "add", "actor", "agent:x"),
+        ("sessions", "list", "actor"),
+        ("nothing",),
+    ],
+)
+def test_usage(file: Path, gateway: BankOperations, arguments: tuple[str, ...]) -> None:
+    result = call(file, *arguments)
+    assert (result.exit_code, result.stdout, gateway.ordered) == (2, "", [])
+
+
+def test_policy_goes_live_or_is_refused_with_its_lines(file: Path, gateway: BankOperations) -> None:
+    assert call_json(file, "policy", "reload") == {"revision": "r-2"}
+    gateway.problems = [{"file": "a.rego", "line": 3, "column": 7, "message": "unsafe variable x"}]
+    result = call(file, "policy", "reload")
+    assert (result.exit_code, result.stdout) == (3, "a.rego:3:7: unsafe variable x\n")
+
+
+def test_events_are_shown_as_they_happen(file: Path, gateway: BankOperations) -> None:
+    lines = call(file, "events", "tail", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["resource"] for line in lines] == [f"/accounts/{number}" for number in range(3)]
+    assert "GET  /accounts/1" in call(file, "events", "tail").stdout
+
+
+def test_no_gateway(file: Path) -> None:
+    result = call(file, "status")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is `portcullis up` running?" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("up",), ("run", "gateway"), ("config", "check"), ("blocks", "list")])
+def test_bad_configuration_is_64_and_names_the_key(tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(CONFIGURATION.format(state=tmp_path) + "edge: {prot: 1}\n")
+    result = call(file, *command)
+    assert (result.exit_code, result.stdout) == (64, "")
+    assert f"{file}:4: edge.prot: unknown key; did you mean 'port'?" in result.stderr
+    assert {each.name for each in tmp_path.iterdir()} == {"bad.yaml"}
+
+
+def test_config_check_shows_each_value_its_origin_and_no_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTCULLIS__POLICY__OPA__TOKEN", "hunter2")
+    settings = {each["key"]: each for each in call_json(file, "config", "check")}
+    assert settings["edge.port"] == {"key": "edge.port", "value": 8443, "origin": "default"}
+    assert settings["services.accounts.port"]["origin"] == f"{file}:2"
+    assert settings["policy.opa.token"]["origin"] == "environment PORTCULLIS__POLICY__OPA__TOKEN"
+    assert "hunter2" not in call(file, "config", "check").output
+
+
+def test_an_audit_needs_a_ledger(file: Path) -> None:
+    result = call(file, "audit", "verify")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no ledger" in result.stderr

@@ -1,0 +1,195 @@
+"""Supervision on real processes: started again alone, ended in time, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.supervision import AlreadyRunning, Backoff, Child, Failures, Part, sole
+from console.supervision.output import LONGEST_LINE, Prefixed
+
+SLEEPER = "import time, sys; print('up', flush=True); time.sleep(60)"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPER
+FAST = Backoff(first=0.01, longest=0.05, settled=10.0)
+
+
+class Said:
+    """What children say, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        self._more.set()
+
+    async def until(self, holds: Callable[[list[str]], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not holds(self.lines):
+                self._more.clear()
+                await self._more.wait()
+
+    async def times(self, text: str, count: int) -> None:
+        await self.until(lambda lines: sum(text in line for line in lines) >= count)
+
+
+@asynccontextmanager
+async def alive(said: Said, program: str, patience: float = 5.0) -> AsyncIterator[Child]:
+    child = Child(Part("test", [sys.executable, "-c", program]), said, FAST)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(child.keep_alive())
+        try:
+            yield child
+        finally:
+            await child.end(patience)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_only_the_one_that_died_is_started_again() -> None:
+    said, other_said = Said(), Said()
+    async with alive(said, SLEEPER) as child, alive(other_said, SLEEPER) as other:
+        await said.times("up", 1)
+        await other_said.times("up", 1)
+        first, unharmed = child.pid, other.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await said.times("up", 2)
+        assert child.pid not in (None, first)
+        assert (child.starts, other.starts, other.pid) == (2, 1, unharmed)
+        assert "ended with signal SIGKILL; starts again in 0.01 s" in said.lines
+
+
+async def test_what_a_child_says_last_is_heard() -> None:
+    said = Said()
+    async with alive(said, "import sys; sys.stderr.write('dying words'); sys.exit(7)"):
+        await said.times("dying words", 1)
+        await said.times("ended with exit code 7", 1)
+
+
+async def test_a_child_that_hears_nothing_is_killed() -> None:
+    said = Said()
+    async with alive(said, DEAF, patience=0.2) as child:
+        await said.times("up", 1)
+        pid = child.pid
+    assert pid is not None
+    assert not lives(pid)
+    assert any("killed" in line for line in said.lines)
+
+
+async def test_an_end_between_two_lives_is_at_once() -> None:
+    said = Said()
+    child = Child(Part("test", [sys.executable, "-c", "raise SystemExit(1)"]), said, Backoff(60.0, 60.0))
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        tasks.create_task(child.keep_alive())
+        await said.times("exit code 1", 1)
+        await child.end(5.0)
+    assert child.starts == 1
+
+
+async def test_what_cannot_be_started_is_tried_again() -> None:
+    said = Said()
+    child = Child(Part("test", ["/nowhere/envoy"]), said, FAST)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(child.keep_alive())
+        await said.times("cannot be started", 2)
+        await child.end(5.0)
+
+
+async def test_a_child_holds_no_capability() -> None:
+    said = Said()
+    async with alive(said, "print(open('/proc/self/status').read(), flush=True); " + SLEEPER):
+        await said.times("up", 1)
+    held = {line.split()[0]: int(line.split()[1], 16) for line in said.lines if line.startswith("Cap")}
+    assert (held["CapEff:"], held["CapPrm:"]) == (0, 0)
+    assert "NoNewPrivs:\t1" in said.lines
+
+
+SUPERVISOR = """
+import asyncio, sys
+from console.supervision import Child, Part
+program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+async def main():
+    await Child(Part("test", [sys.executable, "-c", program]), print).keep_alive()
+asyncio.run(main())
+"""
+
+
+def test_children_die_with_the_supervisor() -> None:
+    supervisor = subprocess.Popen(
+        [sys.executable, "-u", "-c", SUPERVISOR], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    with supervisor:
+        assert supervisor.stdout is not None
+        child = int(supervisor.stdout.readline())
+        assert lives(child)
+        supervisor.kill()
+    deadline = time.monotonic() + 10
+    while lives(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not lives(child)
+
+
+def test_one_supervisor_at_a_time(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with sole(state), pytest.raises(AlreadyRunning, match=rf"already up on .*state \(pid {os.getpid()}\)"), sole(state):
+        pass
+    with sole(state):
+        pass
+
+
+lifetimes = st.lists(st.floats(0, 1e6))
+
+
+@given(lifetimes)
+def test_waits_double_up_to_the_longest_and_a_settled_life_forgives(lives_: list[float]) -> None:
+    backoff, failures, before = Backoff(), Failures(), 0.0
+    for lived in lives_:
+        failures, wait = backoff.after(failures, lived)
+        assert wait == (0.05 if lived >= backoff.settled or before == 0 else min(5.0, 2 * before))
+        before = wait
+
+
+@given(st.integers(0, 10**9), st.floats(0, 9.9))
+def test_no_number_of_failures_is_too_many(count: int, lived: float) -> None:
+    failures, wait = Backoff().after(Failures(count), lived)
+    assert failures.count == count + 1
+    assert 0.05 <= wait <= 5.0
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
+def test_lines_are_told_whole_however_they_arrive(data: bytes, cuts: list[int]) -> None:
+    told: list[str] = []
+    pipe = Prefixed(told.append)
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in itertools.pairwise(edges):
+        pipe.data_received(data[start:end])
+    pipe.connection_lost(None)
+    lines = data.split(b"\n")
+    assert told == [line.decode(errors="replace") for line in (lines if lines[-1] else lines[:-1])]
+
+
+def test_a_line_without_end_is_told_in_pieces() -> None:
+    told: list[str] = []
+    pipe = Prefixed(told.append)
+    for _ in range(10):
+        pipe.data_received(b"x" * LONGEST_LINE)
+    assert [len(piece) for piece in told] == [LONGEST_LINE] * 10
