@@ -1,0 +1,121 @@
+"""Identification: credentials in, a principal or a refusal out. Verified tokens are remembered until they end."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from prometheus_client import Counter
+
+from gateway.config import Identity, Issuer
+from gateway.identity import client_certificate
+from gateway.identity.access_token import Header, peek, verify
+from gateway.identity.client_certificate import ClientCertificate
+from gateway.identity.credentials import Credentials
+from gateway.identity.jwks import KeySet
+from gateway.identity.refusal import Refusal
+from policy import Principal
+
+_REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials refused", ["error"])
+_REMEMBERED = 100_000  # verified tokens; the oldest is forgotten, and verified again when it comes back
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKey:
+    """The token names a key that is not known yet: fetch the issuer's keys and ask again."""
+
+    issuer: str
+
+
+class Identifier:
+    """Turns credentials into principals. Does no I/O: keys are put in, time is passed in."""
+
+    def __init__(self, settings: Identity) -> None:
+        self._settings = settings
+        self._issuers: Mapping[str, Issuer] = {issuer.issuer: issuer for issuer in settings.issuers}
+        self._keys: dict[str, KeySet] = {name: KeySet({}) for name in self._issuers}
+        self._remembered: dict[Credentials, Principal] = {}
+
+    def put_keys(self, issuer: str, keys: KeySet) -> None:
+        """Replace an issuer's keys; what was verified with the old ones must be verified again."""
+        self._keys[issuer] = keys
+        self._remembered.clear()
+
+    def identify(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
+        """Who shows these credentials at `now` (Unix seconds)."""
+        known = self._remembered.get(credentials)
+        if known is not None and now < known.expires:
+            return known
+        answer = self._examine(credentials, now)
+        if isinstance(answer, Principal):
+            self._remember(credentials, answer)
+        elif isinstance(answer, Refusal):
+            _REFUSED.labels(answer.error or "no_credentials").inc()
+        return answer
+
+    def _examine(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
+        certificate: ClientCertificate | Refusal | None = None
+        if credentials.client_certificate:
+            certificate = client_certificate.parse(credentials.client_certificate, self._settings.trust_domains)
+        if isinstance(certificate, Refusal):
+            return certificate
+        if credentials.authorization:
+            return self._bearer(credentials.authorization, certificate, now)
+        return _workload(certificate, now) if certificate else Refusal("", "no credentials")
+
+    def _bearer(
+        self, authorization: str, certificate: ClientCertificate | None, now: float
+    ) -> Principal | Refusal | UnknownKey:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token or "," in token or " " in token:
+            return Refusal("invalid_request", "not one bearer token")
+        peeked = peek(token)
+        if isinstance(peeked, Refusal):
+            return peeked
+        header, name = peeked
+        principal = self._verified(token, header, name, now)
+        return _bound(principal, certificate) if isinstance(principal, Principal) else principal
+
+    def _verified(self, token: str, header: Header, name: str, now: float) -> Principal | Refusal | UnknownKey:
+        issuer = self._issuers.get(name)
+        if issuer is None:
+            return Refusal("invalid_token", "issuer is not trusted")
+        if header.kid not in self._keys[name]:
+            return UnknownKey(name)
+        return verify(token, header, self._keys[name], issuer, self._settings.max_chain, now)
+
+    def _remember(self, credentials: Credentials, principal: Principal) -> None:
+        if len(self._remembered) >= _REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[credentials] = principal
+
+
+def _workload(certificate: ClientCertificate, now: float) -> Principal:
+    return Principal(
+        id=f"workload:{certificate.spiffe_id}",
+        kind="workload",
+        issuer=certificate.spiffe_id.split("/")[2],
+        proof=("mtls", "x509-svid"),
+        authenticated=now,
+        expires=now + 3600,  # Envoy ends the connection's life with the certificate; judged anew each hour at least
+    )
+
+
+def _bound(principal: Principal, certificate: ClientCertificate | None) -> Principal | Refusal:
+    """Check sender constraint (RFC 8705 section 3.1); a constraint that we cannot check is a refusal."""
+    confirmation = principal.attributes.get("cnf")
+    if confirmation is None:
+        return principal
+    thumbprint = _thumbprint(certificate.sha256) if certificate else ""
+    if set(confirmation) != {"x5t#S256"} or not thumbprint or confirmation["x5t#S256"] != thumbprint:
+        return Refusal("invalid_token", "the token is bound to another sender")
+    return msgspec.structs.replace(principal, proof=(*principal.proof, "mtls"))
+
+
+def _thumbprint(sha256: str) -> str:
+    try:
+        return urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
+    except ValueError:
+        return ""

@@ -1,0 +1,25 @@
+"""A refusal is the answer to credentials that prove nobody: a value, never an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Error = Literal["", "invalid_request", "invalid_token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nobody was identified. `error` goes to the caller (RFC 6750 section 3.1), `detail` to our log only."""
+
+    error: Error
+    detail: str
+
+    @property
+    def status(self) -> int:
+        """HTTP status: 400 for a request that no client should send, else 401."""
+        return 400 if self.error == "invalid_request" else 401
+
+    def challenge(self, realm: str) -> str:
+        """The WWW-Authenticate header; without an error code where no credentials came (RFC 6750 section 3.1)."""
+        return f'Bearer realm="{realm}"' + (f', error="{self.error}"' if self.error else "")
