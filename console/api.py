@@ -82,7 +82,7 @@ class _Admin:
         return JSONResponse(self._operations.blocks())
 
     async def block(self, request: Request) -> Response:
-        story = self._operations.block(request.path_params["id"])
+        story = await self._operations.block(request.path_params["id"])
         if story is None:
             raise CallerError(404, "there is no such block")
         return JSONResponse(story)

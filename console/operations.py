@@ -23,7 +23,7 @@ class Operations(Protocol):
         """Every block that stands: at least `id`, `kind`, `value`, `expires`, `reason`, `by`."""
         ...
 
-    def block(self, block_id: str) -> Record | None:
+    async def block(self, block_id: str) -> Record | None:
         """One block's story, with every receipt; None if the ledger never held it."""
         ...
 

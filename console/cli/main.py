@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.cli import audit, blocks, config, events, lines, policy, run, sessions, status, up
+from console.cli import audit, blocks, config, demo, events, lines, policy, run, sessions, status, up
 from console.cli.exits import Commands
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Zero-trust gateway: judge every request, cut every live session, block on every line.",
 )
 app.command("up")(up.up)
+app.command("demo")(demo.demo)
 app.command("status")(status.status)
 for noun in (config, policy, blocks, lines, sessions, events, audit, run):
     app.add_typer(noun.app)

@@ -40,7 +40,7 @@ class BankOperations:
     def blocks(self) -> list[dict[str, Any]]:
         return self.standing
 
-    def block(self, block_id: str) -> dict[str, Any] | None:
+    async def block(self, block_id: str) -> dict[str, Any] | None:
         receipts = [{"line": "edge", "outcome": "enforced", "ms": 0.2}]
         return {**BLOCK, "receipts": receipts} if block_id == "b-1" else None
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
+from telemetry import Event, Kind, json_line
 from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
 
 
@@ -132,6 +133,20 @@ def test_events_are_shown_as_they_happen(file: Path, gateway: BankOperations) ->
     lines = call(file, "events", "tail", "-o", "json").stdout.splitlines()
     assert [json.loads(line)["resource"] for line in lines] == [f"/accounts/{number}" for number in range(3)]
     assert "GET  /accounts/1" in call(file, "events", "tail").stdout
+
+
+def test_a_file_of_events_is_imported(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    events = tmp_path / "seen.json"
+    events.write_bytes(json_line(Event(time=1.7e9, kind=Kind.FLOW, source="branch-7")) + b"\nnot an event\n")
+    (told,) = call_json(file, "events", "import", str(events))
+    assert (told["format"], told["events"], told["malformed"]) == ("events", 1, {"not_json": 1})
+    assert gateway.ordered == [("import", 1)]
+    assert "not an event" in (tmp_path / "rejects.jsonl").read_text()
+
+
+def test_a_file_of_nothing_known_is_a_failure(file: Path, gateway: BankOperations) -> None:
+    result = call(file, "events", "import", str(file))
+    assert (result.exit_code, result.stdout, gateway.ordered) == (1, "", [])
 
 
 def test_no_gateway(file: Path) -> None:
