@@ -1,0 +1,45 @@
+"""Builtins are Rego's own functions, one family a file, each a table of name and Python function.
+
+A builtin takes Rego values and returns one, or `UNDEFINED` where OPA has a (non-strict) error. It must not change its
+arguments. What is not in `BUILTINS` is refused when a policy is loaded.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from policy.rego.builtins import (
+    aggregates,
+    arithmetic,
+    arrays,
+    cidr,
+    clock,
+    comparison,
+    crypto,
+    documents,
+    encodings,
+    globs,
+    numbers,
+    objects,
+    regexes,
+    sets,
+    sprintf,
+    strings,
+    types,
+    versions,
+)
+
+Builtin = Callable[..., Any]
+
+_FAMILIES: tuple[ModuleType, ...] = (
+    *(comparison, arithmetic, numbers, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
+    *(regexes, globs, cidr, clock, encodings, crypto, versions),
+)
+BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
+CLOCKED = clock.CLOCKED  # builtins whose first argument is the evaluation's time, in nanoseconds
+ARITIES: Mapping[str, int] = {
+    name: len(inspect.signature(function).parameters) - (name in CLOCKED) for name, function in BUILTINS.items()
+}
+
+__all__ = ["ARITIES", "BUILTINS", "CLOCKED", "Builtin"]

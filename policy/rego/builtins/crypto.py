@@ -1,0 +1,25 @@
+"""Digests of text, as hexadecimal."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from policy.rego.builtins.strings import texts
+
+
+def _digest(name: str) -> Callable[..., Any]:
+    return texts(lambda text: hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _hmac(name: str) -> Callable[..., Any]:
+    return texts(lambda text, secret: hmac.new(secret.encode(), text.encode(), name).hexdigest())
+
+
+BUILTINS = {
+    **{f"crypto.{name}": _digest(name) for name in ("md5", "sha1", "sha256")},
+    **{f"crypto.hmac.{name}": _hmac(name) for name in ("md5", "sha1", "sha256", "sha512")},
+    "crypto.hmac.equal": texts(lambda a, b: hmac.compare_digest(a.encode(), b.encode())),
+}

@@ -1,0 +1,419 @@
+"""The compiler writes Python source from a plan: one function a rule, readable, with the place of each rule beside it.
+
+A block is a `while True:` that runs once; `break` leaves it where something is undefined. The body of a scan is a
+`for` loop, and `continue` goes on to the next element. Locals keep the plan's numbers. `U` is undefined; `m` holds
+what is computed once in an evaluation: the time in `m[0]`, then the values of rules that are asked for repeatedly,
+`W` while they wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from policy.rego.builtins import CLOCKED
+from policy.rego.plan import (
+    DATA,
+    INPUT,
+    ArrayAppend,
+    AssignVar,
+    AssignVarOnce,
+    Block,
+    Blocks,
+    Call,
+    CallDynamic,
+    Constant,
+    Dot,
+    Equal,
+    Function,
+    IsDefined,
+    IsType,
+    IsUndefined,
+    Len,
+    Local,
+    MakeArray,
+    MakeNull,
+    MakeNumber,
+    MakeObject,
+    MakeSet,
+    Not,
+    NotEqual,
+    ObjectInsert,
+    ObjectInsertOnce,
+    ObjectMerge,
+    Operand,
+    Plan,
+    ResetLocal,
+    ResultSetAdd,
+    ReturnLocal,
+    Scan,
+    SetAdd,
+    Statement,
+    With,
+    may_fail,
+    statements,
+)
+from policy.rego.verify import DOCUMENT_ARGUMENTS, place
+
+_PYTHON_TYPES = {"array": "(list,)", "object": "(dict,)", "set": "(RegoSet,)", "collection": "(list, dict, RegoSet)"}
+
+
+@dataclass(slots=True)
+class Source:
+    """Generated Python: the text, and what it refers to by name."""
+
+    text: str = ""
+    constants: dict[str, Any] = field(default_factory=dict)  # composite literals by name
+    builtins: dict[str, str] = field(default_factory=dict)  # Rego's name by Python's
+    names: dict[str, str] = field(default_factory=dict)  # Python's name of each function of the plan
+    paths: dict[tuple[str, ...], str] = field(default_factory=dict)  # rules' by path below data, for dynamic calls
+    slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
+    fixed: tuple[str, ...] = ()  # functions that read no document, callees first
+
+
+def write_source(plan: Plan) -> Source:
+    """Write the functions of a simplified plan, and its queries."""
+    source = Source()
+    everything = (*plan.functions.values(), *plan.queries.values())
+    for function in everything:
+        source.names[function.name] = _fresh(function.name, source.names.values())
+        if function.path[:1] == ("g0",) and len(function.params) == DOCUMENT_ARGUMENTS:
+            source.paths[function.path[1:]] = source.names[function.name]
+    source.fixed = tuple(_fixed(plan))
+    source.slots = {name: slot for slot, name in enumerate(_repeated(plan, source.fixed), 1)}
+    source.text = "\n\n".join(_Writer(plan, function, source).written() for function in everything)
+    return source
+
+
+def _fresh(name: str, taken: Any) -> str:
+    python = re.sub(r"\W", "_", name.removeprefix("g0.data."), flags=re.ASCII)
+    python = f"rule_{python}"
+    while python in taken:
+        python += "_"
+    return python
+
+
+def _repeated(plan: Plan, fixed: tuple[str, ...]) -> Iterator[str]:
+    """Rules worth keeping: called from more than one place, from a loop, or from what is itself called repeatedly."""
+    calls: Counter[str] = Counter()
+    for function in (*plan.functions.values(), *plan.queries.values()):
+        weight = 2 if len(function.params) > DOCUMENT_ARGUMENTS else 1
+        for statement in statements(function.blocks):
+            if isinstance(statement, Call):
+                calls[statement.func] += weight
+            elif isinstance(statement, Scan):
+                calls.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
+    for name, function in plan.functions.items():
+        if calls[name] > 1 and len(function.params) == DOCUMENT_ARGUMENTS and name not in fixed:
+            yield name
+
+
+def _fixed(plan: Plan) -> list[str]:
+    """Rules whose value no document and no clock can change, callees first."""
+    found: dict[str, bool] = {}
+
+    def fixed(name: str) -> bool:
+        if name not in found:
+            found[name] = False
+            function = plan.functions[name]
+            value = all(one(statement) for statement in statements(function.blocks))
+            del found[name]
+            found[name] = value
+        return found[name]
+
+    def one(statement: Statement) -> bool:
+        if isinstance(statement, Call):
+            operands = statement.args
+            if statement.func in plan.functions:
+                return fixed(statement.func) and not _documents(operands[DOCUMENT_ARGUMENTS:])
+            return statement.func not in CLOCKED and not _documents(operands)
+        return not isinstance(statement, (CallDynamic, With)) and not _documents(tuple(statement.reads()))
+
+    for name in plan.functions:
+        fixed(name)
+    return [name for name, value in found.items() if value and len(plan.functions[name].params) == DOCUMENT_ARGUMENTS]
+
+
+def _documents(operands: tuple[Operand, ...]) -> bool:
+    return any(isinstance(one, Local) and one.number in (INPUT, DATA) for one in operands)
+
+
+class _Writer:
+    """Writes one function."""
+
+    def __init__(self, plan: Plan, function: Function, source: Source):
+        self._plan = plan
+        self._function = function
+        self._source = source
+        self._lines: list[str] = []
+        self._depth = 0
+        self._flags = 0
+        self._orders: Counter[int] = Counter()  # how often each local may be given a value that must be the only one
+        self._checked: set[int] = set()
+        for statement in statements(function.blocks):
+            self._note(statement)
+
+    def _note(self, statement: Statement) -> None:
+        match statement:
+            case AssignVarOnce(target=target):
+                self._orders[target] += 1
+                self._checked.add(target)
+            case AssignVar(target=target):
+                self._orders[target] += 1
+            case IsDefined(source=source) | IsUndefined(source=source):
+                self._checked.add(source.number)
+            case With(local=local):
+                self._checked.add(local)  # a value that stands in for a builtin has no value before
+            case Scan(block=block):
+                self._orders.update(one.target for one in statements((block,)) if isinstance(one, AssignVarOnce))
+
+    def written(self) -> str:
+        params = [_local(number) for number in self._function.params]
+        self._line(f"def {self._source.names[self._function.name]}({', '.join((*params, 'm'))}):  # {self._place()}")
+        with self._deeper():
+            if any(isinstance(one, ResultSetAdd) for one in statements(self._function.blocks)):
+                self._line("results = []")
+            for number in sorted(self._checked - set(self._function.params) - self._reset_first()):
+                self._line(f"{_local(number)} = U")
+            self._blocks(self._function.blocks)
+            if not self._function.path:
+                self._line("return results")
+            elif not self._ends():
+                self._line("return U")
+        return "\n".join(self._lines)
+
+    def _reset_first(self) -> set[int]:
+        """Locals that the first block resets before anything else."""
+        first = self._function.blocks[0].statements if self._function.blocks else ()
+        return {one.target for one in takewhile(lambda one: isinstance(one, ResetLocal), first)}  # type: ignore[attr-defined]
+
+    def _place(self) -> str:
+        for statement in statements(self._function.blocks):
+            if statement.at.line:
+                file, line, _ = place(self._plan, self._function, statement)
+                return f"{self._function.title} at {file}:{line}".replace("\n", " ").replace("\r", " ")
+        return self._function.title.replace("\n", " ").replace("\r", " ")
+
+    def _ends(self) -> bool:
+        """Whether the last line returns in any case."""
+        return self._lines[-1].startswith("    return ")
+
+    def _line(self, text: str) -> None:
+        self._lines.append("    " * self._depth + text)
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        before = len(self._lines)
+        yield
+        if len(self._lines) == before:
+            self._line("pass")
+        self._depth -= 1
+
+    def _blocks(self, blocks: tuple[Block, ...]) -> None:
+        for block in blocks:
+            self._block(block)
+
+    def _block(self, block: Block) -> None:
+        """A block whose end matters to nobody."""
+        if not any(map(may_fail, block.statements)):
+            self._statements(block, "")
+            return
+        first, *rest = block.statements
+        if isinstance(first, IsDefined) and len(rest) == 1 and isinstance(rest[0], ReturnLocal):
+            self._line(f"return {self._operand(rest[0].source)}")  # undefined is what the caller gets either way
+            return
+        self._line("while True:")
+        with self._deeper():
+            self._statements(block, "break")
+            if not self._lines[-1].lstrip().startswith("return "):
+                self._line("break")
+
+    def _statements(self, block: Block, leave: str) -> None:
+        for statement in block.statements:
+            self._statement(statement, leave)
+
+    def _completes(self, block: Block) -> str:
+        """Run a block; the name of the flag that says whether it came to its end."""
+        self._flags += 1
+        flag = f"done{self._flags}"
+        self._line(f"{flag} = False")
+        self._line("while True:")
+        with self._deeper():
+            self._statements(block, "break")
+            self._line(f"{flag} = True")
+            self._line("break")
+        return flag
+
+    def _fail(self, condition: str, leave: str) -> None:
+        self._line(f"if {condition}:")
+        with self._deeper():
+            self._line(leave)
+
+    def _operand(self, operand: Operand) -> str:
+        return _local(operand.number) if isinstance(operand, Local) else self._constant(operand.value)
+
+    def _constant(self, value: Any) -> str:
+        if value is None or type(value) in (bool, int, float, str):
+            return repr(value)
+        for name, held in self._source.constants.items():
+            if held is value:
+                return name
+        name = f"K{len(self._source.constants)}"
+        self._source.constants[name] = value
+        return name
+
+    def _statement(self, statement: Statement, leave: str) -> None:
+        match statement:
+            case Call() | CallDynamic():
+                self._call(statement, leave)
+            case Dot(source=source, key=key, target=target):
+                self._line(f"{_local(target)} = {self._looked_up(self._operand(source), key)}")
+                self._fail(f"{_local(target)} is U", leave)
+            case Equal(a=a, b=b):
+                self._fail(self._differ(a, b), leave)
+            case NotEqual(a=a, b=b):
+                self._fail(self._same(a, b), leave)
+            case Scan() | Not() | With() | Blocks():
+                self._nested(statement, leave)
+            case IsDefined(source=source):
+                self._fail(f"{self._operand(source)} is U", leave)
+            case IsUndefined(source=source):
+                self._fail(f"{self._operand(source)} is not U", leave)
+            case IsType(source=source, kind=kind):
+                self._fail(f"type({self._operand(source)}) not in {_PYTHON_TYPES[kind]}", leave)
+            case Len(source=source, target=target):
+                self._line(f"{_local(target)} = length({self._operand(source)})")
+                self._fail(f"{_local(target)} is U", leave)
+            case _:
+                self._line(self._simple(statement))
+
+    def _simple(self, statement: Statement) -> str:
+        """A statement that is never undefined."""
+        o = self._operand
+        match statement:
+            case ReturnLocal(source=source):
+                return f"return {o(source)}"
+            case ResultSetAdd(value=value):
+                return f"results.append({o(value)})"
+            case ArrayAppend(array=array, value=value):
+                return f"{o(array)}.append({o(value)})"
+            case SetAdd(set=target, value=value):
+                return f"{o(target)}.add({o(value)})"
+            case ObjectInsert(object=target, key=at, value=value):
+                item = o(at) if isinstance(at, Constant) and type(at.value) is str else f"key({o(at)})"
+                return f"{o(target)}[{item}] = {o(value)}"
+            case ObjectInsertOnce(object=target, key=at, value=value):
+                return f"inserted_once({o(target)}, {o(at)}, {o(value)})"
+        return f"{_local(statement.target)} = {self._made(statement)}"  # type: ignore[attr-defined]
+
+    def _made(self, statement: Statement) -> str:
+        """What is assigned to a statement's target."""
+        o = self._operand
+        match statement:
+            case AssignVarOnce(source=source, target=target) if self._orders[target] > 1:
+                return f"{o(source)} if {_local(target)} is U else once({_local(target)}, {o(source)})"
+            case AssignVar(source=source) | AssignVarOnce(source=source):
+                return o(source)
+            case MakeNumber(value=value):
+                return repr(value)
+            case ObjectMerge(a=a, b=b):
+                return f"merged({o(b)}, {o(a)})"
+        return _EMPTY[type(statement)]
+
+    def _nested(self, statement: Statement, leave: str) -> None:
+        match statement:
+            case Scan(source=source, key=key, value=value, block=block):
+                self._line(f"for {_local(key)}, {_local(value)} in scan({self._operand(source)}):")
+                with self._deeper():
+                    self._statements(block, "continue")
+            case Not(block=block):
+                self._fail(self._completes(block), leave)
+            case Blocks(inner=inner):
+                self._blocks(inner)
+            case With(local=local, path=path, value=value, block=block):
+                self._with(_local(local), path, value, block, leave)
+
+    def _with(self, document: str, path: tuple[str, ...], value: Operand, block: Block, leave: str) -> None:
+        self._flags += 1
+        saved = f"saved{self._flags}"
+        self._line(f"{saved} = {document}, m")
+        self._line(
+            f"{document}, m = upserted({document}, {path!r}, {self._operand(value)}), [m[0], *(W for _ in m[1:])]"
+        )
+        flag = self._completes(block)
+        self._line(f"{document}, m = {saved}")
+        self._fail(f"not {flag}", leave)
+
+    def _call(self, call: Call | CallDynamic, leave: str) -> None:
+        args = [self._operand(one) for one in call.args]
+        target = _local(call.result)
+        if isinstance(call, CallDynamic):
+            steps = "".join(f"{self._operand(one)}, " for one in call.path)
+            self._line(f"{target} = dynamic(({steps}), {', '.join(args[:DOCUMENT_ARGUMENTS])}, m)")
+        elif call.func in self._source.fixed:
+            self._line(f"{target} = fixed_{self._source.names[call.func]}")
+        elif call.func in self._source.slots:
+            name, slot = self._source.names[call.func], self._source.slots[call.func]
+            self._line(f"{target} = m[{slot}]")
+            self._fail(f"{target} is W", f"{target} = m[{slot}] = {name}({', '.join(args)}, m)")
+        else:
+            self._line(f"{target} = {self._called(call.func, args)}")
+        self._fail(f"{target} is U", leave)
+
+    def _called(self, func: str, args: list[str]) -> str:
+        if func in self._source.names:
+            return f"{self._source.names[func]}({', '.join((*args, 'm'))})"
+        python = "rego_" + re.sub(r"\W", "_", func)
+        self._source.builtins[python] = func
+        return f"{python}({', '.join(('m[0]', *args) if func in CLOCKED else args)})"
+
+    def _looked_up(self, source: str, key: Operand) -> str:
+        if isinstance(key, Constant) and type(key.value) is str:
+            return f"{source}.get({key.value!r}, U) if type({source}) is dict else dot({source}, {key.value!r})"
+        return f"dot({source}, {self._operand(key)})"
+
+    def _differ(self, a: Operand, b: Operand) -> str:
+        """Condition that two values differ."""
+        left, right, shape = self._pair(a, b)
+        if shape == "local":
+            return f"{left} is not {right} and not equal({left}, {right})"
+        return {"singleton": f"{left} is not {right}", "text": f"{left} != {right}"}.get(
+            shape, f"not equal({left}, {right})"
+        )
+
+    def _same(self, a: Operand, b: Operand) -> str:
+        """Condition that two values are equal."""
+        left, right, shape = self._pair(a, b)
+        return {"singleton": f"{left} is {right}", "text": f"{left} == {right}"}.get(shape, f"equal({left}, {right})")
+
+    def _pair(self, a: Operand, b: Operand) -> tuple[str, str, str]:
+        """Two operands, a constant last, and the shape of the comparison that fits them."""
+        if isinstance(a, Constant):
+            a, b = b, a
+        left, right = self._operand(a), self._operand(b)
+        if isinstance(a, Constant):
+            return left, right, "constants"
+        if isinstance(b, Local):
+            return left, right, "local"
+        if b.value is None or type(b.value) is bool:
+            return left, right, "singleton"
+        return left, right, "text" if type(b.value) is str else "value"
+
+
+_EMPTY: Mapping[type[Statement], str] = {
+    ResetLocal: "U",
+    MakeNull: "None",
+    MakeArray: "[]",
+    MakeObject: "{}",
+    MakeSet: "RegoSet()",
+}
+
+
+def _local(number: int) -> str:
+    return {INPUT: "input", DATA: "data"}.get(number, f"v{number}")

@@ -1,0 +1,194 @@
+"""A program is a policy compiled: what a process holds and evaluates. Building one takes milliseconds to seconds and
+belongs in a thread; evaluating it takes microseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from policy.problem import PolicyError, Problem
+from policy.rego.builtins import ARITIES, BUILTINS
+from policy.rego.compiler import Source, write_source
+from policy.rego.decode import InvalidPlan, UnsupportedStatement, read_plan
+from policy.rego.depends import depends
+from policy.rego.dynamic import Rule, dynamic
+from policy.rego.plan import Plan
+from policy.rego.simplify import simplify
+from policy.rego.values import (
+    UNDEFINED,
+    EvaluationError,
+    RegoSet,
+    dot,
+    equal,
+    inserted_once,
+    key,
+    merged,
+    scan,
+    upserted,
+)
+from policy.rego.verify import verify
+
+FRONT = Path(__file__).with_name("front.py")
+FRONT_SECONDS = 30.0  # longest that the front end may take
+_ERROR = re.compile(r"\(error (?:\d+:(?P<file>[^|]*))?\|(?P<offset>\d+)\|\d+\s+\(errormsg \d+:(?P<message>[^\n]*)\)\n")
+_WAITING = object()
+
+
+class Program:
+    """Compiled entry points. Immutable; threads may share it."""
+
+    def __init__(self, plan: Plan, source: Source, rules: Mapping[str, Rule]):
+        self.source = source.text
+        self.depends = {name: depends(plan, query) for name, query in plan.queries.items()}
+        self._rules = dict(rules)
+        self._memory = [_WAITING] * len(source.slots)
+
+    def rule(self, entrypoint: str) -> Callable[[Any, Any, int], Any]:
+        """The function behind an entry point, of input, data and nanoseconds since 1970; see `evaluate`."""
+        rule, memory = self._rules[entrypoint], self._memory
+        return lambda document, data, now: rule(document, data, [now, *memory])
+
+    def evaluate(self, entrypoint: str, document: Any, data: Any, now: int = 0) -> Any:
+        """Value of an entry point ("portcullis/access/decision") for an input document, or `UNDEFINED`.
+
+        Raises EvaluationError where the policy contradicts itself, KeyError if there is no such entry point.
+        """
+        return self._rules[entrypoint](document, data, [now, *self._memory])
+
+
+def compile_program(sources: Mapping[str, str], entrypoints: Sequence[str]) -> Program:
+    """Plan, verify and compile Rego modules, by file name. Raises PolicyError."""
+    plan = _planned(sources, entrypoints)
+    problems = verify(plan, sources, ARITIES)
+    if problems:
+        raise PolicyError(problems)
+    short = {name: simplify(function) for name, function in plan.functions.items()}
+    queries = {name: simplify(function) for name, function in plan.queries.items()}
+    plan = Plan(short, queries, plan.builtins, plan.files)
+    source = write_source(plan)
+    return Program(plan, source, _loaded(plan, source))
+
+
+def _planned(sources: Mapping[str, str], entrypoints: Sequence[str]) -> Plan:
+    names = {f"m{index}.rego": name for index, name in enumerate(sources)}  # regopy keeps only the last part of a name
+    answer = _front({short: sources[name] for short, name in names.items()}, entrypoints)
+    if "error" in answer:
+        raise PolicyError(_problems(answer["error"], names, sources))
+    try:
+        plan = read_plan(answer["plan"])
+    except UnsupportedStatement as error:
+        file = list(sources)[error.at.file] if sources else ""
+        raise PolicyError([Problem(file, error.at.line, error.at.column, str(error))]) from error
+    except InvalidPlan as error:
+        raise PolicyError([Problem("", 0, 0, str(error))]) from error
+    return Plan(plan.functions, plan.queries, plan.builtins, tuple(names.get(file, file) for file in plan.files))
+
+
+def _front(modules: Mapping[str, str], entrypoints: Sequence[str]) -> dict[str, Any]:
+    request = json.dumps({"modules": modules, "entrypoints": list(entrypoints)}).encode()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", str(FRONT)], input=request, capture_output=True, timeout=FRONT_SECONDS, check=True
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return {"error": f"the front end took more than {FRONT_SECONDS:.0f} s"}
+    except (subprocess.CalledProcessError, ValueError) as error:
+        return {"error": f"the front end broke off: {_last_words(error)}"}
+    return answer
+
+
+def _last_words(error: Exception) -> str:
+    said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
+    return " ".join(said.split())[-300:] or str(error)
+
+
+def _problems(text: str, names: Mapping[str, str], sources: Mapping[str, str]) -> list[Problem]:
+    """rego-cpp's description: places are bytes from the start of the module."""
+    found = {
+        _problem(names.get(one["file"] or "", ""), int(one["offset"]), one["message"], sources)
+        for one in _ERROR.finditer(text)
+    }
+    return sorted(found) or [Problem(next(iter(sources), ""), 0, 0, " ".join(text.split())[:500])]
+
+
+def _problem(file: str, offset: int, message: str, sources: Mapping[str, str]) -> Problem:
+    before = sources.get(file, "").encode()[:offset].decode(errors="replace")
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return Problem(file, line, column, message)
+
+
+def _loaded(plan: Plan, source: Source) -> dict[str, Rule]:
+    """Run the generated source; the rules of each entry point."""
+    names: dict[str, Any] = {
+        "U": UNDEFINED,
+        "W": _WAITING,
+        "RegoSet": RegoSet,
+        "dot": dot,
+        "equal": equal,
+        "key": key,
+        "inserted_once": inserted_once,
+        "merged": merged,
+        "scan": scan,
+        "upserted": upserted,
+        "once": _once,
+        "length": _length,
+        **source.constants,
+        **{python: BUILTINS[rego] for python, rego in source.builtins.items()},
+    }
+    exec(_code(source.text), names)  # noqa: S102 - our own text: names are made safe, constants are literals
+    names["dynamic"] = dynamic({path: names[python] for path, python in source.paths.items()})
+    for name in source.fixed:
+        names[f"fixed_{source.names[name]}"] = _value(plan, name, names[source.names[name]], len(source.slots))
+    return {name: _entry(plan, source, names, name) for name in plan.queries}
+
+
+def _code(text: str) -> CodeType:
+    try:
+        return compile(text, "<policy>", "exec")
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise PolicyError([Problem("", 0, 0, f"the policy is nested too deeply: {error}")]) from error
+
+
+def _value(plan: Plan, name: str, rule: Rule, slots: int) -> Any:
+    try:
+        return rule(UNDEFINED, UNDEFINED, [0, *[_WAITING] * slots])
+    except Exception as error:
+        function = plan.functions[name]
+        at = next((one.at for block in function.blocks for one in block.statements if one.at.line), None)
+        file = plan.files[at.file] if at else ""
+        raise PolicyError([Problem(file, at.line if at else 0, at.column if at else 0, str(error))]) from error
+
+
+def _entry(plan: Plan, source: Source, names: Mapping[str, Any], entrypoint: str) -> Rule:
+    """The rule itself where the entry point is one, which saves making a result set of it."""
+    name = "g0.data." + entrypoint.replace("/", ".")
+    if name in source.fixed:
+        value = names[f"fixed_{source.names[name]}"]
+        return lambda *_: value
+    if name in plan.functions:
+        rule: Rule = names[source.names[name]]
+        return rule
+    query = names[source.names[entrypoint]]
+    return lambda document, data, memory: _result(query(document, data, memory))
+
+
+def _result(results: list[Any]) -> Any:
+    return results[0]["result"] if results else UNDEFINED
+
+
+def _once(before: Any, value: Any) -> Any:
+    if before is not UNDEFINED and not equal(before, value):
+        raise EvaluationError("a complete rule or function has two values")
+    return value
+
+
+def _length(value: Any) -> Any:
+    return len(value) if type(value) in (str, list, dict, RegoSet) else UNDEFINED

@@ -1,0 +1,274 @@
+"""Rego values in Python: None, bool, int, float, str, list (array), dict (object), `RegoSet`, and undefined.
+
+Python says `1 == True`, Rego does not. So a boolean or composite value that is an object's key or a set's element is
+wrapped in a `Key`; all other keys are themselves, and a JSON document is a Rego value as it comes from the decoder.
+Values are immutable once built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cmp_to_key
+from typing import Any, Final
+
+
+class Undefined:
+    """Type of the one value that is no value."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "undefined"
+
+
+UNDEFINED: Final = Undefined()
+
+
+class EvaluationError(Exception):
+    """The policy contradicted itself: two values for one complete rule, function or object key."""
+
+
+class Key:
+    """A boolean or composite value as an object's key or a set's element, equal by Rego's rules."""
+
+    __slots__ = ("_hash", "value")
+
+    def __init__(self, value: Any):
+        self.value = value
+        self._hash = _hash(value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Key and self._hash == other._hash and equal(self.value, other.value)
+
+    def __repr__(self) -> str:
+        return f"Key({self.value!r})"
+
+
+class RegoSet:
+    """A set of Rego values; `keys` are the elements as `key` makes them."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, elements: Iterable[Any] = ()):
+        self.keys = {key(element) for element in elements}
+
+    @classmethod
+    def of_keys(cls, keys: set[Any]) -> RegoSet:
+        """Take keys that are made already."""
+        made = cls()
+        made.keys = keys
+        return made
+
+    def add(self, element: Any) -> None:
+        """Only while it is being built."""
+        self.keys.add(key(element))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(ordered(unkey(item) for item in self.keys))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __contains__(self, element: object) -> bool:
+        return key(element) in self.keys
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is RegoSet and self.keys == other.keys
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"RegoSet({list(self)!r})"
+
+
+def key(value: Any) -> Any:
+    """The value as an object's key or a set's element."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or value is None:
+        return value
+    return Key(value)
+
+
+def unkey(item: Any) -> Any:
+    """The value that `key` made an item from."""
+    return item.value if type(item) is Key else item
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same: `1 == 1.0`, `true != 1`, arrays and objects by what they hold."""
+    kind = type(a)
+    if kind is str:
+        return type(b) is str and a == b
+    if kind is bool or a is None:
+        return a is b
+    if kind is int or kind is float:
+        return (type(b) is int or type(b) is float) and a == b
+    if kind is not type(b) or len(a) != len(b):
+        return False
+    if kind is list:
+        return all(map(equal, a, b))
+    if kind is dict:
+        return all(equal(value, b.get(item, UNDEFINED)) for item, value in a.items())
+    return bool(a == b)
+
+
+def compare(a: Any, b: Any) -> int:
+    """Rego's total order: null, booleans, numbers, strings, arrays, objects, sets. Below 0, 0 or above 0."""
+    rank, other = _RANKS[type(a)], _RANKS[type(b)]
+    if rank != other:
+        return rank - other
+    if rank <= _SCALARS:
+        return 0 if a is None else int(a > b) - int(a < b)
+    if rank == _OBJECT:
+        return _compare_objects(a, b)
+    return _compare_sequences(list(a), list(b))
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Values in Rego's order, equal ones kept."""
+    given = list(values)
+    if len(given) < 2:
+        return given
+    kinds = set(map(type, given))
+    if kinds == {str} or kinds <= {int, float}:
+        return sorted(given)
+    return sorted(given, key=order)
+
+
+def scan(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Keys and values of a composite value in Rego's order; nothing for any other value."""
+    kind = type(value)
+    if kind is list:
+        return enumerate(value)
+    if kind is dict:
+        return _scan_object(value)
+    if kind is RegoSet:
+        return ((element, element) for element in value)
+    return ()
+
+
+def dot(value: Any, at: Any) -> Any:
+    """`value[at]`, or undefined."""
+    kind = type(value)
+    if kind is dict:
+        return value.get(key(at), UNDEFINED)
+    if kind is list:
+        return _item(value, at)
+    if kind is RegoSet:
+        return at if key(at) in value.keys else UNDEFINED
+    return UNDEFINED
+
+
+def merged(a: Any, b: Any) -> Any:
+    """Two objects as one, recursively; `a` wins where both have a value that is not an object."""
+    if type(a) is not dict or type(b) is not dict:
+        return a
+    result = dict(b)
+    for item, value in a.items():
+        result[item] = merged(value, result[item]) if item in result else value
+    return result
+
+
+def upserted(value: Any, path: tuple[str, ...], replacement: Any) -> Any:
+    """A copy of the document with the value at `path` replaced; objects on the way are made where missing."""
+    if not path:
+        return replacement
+    document = dict(value) if type(value) is dict else {}
+    document[path[0]] = upserted(document.get(path[0], UNDEFINED), path[1:], replacement)
+    return document
+
+
+def inserted_once(target: dict[Any, Any], at: Any, value: Any) -> None:
+    """Add to an object that is being built. Raises EvaluationError if the key has another value already."""
+    item = key(at)
+    if not equal(target.setdefault(item, value), value):
+        raise EvaluationError(f"object has two values for key {at!r}")
+
+
+def from_python(value: Any) -> Any:
+    """A Rego value from JSON-like Python (tuples too). Raises TypeError on anything else."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return _finite(value)
+    if isinstance(value, dict):
+        return {_name(item): from_python(held) for item, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [from_python(held) for held in value]
+    raise TypeError(f"{kind.__name__} is not a JSON value")
+
+
+def to_python(value: Any) -> Any:
+    """JSON-like Python of a Rego value: sets become arrays, keys that are not strings become their JSON text."""
+    if type(value) is dict:
+        return {item if type(item) is str else _text(item): to_python(held) for item, held in _scan_object(value)}
+    if type(value) is list or type(value) is RegoSet:
+        return [to_python(held) for held in value]
+    return value
+
+
+def _finite(value: float) -> float:
+    if value - value != 0:
+        raise TypeError(f"{value} is not a JSON number")
+    return value
+
+
+def _name(item: Any) -> str:
+    if type(item) is not str:
+        raise TypeError(f"object key {item!r} is not text")
+    return item
+
+
+def _text(item: Any) -> str:
+    import json
+
+    return json.dumps(to_python(item), separators=(",", ":"))
+
+
+def _scan_object(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    if len(value) < 2:
+        return [(unkey(item), held) for item, held in value.items()]
+    return [(name, value[key(name)]) for name in ordered(map(unkey, value))]
+
+
+def _item(array: list[Any], at: Any) -> Any:
+    if type(at) is float and at.is_integer():
+        at = int(at)
+    return array[at] if type(at) is int and 0 <= at < len(array) else UNDEFINED
+
+
+def _hash(value: Any) -> int:
+    kind = type(value)
+    if kind is bool:
+        return 8 if value else 7
+    if kind is list:
+        return hash((list, *(_hash(held) for held in value)))
+    if kind is dict:
+        return hash((dict, frozenset((item, _hash(held)) for item, held in value.items())))
+    if kind is RegoSet:
+        return hash((RegoSet, frozenset(value.keys)))
+    return hash(value)
+
+
+def _compare_sequences(a: list[Any], b: list[Any]) -> int:
+    for left, right in zip(a, b, strict=False):
+        if found := compare(left, right):
+            return found
+    return len(a) - len(b)
+
+
+def _compare_objects(a: dict[Any, Any], b: dict[Any, Any]) -> int:
+    for (left, held), (right, other) in zip(_scan_object(a), _scan_object(b), strict=False):
+        if found := compare(left, right) or compare(held, other):
+            return found
+    return len(a) - len(b)
+
+
+_SCALARS = 3
+_OBJECT = 5
+_RANKS: dict[type, int] = {type(None): 0, bool: 1, int: 2, float: 2, str: 3, list: 4, dict: _OBJECT, RegoSet: 6}
+order: Any = cmp_to_key(compare)
