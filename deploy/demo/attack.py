@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from deploy.demo.admin import Admin, receipts, until
 from deploy.demo.caller import Answer, Caller
@@ -64,7 +65,7 @@ async def enumerate_accounts(caller: Caller, accounts: Sequence[str], seed: int)
 class Stopped:
     """How an attack ended: each line's first receipt over all of the attack's blocks, and the blocks' stories."""
 
-    stories: tuple[dict[str, object], ...]
+    stories: tuple[dict[str, Any], ...]
     lines: dict[str, dict[str, float]]  # line: {"time": Unix seconds of its last receipt, "ms": what it took the line}
 
     @property

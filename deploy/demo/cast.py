@@ -19,7 +19,8 @@ INVOICE_BOT = "agent:invoice-bot"  # acts for alice; taken over in step 4
 LEDGER_BOT = "agent:ledger-bot"  # honest batch agent of carol
 BATCH = "spiffe://bank.example/batch"  # a workload, by its X.509-SVID
 AUDIENCE = "bank"
-SCOPES = "accounts:read payments:write statements:read"
+SCOPES = "accounts:read payments:write ledger:read"
+STRONG = "urn:bank:strong"  # acr of a strong authentication
 
 FOREIGN = tuple(str(number) for number in range(2000, 2400))  # accounts of other customers
 CAROLS = tuple(str(number) for number in range(3000, 3200))
@@ -27,10 +28,11 @@ CAROLS = tuple(str(number) for number in range(3000, 3200))
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as the issuer knows her."""
+    """A person as the issuer knows her; `limit` is what a teller may pay at once (whole units)."""
 
     customer: str = ""
     roles: tuple[str, ...] = ()
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ PERSONS = {
     ALICE: Person("c-alice"),
     BOB: Person("c-bob"),
     CAROL: Person("c-carol"),
-    TINA: Person(roles=("teller",)),
+    TINA: Person(roles=("teller",), limit=1000),
 }
 AGENTS = {INVOICE_BOT: Agent(ALICE, 200), LEDGER_BOT: Agent(CAROL, 0)}
 

@@ -69,8 +69,10 @@ class Issuer:
         person = PERSONS.get(name)
         if person is None:
             raise Refused("invalid_grant", "no such person")
-        said = {"sub": name, "acr": form.get("acr_values", "pwd"), "auth_time": int(time.time())}
+        said: dict[str, Any] = {"sub": name, "acr": form.get("acr_values", "pwd"), "auth_time": int(time.time())}
         said |= {"roles": list(person.roles), "customer": person.customer, "client_id": "demo-web"}
+        if person.limit:
+            said["limit"] = person.limit
         return self._token(said, SCOPES)
 
     def _exchange(self, form: Form) -> dict[str, Any]:

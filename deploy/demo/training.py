@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.demo.cast import ROOT
@@ -18,23 +19,27 @@ class TrainingFailed(Exception):
     """The detectors could not be trained; the message ends with what they said."""
 
 
-async def models(folder: Path) -> tuple[Path, bool]:
-    """The folder of trained models and whether they were there already. Raises TrainingFailed."""
+async def models(folder: Path, say: Callable[[str], None]) -> Path:
+    """The folder of trained models, trained now if need be. Raises TrainingFailed."""
     trained = ROOT / ".portcullis" / "demo-models" / _revision()
     if trained.is_dir():
-        return trained, True
+        say("detectors were trained by an earlier run")
+        return trained
     unfinished = folder / "models"
     unfinished.mkdir()
     command = (sys.executable, "-m", "deploy.demo.training", "--folder", str(unfinished))
-    child = await Child.start("training", *command, folder=folder / "logs")
+    child = await Child.start("training", *command, folder=folder / "logs", piped=True)
+    assert child.process.stdout is not None
     try:
+        async for line in child.process.stdout:
+            say(f"training detectors, {line.decode().strip()}")
         if await child.process.wait() != 0:
             raise TrainingFailed(child.log.read_text(errors="replace")[-2000:])
     finally:
         await child.stop()
     trained.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(unfinished, trained, dirs_exist_ok=True)
-    return trained, False
+    return trained
 
 
 def _revision() -> str:
@@ -45,13 +50,21 @@ def _revision() -> str:
     return digest.hexdigest()[:12]
 
 
+def _tell(what: str, share: float) -> None:
+    sys.stdout.write(f"{share:.0%} {what}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Train into `--folder`."""
+    import structlog
+
     import detectors
 
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--folder", type=Path, required=True)
-    detectors.train_all(options.parse_args().folder, SEED, lambda words: sys.stderr.write(f"{words}\n"))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    detectors.train_all(options.parse_args().folder, SEED, _tell)
 
 
 if __name__ == "__main__":

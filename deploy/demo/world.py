@@ -67,6 +67,15 @@ class World:
         """An agent with a fresh token, acting for its person."""
         return self.caller(host, await self.tokens.agent(name), address)
 
+    def workload(self) -> Caller:
+        """The batch workload, by its certificate alone."""
+        shown = self.run.certificates
+        trust = ssl.create_default_context(cafile=str(shown.authority))
+        trust.load_cert_chain(shown.workload, shown.workload_key)
+        made = Caller(f"https://{self.edge}", trust, self.network.hosts["branch"])
+        self._callers.append(made)
+        return made
+
     async def watch(self, name: str, account: str, host: str) -> Watcher:
         """An agent's gRPC watch from a host, ended with the world."""
         opened = self.network.hosts[host]
@@ -99,8 +108,7 @@ async def world(missing: str, say: Say, blocks_per_minute: int = 60) -> AsyncIte
         secret = secrets.token_urlsafe(24)
         unavailable, lines = _missing_parts(missing)
         started = await _start_parts(run, secret, lines, stack)
-        models, there = await training.models(run.folder)
-        say("detectors trained earlier" if there else "detectors trained")
+        models = await training.models(run.folder, say)
         run.write(network, models, lines, blocks_per_minute)
         for child, port in started:
             await accepts(port, child)

@@ -1,9 +1,8 @@
-# A policy with a mistake on its eighth line: the name is not defined anywhere.
+# A policy with a mistake in its last condition: nothing defines the hour of the day.
 package portcullis.access
-
-import rego.v1
 
 deny contains "after_hours" if {
 	input.action == "POST"
+	input.path == "/payments"
 	hour_of_day > 20
 }

@@ -14,7 +14,7 @@ from deploy.demo.world import World
 
 TIGHTENED = HERE / "policies" / "tightened.rego"  # agents may hold no live stream
 BROKEN = HERE / "policies" / "broken.rego"
-BROKEN_LINE = 8
+BROKEN_LINE = 7
 
 
 async def analyst_tightens_policy(world: World) -> str:

@@ -21,7 +21,9 @@ async def person_reads_her_account(world: World) -> str:
     expect(foreign.status == 403, f"another customer's account: 403, not {foreign}")
     expect(foreign.reasons and foreign.decision, f"a 403 has reason and decision id, not {foreign.body}")
     told = f"own 200 in {own.ms:.1f} ms, no token 401, foreign 403 {foreign.reasons[0]} ({foreign.decision})"
-    return f"{told}; after rotation of the issuer's key {await _after_rotation(world)}"
+    batch = await world.workload().get("/accounts/3000")
+    expect(batch.status == 200, f"the bank's batch workload reads by its certificate: 200, not {batch}")
+    return f"{told}; workload by X.509-SVID 200; after rotation of the issuer's key {await _after_rotation(world)}"
 
 
 async def _after_rotation(world: World) -> str:

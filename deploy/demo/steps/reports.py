@@ -7,7 +7,7 @@ import time
 from deploy.demo.admin import until
 from deploy.demo.attack import blocks_enforced
 from deploy.demo.caller import Answer, Caller, reaches
-from deploy.demo.cast import TINA
+from deploy.demo.cast import STRONG, TINA
 from deploy.demo.claims import expect
 from deploy.demo.sensors import credential_dump, publish
 from deploy.demo.world import World
@@ -29,8 +29,11 @@ async def _teller_at_risk(world: World) -> str:
     asked = await _asked_to_step_up(tina)
     took = (time.time() - reported) * 1000
     challenge = asked.headers.get("www-authenticate", "")
-    expect("insufficient_user_authentication" in challenge, f"a step-up challenge (RFC 9470), not {challenge!r}")
-    return f"step-up {took:.0f} ms after the report over MQTT"
+    named = "insufficient_user_authentication" in challenge and STRONG in challenge
+    expect(named, f"a step-up challenge (RFC 9470) that names {STRONG}, not {challenge!r}")
+    stronger = await (await world.person(TINA, acr=STRONG)).post("/payments", PAYMENT)
+    expect(stronger.status == 200, f"after a strong authentication she pays: 200, not {stronger}")
+    return f"step-up asked {took:.0f} ms after the report over MQTT, and paid after it"
 
 
 async def _asked_to_step_up(tina: Caller) -> Answer:
