@@ -25,7 +25,7 @@ network = sandbox.Network(("attacker", "guest"), isolated=True)
 async def main():
     seen = []
     async def arrived(reader, writer):
-        seen.append(writer.get_extra_info("peername")[0]); writer.close(); await writer.wait_closed()
+        seen.append(writer.get_extra_info("peername")[0]); writer.close()
     server = await asyncio.start_server(arrived, network.edge_address, 8443)
     attacker, guest = network.hosts["attacker"], network.hosts["guest"]
     attacker.add_address("10.77.1.99")
