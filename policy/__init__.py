@@ -1,21 +1,39 @@
 """What is allowed. A principal asks; the PDP answers an access request with a decision; verdicts become block
-policies. Rules are Rego, in revisions that change as a whole.
+policies. Rules are Rego, read from bundles and compiled into revisions that change as a whole; a problem is what is
+wrong with one. A response is the policy's answer to a verdict: block orders and risk changes.
 """
 
 from policy.block import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
+from policy.bundles import Bundle, read_bundle
 from policy.decision import AccessRequest, Decision, Effect
+from policy.pdp import Pdp, embedded_pdp, opa_pdp
 from policy.principal import Actor, Principal, PrincipalKind
+from policy.problem import PolicyError, Problem
+from policy.response import BlockOrder, Response, RiskChange
+from policy.revision import Revision, compile_bundle
 
 __all__ = [
     "AccessRequest",
     "Actor",
+    "BlockOrder",
     "BlockPolicy",
+    "Bundle",
     "Cause",
     "Decision",
     "Effect",
     "InvalidTarget",
+    "Pdp",
+    "PolicyError",
     "Principal",
     "PrincipalKind",
+    "Problem",
+    "Response",
+    "Revision",
+    "RiskChange",
     "Target",
     "TargetKind",
+    "compile_bundle",
+    "embedded_pdp",
+    "opa_pdp",
+    "read_bundle",
 ]

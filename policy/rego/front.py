@@ -18,7 +18,7 @@ import regopy
 
 def plan(modules: dict[str, str], entrypoints: list[str]) -> dict[str, Any]:
     """`{"plan": …}` as rego-cpp writes it, or `{"error": text}` as it describes it."""
-    regopy.set_default_log_level(regopy.LogLevel.NONE)
+    regopy.set_default_log_level("None")
     interpreter = regopy.Interpreter()
     try:
         for name, source in modules.items():

@@ -48,7 +48,12 @@ class Program:
         self.source = source.text
         self.depends = {name: depends(plan, query) for name, query in plan.queries.items()}
         self._rules = dict(rules)
+        self._present = {"/".join(function.path[1:]) for function in plan.functions.values()}
         self._memory = [_WAITING] * len(source.slots)
+
+    def has_rule(self, entrypoint: str) -> bool:
+        """Whether some module has a rule of this name; without one the entry point is undefined."""
+        return entrypoint in self._present
 
     def rule(self, entrypoint: str) -> Callable[[Any, Any, int], Any]:
         """The function behind an entry point, of input, data and nanoseconds since 1970; see `evaluate`."""

@@ -1,0 +1,45 @@
+"""Reads the access policy's answer, strictly: whatever is not exactly a decision lets nothing pass."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+from policy.decision import Effect
+from policy.rego.values import RegoSet, to_python
+from policy.response import InvalidAnswer
+
+_FIELDS = frozenset({"effect", "reasons", "obligations"})
+_EFFECTS: dict[Any, Effect] = {"allow": "allow", "deny": "deny", "step_up": "step_up"}
+_ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads a counter over all ids without repeating one
+_MASK = (1 << 64) - 1
+_START = int.from_bytes(os.urandom(8))
+_COUNT = itertools.count(1)
+
+
+def read_answer(answer: Any) -> tuple[Effect, tuple[str, ...], dict[str, Any]]:
+    """Effect, reasons and obligations. Raises InvalidAnswer."""
+    if type(answer) is not dict or not answer.keys() <= _FIELDS:
+        raise InvalidAnswer(f"not a decision: {to_python(answer)!r:.200}")
+    effect = answer.get("effect")
+    if type(effect) is not str or effect not in _EFFECTS:
+        raise InvalidAnswer(f"effect {to_python(effect)!r:.200} is none of {', '.join(_EFFECTS)}")
+    obligations = answer.get("obligations")
+    if obligations is not None and type(obligations) is not dict:
+        raise InvalidAnswer("obligations are no object")
+    return _EFFECTS[effect], _reasons(answer.get("reasons")), to_python(obligations) if obligations else {}
+
+
+def _reasons(value: Any) -> tuple[str, ...]:
+    reasons = tuple(value) if type(value) is list or type(value) is RegoSet else ()
+    if (value is not None and not reasons and value not in ([], RegoSet())) or not all(
+        type(one) is str for one in reasons
+    ):
+        raise InvalidAnswer("reasons are no texts")
+    return reasons
+
+
+def decision_id() -> str:
+    """ "d-" and 16 hex digits, unique in this process and all but certainly beyond."""
+    return f"d-{(_START + next(_COUNT) * _ODD) & _MASK:016x}"

@@ -1,0 +1,141 @@
+"""The policy decision point: the one door through which everybody asks. It never raises, and nothing passes that it
+did not allow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from prometheus_client import Counter
+
+from detectors import Verdict
+from policy.answer import decision_id, read_answer
+from policy.bundles import Bundle
+from policy.decision import AccessRequest, Decision, Effect
+from policy.engines import EmbeddedEngine, Engine, OpaEngine, PolicyUnavailable
+from policy.question import access_input, response_input
+from policy.rego import UNDEFINED
+from policy.response import Response, read_response
+from policy.revision import ACCESS, RESPONSE, Revision, compile_bundle
+
+log = structlog.get_logger()
+
+_DECISIONS = Counter("portcullis_policy_decisions_total", "Access decisions, by effect", ("effect",))
+_COUNTS: dict[Effect, Any] = {
+    "allow": _DECISIONS.labels("allow"),
+    "deny": _DECISIONS.labels("deny"),
+    "step_up": _DECISIONS.labels("step_up"),
+}
+_ERRORS = Counter("portcullis_policy_errors_total", "Questions that policy failed to answer", ("question", "fault"))
+
+
+class Pdp:
+    """Asks one engine. `decide` is for an engine in this process; `ask` is for any."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._embedded = engine if isinstance(engine, EmbeddedEngine) else None
+
+    @property
+    def immediate(self) -> bool:
+        """Whether `decide` can answer."""
+        return self._embedded is not None
+
+    @property
+    def revision(self) -> str:
+        """Id of the live revision."""
+        return self._engine.revision.id
+
+    def decide(self, request: AccessRequest) -> Decision:
+        """Decide at once; only where `immediate`. Any failure is a denial with reason "policy_error"."""
+        revision = self._engine.revision
+        try:
+            if self._embedded is None:
+                raise PolicyUnavailable("this engine does not answer at once")
+            revision, answer = self._embedded.decide(access_input(request), request.time)
+            return _decision(revision, answer)
+        except Exception as error:
+            return _failed(revision, error)
+
+    async def ask(self, request: AccessRequest) -> Decision:
+        """Decide with any engine. A failure is a denial: "policy_unavailable" where the engine cannot be reached,
+        else "policy_error".
+        """
+        if self._embedded is not None:
+            return self.decide(request)
+        revision = self._engine.revision
+        try:
+            return _decision(revision, await self._engine.ask(ACCESS, access_input(request), request.time))
+        except Exception as error:
+            return _failed(revision, error)
+
+    async def respond(self, verdict: Verdict, principal: str, now: float) -> Response:
+        """What to do about a verdict; `principal` is the identity behind its subject, empty if unknown. A failure is
+        to do nothing, loudly.
+        """
+        try:
+            return read_response(await self._engine.ask(RESPONSE, response_input(verdict, principal, now), now))
+        except Exception as error:
+            reason = _fault(error)
+            _ERRORS.labels("response", reason).inc()
+            log.error("response policy failed", verdict=verdict.id, fault=reason, error=str(error))
+            return Response(why=reason)
+
+    def activate(self, revision: Revision) -> None:
+        """Put a revision live, as a whole; live data such as risk stays."""
+        self._engine.activate(revision)
+        log.info("policy revision is live", revision=revision.id)
+
+    def put_data(self, path: tuple[str, ...], value: Any) -> None:
+        """Write live data, seen by the next decision. Raises TypeError if it is not JSON, ValueError without path."""
+        self._engine.put_data(path, value)
+
+    def remove_data(self, path: tuple[str, ...]) -> None:
+        """Take live data away; what the revision's own document says there shows again."""
+        self._engine.remove_data(path)
+
+    async def aclose(self) -> None:
+        """Give up the engine's connections."""
+        await self._engine.aclose()
+
+
+def embedded_pdp(bundle: Bundle) -> Pdp:
+    """A PDP that evaluates in this process. Compiles: call it in a thread. Raises PolicyError."""
+    return Pdp(EmbeddedEngine(compile_bundle(bundle)))
+
+
+def opa_pdp(bundle: Bundle, *, host: str, port: int, token: str | None = None, timeout: float = 0.25) -> Pdp:
+    """A PDP that gives the bundle to a real OPA and asks it; `timeout` in seconds. Compiles, so as to verify and to
+    know what decisions depend on: call it in a thread. Raises PolicyError.
+    """
+    return Pdp(OpaEngine(compile_bundle(bundle), host=host, port=port, token=token, timeout=timeout))
+
+
+def _decision(revision: Revision, answer: Any) -> Decision:
+    if answer is UNDEFINED:
+        return _made(revision, "deny", ("no_rule",), {})
+    return _made(revision, *read_answer(answer))
+
+
+def _made(revision: Revision, effect: Effect, reasons: tuple[str, ...], obligations: dict[str, Any]) -> Decision:
+    _COUNTS[effect].inc()
+    return Decision(
+        id=decision_id(),
+        effect=effect,
+        reasons=reasons,
+        revision=revision.id,
+        obligations=obligations,
+        depends=revision.program.depends[ACCESS],
+    )
+
+
+def _failed(revision: Revision, error: Exception) -> Decision:
+    reason = _fault(error)
+    _ERRORS.labels("access", reason).inc()
+    log.error("access policy failed", fault=reason, revision=revision.id, error=str(error))
+    return _made(revision, "deny", (reason,), {})
+
+
+def _fault(error: Exception) -> str:
+    return "policy_unavailable" if isinstance(error, PolicyUnavailable) else "policy_error"

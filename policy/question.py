@@ -1,0 +1,47 @@
+"""The document that policy sees as `input`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from detectors import Verdict
+from policy.decision import AccessRequest
+from policy.rego.values import from_python
+
+
+def access_input(request: AccessRequest) -> dict[str, Any]:
+    """`input` of an access decision. Raises TypeError if the body is not JSON (a NaN, for one)."""
+    who, path, body = request.principal, request.path, request.body
+    actors = who.actors
+    return {
+        "principal": {
+            "id": who.id,
+            "kind": who.kind,
+            "issuer": who.issuer,
+            "actor": actors[0].id if actors else who.id,
+            "actors": [{"id": actor.id, "kind": actor.kind} for actor in actors] if actors else [],
+            "proof": [*who.proof],
+            "assurance": who.assurance,
+            "authenticated": who.authenticated,
+            "scopes": [*who.scopes],
+            "roles": [*who.roles],
+            "attributes": who.attributes,
+        },
+        "action": request.action,
+        "service": request.service,
+        "path": path,
+        "segments": path[1:].split("/") if len(path) > 1 else [],
+        "query": request.query,
+        "host": request.host,
+        "address": request.address,
+        "stream": request.stream,
+        "body": None if body is None else from_python(body),
+        "time": request.time,
+    }
+
+
+def response_input(verdict: Verdict, principal: str, now: float) -> dict[str, Any]:
+    """`input` of the response policy. `principal` is the identity behind the verdict's subject, empty if unknown."""
+    return {"verdict": from_python(msgspec.to_builtins(verdict)), "principal": principal, "now": now}

@@ -1,0 +1,186 @@
+# Who may do what at the bank.
+#
+# A request is denied if any `deny` rule gives a reason, and allowed only if some `grants` rule gives one.
+# What neither grants nor denies has no rule, and is refused.
+package portcullis.access
+
+strong_authentication := "urn:bank:strong"
+
+# Seconds for which a strong authentication counts.
+strong_authentication_age := 300
+
+decision := {"effect": "deny", "reasons": deny} if count(deny) > 0
+
+decision := {"effect": "allow", "reasons": grants} if {
+	count(deny) == 0
+	count(grants) > 0
+	not step_up
+}
+
+decision := {
+	"effect": "step_up",
+	"reasons": ["high_risk"],
+	"obligations": {"acr_values": strong_authentication, "max_age": strong_authentication_age},
+} if {
+	count(deny) == 0
+	count(grants) > 0
+	step_up
+}
+
+# --- What is asked ---------------------------------------------------------------------------------
+
+# GET /accounts/1001 and /accounts/1001/statements
+account := input.segments[1] if {
+	input.action == "GET"
+	input.segments[0] == "accounts"
+	count(input.segments) <= 3
+}
+
+# GET /streams/accounts/1001
+account := input.segments[2] if {
+	input.action == "GET"
+	input.segments[0] == "streams"
+	input.segments[1] == "accounts"
+}
+
+payment if {
+	input.action == "POST"
+	input.path == "/payments"
+}
+
+ledger_call if {
+	input.action == "CALL"
+	input.path in {"/bank.Ledger/Balance", "/bank.Ledger/Watch"}
+}
+
+scope_needed := "accounts:read" if account
+
+scope_needed := "payments:write" if payment
+
+scope_needed := "ledger:read" if ledger_call
+
+# --- Who asks --------------------------------------------------------------------------------------
+
+acted_by_agent if input.principal.actors[0].kind == "agent"
+
+teller if {
+	input.principal.kind == "person"
+	"teller" in input.principal.roles
+	not acted_by_agent
+}
+
+# The bank's own workloads, by certificate; nobody acts for them.
+bank_workload if {
+	input.principal.kind == "workload"
+	startswith(input.principal.id, "workload:spiffe://bank.example/")
+	count(input.principal.actors) == 0
+}
+
+has_scope if scope_needed in input.principal.scopes
+
+# --- Reasons to allow ------------------------------------------------------------------------------
+
+grants contains "own_account" if data.accounts[account].owner == input.principal.id
+
+grants contains "bank_workload" if {
+	account
+	bank_workload
+}
+
+grants contains "own_payment" if {
+	payment
+	pays_from_own_account
+}
+
+grants contains "teller_payment" if {
+	payment
+	teller
+	data.accounts[input.body.from]
+}
+
+grants contains "ledger" if ledger_call
+
+# --- Reasons to deny -------------------------------------------------------------------------------
+
+deny contains "missing_scope" if {
+	scope_needed
+	not has_scope
+	not reads_as_workload
+}
+
+deny contains "not_your_account" if {
+	account
+	not data.accounts[account].owner == input.principal.id
+	not bank_workload
+}
+
+deny contains "not_your_account" if {
+	payment
+	not pays_from_own_account
+	not teller
+}
+
+deny contains "bad_amount" if {
+	payment
+	not amount_is_positive
+}
+
+# An agent pays within its own limit, and a teller within theirs; no limit means nothing.
+deny contains "over_limit" if {
+	payment
+	has_limit
+	not within_limit
+}
+
+# An agent acts for somebody, or not at all.
+deny contains "no_delegation" if input.principal.kind == "agent"
+
+deny contains "agent_at_risk" if {
+	some actor in input.principal.actors
+	actor.kind == "agent"
+	data.risk[actor.id] == "high"
+}
+
+reads_as_workload if {
+	account
+	bank_workload
+}
+
+pays_from_own_account if data.accounts[input.body.from].owner == input.principal.id
+
+amount_is_positive if {
+	is_number(input.body.amount)
+	input.body.amount > 0
+}
+
+has_limit if acted_by_agent
+
+has_limit if {
+	teller
+	not pays_from_own_account
+}
+
+within_limit if {
+	is_number(input.principal.attributes.limit)
+	input.body.amount <= input.principal.attributes.limit
+}
+
+# --- Reasons to ask for a stronger authentication --------------------------------------------------
+
+step_up if {
+	payment
+	high_risk
+	not strongly_authenticated
+}
+
+high_risk if data.risk[input.principal.id] == "high"
+
+high_risk if {
+	some actor in input.principal.actors
+	data.risk[actor.id] == "high"
+}
+
+strongly_authenticated if {
+	input.principal.assurance == strong_authentication
+	input.time - input.principal.authenticated <= strong_authentication_age
+}
