@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
@@ -13,7 +13,9 @@ from console.cli.exits import Exit
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, seconds
 from console.cli.output import Format, show, show_rows
 from console.client import Client
-from policy import InvalidTarget, Target
+
+if TYPE_CHECKING:
+    from policy import Target
 
 
 class Kind(StrEnum):
@@ -92,6 +94,8 @@ def _would_cut(client: Client, order: dict[str, str]) -> dict[str, object]:
 
 
 def _target(kind: Kind, value: str) -> Target:
+    from policy import InvalidTarget, Target  # a floor that takes longer to load than most commands take to run
+
     try:
         return Target.of(kind.value, value)
     except InvalidTarget as error:

@@ -46,7 +46,7 @@ def _rarer() -> dict[type[Exception], Exit]:
     # Imported when one is met: these floors take longer to load than most commands take to run.
     from console.supervision import AlreadyRunning
     from defense_lines.agent.capabilities import CapabilityError
-    from policy.problem import PolicyError
+    from policy import PolicyError
 
     return {
         AlreadyRunning: Exit.FAILURE,

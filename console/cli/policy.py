@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -11,7 +11,9 @@ import typer
 from console.cli.exits import Exit
 from console.cli.options import DEFAULT_FILE, ConfigFile, Output, gateway
 from console.cli.output import Format, note, show, show_rows
-from policy.problem import PolicyError, Problem
+
+if TYPE_CHECKING:
+    from policy import Problem
 
 app = typer.Typer(name="policy", help="What is allowed, in Rego.", no_args_is_help=True)
 
@@ -47,7 +49,7 @@ def reload(config: ConfigFile = DEFAULT_FILE, output: Output = Format.human) -> 
 
 
 def _problems(paths: tuple[Path, ...], data: Path | None) -> tuple[Problem, ...]:
-    from policy import compile_bundle, read_bundle
+    from policy import PolicyError, compile_bundle, read_bundle
 
     try:
         compile_bundle(read_bundle(paths, data))

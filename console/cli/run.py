@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
+from console.cli.output import note
 from gateway.config import Config, NftablesLine
 
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
@@ -31,7 +34,8 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
     from defense_lines.agent.capabilities import confine
 
     confine(frozenset())
-    uvloop.run(_detectors(configuration(config).config))
+    tree = configuration(config).config
+    uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models")))
 
 
 @line.callback()
@@ -61,12 +65,20 @@ async def _gateway(config: Config) -> None:
         await stop.wait()
 
 
-async def _detectors(config: Config) -> None:
+async def _detectors(config: Config, models: Path) -> None:
     from console.supervision import told_to_stop
     from detectors import default_pipeline, work
 
-    pipeline = default_pipeline(config.detectors.models, config.detectors.device)
+    pipeline = default_pipeline(models, config.detectors.device)
     await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
+
+
+def _default_models(folder: Path) -> Path:
+    """Models from the project's own traffic simulator, trained on the first start and kept."""
+    from detectors import train_all
+
+    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"))
+    return folder
 
 
 async def _nftables(config: Config) -> None:
