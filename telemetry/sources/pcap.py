@@ -131,7 +131,7 @@ class _Flow:
 
 def _events(scapy: SimpleNamespace, packet: Any, flows: dict[_Key, _Flow], source: str) -> Iterator[Event]:
     network = packet.getlayer(scapy.IP) or packet.getlayer(scapy.IPv6)
-    if network is None:
+    if network is None or network.version not in (4, 6):
         return
     time = float(packet.time)
     protocol, sport, dport, size, flags = _transport(scapy, network)

@@ -34,16 +34,19 @@ async def follow(
     source: str,
     rejects: Rejects,
     from_start: bool = False,
+    on_look: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish the file's lines as events until `stop`; reading and parsing run in a thread.
 
     A file that is there already is read from its end, or from its start if `from_start`; one that appears later, or
-    replaces it, from its start. A file cut off and grown beyond its old size between two looks is not noticed.
+    replaces it, from its start. `on_look` is called after each look. A file that is cut off, and has grown beyond its
+    old size before the next look, is taken for the old one.
     """
     tail = _Tail(path, parse, source, from_start)
     try:
         while not stop.is_set():
             more = await _look(tail, publish, rejects)
+            on_look()
             if not more:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), INTERVAL)

@@ -1,0 +1,74 @@
+import msgspec
+import numpy as np
+import pytest
+
+from telemetry import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
+
+EVENTS = [
+    Event(time=1.5, kind=Kind.REQUEST, source="edge", subject="person:alice", resource="/a", status=200, bytes_in=7),
+    Event(time=2.5, kind=Kind.DNS, source="eve", resource="a.example", action="A", duration=0.25, port=53),
+    Event(time=3.5, kind=Kind.REQUEST, source="edge", subject="person:bob", resource="/a", severity=4),
+]
+
+
+def test_columns_are_the_fields_of_an_event_in_its_order() -> None:
+    assert Event.__struct_fields__ == COLUMNS
+
+
+def test_rows_come_back_as_they_went_in() -> None:
+    batch = EventBatch.of(EVENTS)
+    assert len(batch) == 3
+    assert list(batch.events()) == EVENTS
+
+
+def test_equal_texts_share_a_code_in_order_of_appearance() -> None:
+    words = Words.of(text for text in ("b", "a", "b"))
+    assert words.values == ("b", "a")
+    assert words.codes.tolist() == [0, 1, 0]
+    assert list(words) == ["b", "a", "b"]
+    assert words.text(2) == "b"
+
+
+def test_take_by_mask_index_and_slice() -> None:
+    batch = EventBatch.of(EVENTS)
+    assert list(batch.take(np.array([True, False, True])).events()) == [EVENTS[0], EVENTS[2]]
+    assert list(batch.take(np.array([2, 0])).events()) == [EVENTS[2], EVENTS[0]]
+    assert list(batch.take(slice(1, None)).events()) == EVENTS[1:]
+
+
+def test_concatenate_merges_text_tables() -> None:
+    joined = concatenate([EventBatch.of(EVENTS[:2]), EventBatch.of(()), EventBatch.of(EVENTS[2:])])
+    assert list(joined.events()) == EVENTS
+    assert joined.resource.values == ("/a", "a.example")
+    assert len(concatenate([])) == 0
+
+
+@pytest.mark.parametrize("field", ["status", "port", "severity", "bytes_in"])
+def test_a_number_beyond_its_column_is_refused(field: str) -> None:
+    with pytest.raises(OverflowError):
+        EventBatch.of([msgspec.structs.replace(EVENTS[0], **{field: 2**64})])
+
+
+def test_bytes_and_back() -> None:
+    assert list(EventBatch.from_bytes(EventBatch.of(EVENTS).to_bytes()).events()) == EVENTS
+    assert len(EventBatch.from_bytes(EventBatch.of(()).to_bytes())) == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("time", np.zeros(2), "time has 2"),
+        ("kind", np.zeros(3, np.uint8), "no kind"),
+        ("peer", Words(np.array([0, 1, 2], np.int32), ("x",)), "outside its table"),
+        ("peer", Words(np.array([0, -1, 0], np.int32), ("x",)), "outside its table"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_no_batch(column: str, value: object, says: str) -> None:
+    columns = {name: getattr(EventBatch.of(EVENTS), name) for name in COLUMNS}
+    with pytest.raises(InvalidBatch, match=says):
+        EventBatch.from_bytes(EventBatch(**(columns | {column: value})).to_bytes())
+
+
+def test_deep_nesting_is_no_batch() -> None:
+    with pytest.raises(InvalidBatch):
+        EventBatch.from_bytes(b"\x81\xa4time" + b"\x91" * 100_000)
