@@ -78,6 +78,8 @@ class OrderBook:
         self._orders[order.id] = order
         self._networks.setdefault(order.network, {})[order.id] = order
         heapq.heappush(self._ends, (order.expires, order.id))
+        if len(self._ends) > 2 * len(self._orders) + 1_000:  # ends of orders that were replaced or removed
+            self._ends = sorted((order.expires, order.id) for order in self)
 
     def remove(self, identity: str) -> Order | None:
         """Let it stand no longer; the order, or None if it did not."""
@@ -89,13 +91,16 @@ class OrderBook:
                 del self._networks[order.network]
         return order
 
-    def expire(self, now: float) -> None:
-        """Forget what has ended. The kernel forgets by itself."""
+    def expire(self, now: float) -> list[Order]:
+        """Forget what has ended, and return it. The kernel forgets by itself."""
+        ended: list[Order] = []
         while self._ends and self._ends[0][0] <= now:
             _, identity = heapq.heappop(self._ends)
             order = self._orders.get(identity)
             if order is not None and order.expires <= now:
                 self.remove(identity)
+                ended.append(order)
+        return ended
 
     def last(self, network: Network) -> Order | None:
         """Of the orders on exactly this network, the one that ends last."""

@@ -23,7 +23,7 @@ from policy import BlockPolicy, Cause, Target, TargetKind
 from telemetry import frame, read_frame
 from tests.defense_lines.nftables_rig import namespaces
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 50.0  # seconds
 
 
 def block(number: int, value: str = "198.51.100.7", kind: TargetKind = "address", ttl: float = 60) -> BlockPolicy:

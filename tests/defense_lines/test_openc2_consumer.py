@@ -1,0 +1,206 @@
+"""The consumer's answers, command by command, over a firewall in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import msgspec
+import pytest
+
+from defense_lines.agent import Order, Result
+from defense_lines.agent.openc2_consumer import Consumer
+from defense_lines.agent.openc2_message import delete, deny, list_orders, read_response, request
+
+NOW = 1_800_000_000.0
+BLOCK = "b-00000000000000aa"
+
+
+class Filter:
+    """A firewall in memory; `broken` makes it fail as a kernel would."""
+
+    def __init__(self) -> None:
+        self.standing: dict[str, Order] = {}
+        self.broken = ""
+        self.now = NOW
+
+    def clock(self) -> float:
+        return self.now
+
+    async def apply(self, orders: list[Order]) -> list[Result]:
+        if not self.broken:
+            self.standing.update({order.id: order for order in orders})
+        return [Result(order.id, "failed" if self.broken else "enforced", self.broken) for order in orders]
+
+    async def revoke(self, identities: list[str]) -> list[Result]:
+        for identity in identities:
+            self.standing.pop(identity, None)
+        return [Result(identity, "lifted") for identity in identities]
+
+    async def active(self) -> list[str]:
+        return [order.id for order in self.standing.values() if order.expires > self.now]
+
+    async def orders(self) -> list[Order]:
+        return list(self.standing.values())
+
+
+async def ask(consumer: Consumer, command: dict[str, Any], request_id: str = "r-1") -> dict[str, Any]:
+    reply = await consumer.answer(request(request_id, "soc", NOW, command))
+    assert reply is not None
+    assert reply.topic == "oc2/rsp/soc"
+    message = msgspec.json.decode(reply.payload)
+    assert message["headers"]["request_id"] == request_id
+    assert message["headers"]["from"] == "fw-1"
+    answer: dict[str, Any] = message["body"]["openc2"]["response"]
+    return answer
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """A good deny with one thing changed, or left out (None)."""
+    command = copy.deepcopy(deny("198.51.100.7/32", 60, BLOCK))
+    *parents, last = path.split("/")
+    place = command
+    for parent in parents:
+        place = place[parent]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return command
+
+
+async def test_deny_list_delete() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    await consumer.start()
+    made = await ask(consumer, deny("198.51.100.7", 60, BLOCK))
+    rule = made["results"]["slpf"]["rule_number"]
+    assert made["status"] == 200
+    assert [str(order.network) for order in wall.standing.values()] == ["198.51.100.7/32"]
+    assert next(iter(wall.standing.values())).expires == NOW + 60
+    listed = await ask(consumer, list_orders(), "r-2")
+    assert listed["results"] == {"x-portcullis": {"orders": [{"rule_number": rule, "command_id": BLOCK}]}}
+    assert await ask(consumer, delete(rule, BLOCK), "r-3") == {"status": 200}
+    assert wall.standing == {}
+    assert (await ask(consumer, delete(rule, BLOCK), "r-4"))["status"] == 404
+
+
+async def test_a_repeated_request_gets_the_same_answer_and_is_not_done_twice() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    first = await ask(consumer, deny("198.51.100.7", 60, BLOCK))
+    wall.standing.clear()
+    assert await ask(consumer, deny("198.51.100.7", 60, BLOCK)) == first
+    assert wall.standing == {}
+
+
+async def test_the_same_command_in_another_request_is_the_same_rule() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    first = await ask(consumer, deny("198.51.100.7", 60, BLOCK))
+    assert await ask(consumer, deny("198.51.100.7", 60, BLOCK), "r-2") == first
+    assert len(wall.standing) == 1
+    assert (await ask(consumer, deny("198.51.100.8", 60, BLOCK), "r-3"))["status"] == 400
+
+
+async def test_a_new_process_knows_its_rules_and_gives_no_number_twice() -> None:
+    wall = Filter()
+    before = Consumer("fw-1", wall)
+    await before.start()
+    rule = (await ask(before, deny("198.51.100.7", 60, BLOCK)))["results"]["slpf"]["rule_number"]
+    wall.now += 10
+    after = Consumer("fw-1", wall)
+    await after.start()
+    assert (await ask(after, deny("198.51.100.7", 60, BLOCK)))["results"]["slpf"]["rule_number"] == rule
+    other = (await ask(after, deny("198.51.100.8", 60, "b-00000000000000bb"), "r-2"))["results"]["slpf"]["rule_number"]
+    assert other > rule
+    assert (await ask(after, delete(rule, BLOCK), "r-3"))["status"] == 200
+
+
+async def test_what_the_kernel_refused_is_never_200() -> None:
+    wall = Filter()
+    wall.broken = "Operation not permitted"
+    answer = await ask(Consumer("fw-1", wall), deny("198.51.100.7", 60, BLOCK))
+    assert (answer["status"], answer["status_text"]) == (500, "Operation not permitted")
+    assert "results" not in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "status"),
+    [
+        ("args/slpf/persistent", None, 501),  # SLPF's default is true
+        ("args/slpf/persistent", True, 501),
+        ("args/slpf/persistent", 0, 501),
+        ("args/slpf/direction", None, 501),
+        ("args/slpf/direction", "egress", 501),
+        ("args/slpf/drop_process", "reject", 501),
+        ("args/slpf/insert_rule", 1, 501),
+        ("args/start_time", 1, 501),
+        ("args/stop_time", 1, 501),
+        ("args/duration", None, 501),
+        ("args/duration", 0, 400),
+        ("args/duration", -1, 400),
+        ("args/duration", True, 400),
+        ("args/duration", "1h", 400),
+        ("args/duration", 10**18, 400),
+        ("args/response_requested", "maybe", 400),
+        ("args/slpf", "x", 400),
+        ("args", [], 400),
+        ("action", "allow", 501),
+        ("action", "scan", 501),
+        ("action", 5, 400),
+        ("target", {"ipv4_connection": {}}, 501),
+        ("target", {"ipv4_net": "198.51.100.7/24"}, 400),
+        ("target", {"ipv4_net": "2001:db8::/32"}, 400),
+        ("target", {"ipv6_net": "198.51.100.7"}, 400),
+        ("target", {"ipv4_net": 3325256711}, 400),
+        ("target", {"ipv4_net": "198.51.100.7", "ipv6_net": "::1"}, 400),
+        ("target", {}, 400),
+        ("surprise", 1, 400),
+        ("command_id", "a/b", 400),
+        ("actuator", [], 400),
+    ],
+)
+async def test_what_is_not_supported_is_said_and_not_done(path: str, value: Any, status: int) -> None:
+    wall = Filter()
+    answer = await ask(Consumer("fw-1", wall), changed(path, value))
+    assert (answer["status"], wall.standing) == (status, {})
+    assert answer["status_text"]
+
+
+@pytest.mark.parametrize(
+    ("actuator", "answered"),
+    [({}, True), ({"slpf": {"asset_id": "fw-1"}}, True), ({"slpf": {"asset_id": "fw-2"}}, False), ({"er": {}}, False)],
+)
+async def test_commands_for_others_are_left_to_them(actuator: dict[str, Any], answered: bool) -> None:
+    wall = Filter()
+    reply = await Consumer("fw-1", wall).answer(request("r-1", "soc", NOW, changed("actuator", actuator)))
+    assert (reply is not None, len(wall.standing) == 1) == (answered, answered)
+
+
+@pytest.mark.parametrize(("requested", "status"), [("none", None), ("ack", 102), ("status", 200), ("complete", 200)])
+async def test_the_answer_is_the_one_that_was_asked_for(requested: str, status: int | None) -> None:
+    wall = Filter()
+    command = changed("args/response_requested", requested)
+    reply = await Consumer("fw-1", wall).answer(request("r-1", "soc", NOW, command))
+    answer = read_response(reply.payload) if reply else None
+    assert (answer and answer.status) == status
+    assert (answer.rule is not None if answer else False) == (requested == "complete")
+    assert len(wall.standing) == 1
+
+
+async def test_features_say_what_is_there() -> None:
+    command = {"action": "query", "target": {"features": ["versions", "profiles", "pairs"]}}
+    answer = await ask(Consumer("fw-1", Filter()), command)
+    assert answer["results"]["profiles"] == ["slpf"]
+    assert "ipv4_net" in answer["results"]["pairs"]["deny"]
+    odd = {"action": "query", "target": {"features": ["colour"]}}
+    assert (await ask(Consumer("fw-1", Filter()), odd))["status"] == 400
+
+
+async def test_rules_end_and_their_number_with_them() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    rule = (await ask(consumer, deny("198.51.100.7", 60, BLOCK)))["results"]["slpf"]["rule_number"]
+    wall.now += 61
+    assert (await ask(consumer, delete(rule, BLOCK), "r-2"))["status"] == 404
