@@ -50,7 +50,6 @@ def request_filter(edge: Edge) -> dict[str, Any]:
                 "authorization_response": {
                     "allowed_upstream_headers": _exactly(IDENTITY_HEADERS),
                     "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
-                    "allowed_client_headers_on_success": _exactly((DECISION_HEADER,)),
                     "dynamic_metadata_from_headers": _exactly(ANSWER_HEADERS),
                 },
             },

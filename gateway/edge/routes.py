@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.config import Config, Route, Service
 from gateway.edge.bootstrap import circuit_breakers, http_protocol
-from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_PROC, route_filters
+from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters
 from gateway.edge.listener import ROUTES
 
 
@@ -48,15 +48,14 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _judged(route: Route) -> dict[str, Any]:
-    judged = {
+    judge = EXT_PROC if route.stream else EXT_AUTHZ
+    decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({judge}:{DECISION_HEADER})%"}
+    return {
         **_route(route),
         "typed_per_filter_config": route_filters(route),
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
+        "response_headers_to_add": [{"header": decision}],
     }
-    if route.stream:
-        decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({EXT_PROC}:{DECISION_HEADER})%"}
-        judged["response_headers_to_add"] = [{"header": decision}]
-    return judged
 
 
 def _is_address(host: str) -> bool:

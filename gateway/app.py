@@ -1,0 +1,134 @@
+"""The gateway process: wires identity, policy, sessions, detection and defense lines together, and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+import grpc
+import structlog
+from envoy.service.accesslog.v3 import als_pb2_grpc
+from envoy.service.auth.v3 import external_auth_pb2_grpc
+from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
+
+from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
+from gateway.blocklist import Blocklist
+from gateway.config import Config
+from gateway.detection import Detection
+from gateway.edge import AUTHZ_SOCKET, GRPC_SOCKET, Ads, resources
+from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
+from gateway.identity import Identifier
+from gateway.keys import Keys
+from gateway.lines import guard_limits, run_lines
+from gateway.policies import Policies
+from gateway.records import Records
+from gateway.rejudging import Rejudging
+from gateway.response import Responder
+from gateway.risk import Risks
+from gateway.sessions import Sessions
+from gateway.sources import run_sources
+from policy import AccessRequest, Decision
+from telemetry import Bus, Door, Rejects
+
+_log = structlog.get_logger()
+
+
+class Gateway:
+    """Everything that one gateway process holds. Made by `open`; the parts are public to the operations above."""
+
+    def __init__(self, config: Config, ledger: Ledger, policies: Policies, session: aiohttp.ClientSession) -> None:
+        self.config = config
+        self.run = config.state / "run"
+        self.started = time.time()
+        self.ledger = ledger
+        self.policies = policies
+        self.records = Records()
+        self.sessions = Sessions()
+        self.blocklist = Blocklist(self.sessions)
+        self.activity = Activity()
+        self.bus = Bus(config.telemetry.queue_events)
+        self.rejects = Rejects(path=config.state / "rejects.jsonl")
+        self.door = Door(self.bus.publish, self.rejects, time.time)
+        self.risks = Risks(policies.pdp)
+        self.rejudging = Rejudging(self.sessions, policies.pdp)
+        self.hub = Hub(ledger, [EdgeLine(self.blocklist)])
+        self.responder = Responder(
+            policies.pdp,
+            Guard(guard_limits(config.guard), self.activity),
+            ledger,
+            self.hub,
+            self.risks,
+            self.records,
+            self.rejudging.principal,
+        )
+        self.identifier = Identifier(config.identity)
+        self.keys = Keys(config.identity, self.identifier, session)
+        self.judge = Judge(config, self.identifier, self.blocklist, policies.pdp, self._witness, self.keys.fetch)
+        self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
+        self.ads = Ads()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config) -> AsyncIterator[Self]:
+        """Start everything; blocks and risks stand again before the first request is judged."""
+        async with AsyncExitStack() as stack:
+            policies = await Policies.load(config.policy)
+            ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            gateway = cls(config, ledger, policies, session)
+            stack.callback(gateway.rejects.close)
+            gateway._restore()
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            running = tasks.create_task(gateway._run(stack))
+            stack.callback(running.cancel)
+            await gateway._listen(stack)
+            yield gateway
+
+    def _restore(self) -> None:
+        self.hub.restore()
+        for risk in self.ledger.risks(time.time()):
+            self.risks.set(risk)
+
+    async def _run(self, stack: AsyncExitStack) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.hub.run())
+            tasks.create_task(self.keys.keep())
+            tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
+            tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
+            tasks.create_task(run_sources(self.config.telemetry, self.door.publish, self.rejects))
+            tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
+            tasks.create_task(self._tick())
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        server = grpc.aio.server()
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server(Authorization(self.judge), server)
+        external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(self.judge, self.sessions), server)
+        als_pb2_grpc.add_AccessLogServiceServicer_to_server(AccessLogs(self.door.publish), server)
+        self.ads.add_to(server)
+        server.add_insecure_port(f"unix:{_fresh(self.run / GRPC_SOCKET)}")
+        self.ads.publish(resources(self.config))
+        await server.start()
+        stack.push_async_callback(server.stop, 0)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            self.rejudging.tick(self.blocklist, self.risks)
+
+    def _witness(self, request: AccessRequest, decision: Decision) -> None:
+        self.records.decided(request, decision)
+        if decision.allowed:
+            principal = request.principal
+            session = decision.id if request.stream else ""
+            self.activity.saw(principal.id, principal.actor, request.address, session, request.time)
+
+
+def _fresh(socket: Path) -> Path:
+    """The socket's path, with what a killed predecessor left there taken away."""
+    socket.unlink(missing_ok=True)
+    return socket

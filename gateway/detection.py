@@ -1,0 +1,90 @@
+"""The gateway's end of the detectors' socket: batches go out, verdicts come back.
+
+The worker is another process; when it is away or slow, batches wait on the bus, which sheds the noisiest source and
+counts it. A batch counts as done when the worker has answered it; what it had not answered is sent again to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from detectors import Batch, Verdict, verdicts_decoder
+from telemetry import FrameError, Subscription, frame, read_frame
+
+_log = structlog.get_logger()
+_SENT = Counter("portcullis_gateway_detector_events_total", "Events sent to the detectors")
+_WAITING = Gauge("portcullis_gateway_detector_batches_waiting", "Batches that the detectors have not answered")
+_MOST_WAITING = 64  # batches on their way; beyond it the bus waits
+_VERDICTS = verdicts_decoder()
+
+
+class Detection:
+    """Feeds whichever worker is connected; one at a time, the newest wins."""
+
+    def __init__(self, batches: Subscription, judged: Callable[[Verdict], Awaitable[None]]) -> None:
+        self._batches = batches
+        self._judged = judged
+        self._numbers = count(1)
+        self._unanswered: dict[int, bytes] = {}
+        self._room = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a worker is listening."""
+        return self._worker is not None and not self._worker.done()
+
+    async def serve(self, socket: Path) -> None:
+        """Listen until cancelled."""
+        server = await asyncio.start_unix_server(self._take, str(socket))
+        async with server:
+            await server.serve_forever()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+        self._worker = asyncio.current_task()
+        try:
+            async with asyncio.TaskGroup() as group:
+                sending = group.create_task(self._send(writer))
+                await self._receive(reader)
+                sending.cancel()
+        except* (OSError, EOFError, FrameError) as errors:
+            _log.warning("detectors went away", error=str(errors.exceptions[0]))
+        finally:
+            writer.close()
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        for number, data in self._unanswered.items():
+            writer.write(frame(Batch(data=data, number=number)))
+        while True:
+            await self._has_room()
+            batch = await self._batches.next()
+            number, data = next(self._numbers), batch.to_bytes()
+            self._unanswered[number] = data
+            _WAITING.set(len(self._unanswered))
+            _SENT.inc(len(batch))
+            writer.write(frame(Batch(data=data, number=number)))
+            await writer.drain()
+
+    async def _has_room(self) -> None:
+        while len(self._unanswered) >= _MOST_WAITING:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        with suppress(EOFError):
+            while True:
+                answer = await read_frame(reader, _VERDICTS)
+                for verdict in answer.verdicts:
+                    await self._judged(verdict)
+                self._unanswered.pop(answer.number, None)
+                _WAITING.set(len(self._unanswered))
+                self._room.set()

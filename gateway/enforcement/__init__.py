@@ -1,0 +1,12 @@
+"""Policy enforcement points. An attempt is one request as a PEP saw it; the judge identifies, looks for blocks and
+asks the PDP; each PEP turns the judge's answer into its own protocol's words.
+"""
+
+from gateway.enforcement.access_logs import AccessLogs
+from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.ext_authz_grpc import Authorization
+from gateway.enforcement.ext_authz_http import serve_http
+from gateway.enforcement.judge import Judge
+from gateway.enforcement.tether import Tether
+
+__all__ = ["AccessLogs", "Answer", "Attempt", "Authorization", "Judge", "Tether", "serve_http"]

@@ -1,0 +1,65 @@
+"""An attempt is one request as an enforcement point saw it; an answer is what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.identity import Credentials
+from policy import AccessRequest, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request's head, and its body where the route shows it to policy."""
+
+    method: str
+    target: str  # path and query, normalised by the edge
+    host: str
+    address: str  # the caller's address that counts
+    credentials: Credentials
+    body: bytes = b""
+    grpc: bool = False
+
+
+class Refused(msgspec.Struct):
+    """The body of a refusal: what a caller may know, and the id under which we know the rest."""
+
+    error: str
+    reasons: tuple[str, ...]
+    decision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What becomes of an attempt. Status 200 lets it pass; anything else is sent to the caller."""
+
+    status: int
+    id: str  # the decision's id, or the refusal's own
+    effect: str  # allow, deny or step_up, for the access log
+    reasons: tuple[str, ...] = ()
+    challenge: str = ""  # WWW-Authenticate
+    request: AccessRequest | None = None  # what was asked, once there was a principal
+    decision: Decision | None = None  # the PDP's, where it was asked
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the attempt may pass."""
+        return self.status == 200
+
+    def identity(self) -> Iterator[tuple[str, str]]:
+        """Headers that tell the upstream and the access log who asked, and under which decision."""
+        yield "x-portcullis-decision", self.id
+        if self.request is not None:
+            yield "x-portcullis-subject", self.request.principal.id
+            yield "x-portcullis-actor", self.request.principal.actor
+
+    def body(self) -> bytes:
+        """The caller's JSON: reasons in our policy's words, and nothing that helps an attacker."""
+        return _ENCODER.encode(Refused(_ERRORS.get(self.status, "refused"), self.reasons, self.id))
+
+
+_ENCODER = msgspec.json.Encoder()
+_ERRORS = {400: "bad_request", 401: "unauthorized", 403: "forbidden", 503: "unavailable"}

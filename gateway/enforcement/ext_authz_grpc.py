@@ -1,0 +1,72 @@
+"""ext_authz over gRPC (`envoy.service.auth.v3.Authorization`): the enforcement point that every mesh can ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
+from envoy.type.v3.http_status_pb2 import HttpStatus
+from google.protobuf.struct_pb2 import Struct
+from google.rpc.status_pb2 import Status
+
+from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.judge import Judge
+from gateway.identity import Credentials
+
+_PERMISSION_DENIED = 7  # google.rpc.Code
+
+
+class Authorization:
+    """The servicer."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    async def Check(self, request: CheckRequest, context: Any) -> CheckResponse:  # noqa: N802  # gRPC's name
+        """Answer one request's attributes."""
+        attempt = attempt_of(request)
+        return response(self._judge.at_once(attempt) or await self._judge.ask(attempt))
+
+
+def attempt_of(request: CheckRequest) -> Attempt:
+    """The attempt that a CheckRequest describes; the address is the mesh's own view of the peer."""
+    http = request.attributes.request.http
+    headers = http.headers
+    return Attempt(
+        method=http.method,
+        target=http.path,
+        host=http.host,
+        address=request.attributes.source.address.socket_address.address,
+        credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
+        body=http.raw_body or http.body.encode(),
+        grpc=headers.get("content-type", "").startswith("application/grpc"),
+    )
+
+
+def response(answer: Answer) -> CheckResponse:
+    """The CheckResponse for an answer; identity goes to the access log as dynamic metadata."""
+    metadata = Struct()
+    metadata.update({**dict(answer.identity()), "x-portcullis-effect": answer.effect})
+    if answer.allowed:
+        allowed = OkHttpResponse(headers=options(answer.identity()), headers_to_remove=["authorization"])
+        return CheckResponse(status=Status(code=0), ok_response=allowed, dynamic_metadata=metadata)
+    denied = DeniedHttpResponse(
+        status=HttpStatus(code=answer.status), headers=options(refusal_headers(answer)), body=answer.body().decode()
+    )
+    return CheckResponse(status=Status(code=_PERMISSION_DENIED), denied_response=denied, dynamic_metadata=metadata)
+
+
+def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
+    """What the caller of a refused request sees beside the body."""
+    challenge = [("www-authenticate", answer.challenge)] if answer.challenge else []
+    return [("content-type", "application/json"), ("x-portcullis-decision", answer.id), *challenge]
+
+
+def options(headers: Any) -> list[HeaderValueOption]:
+    """Headers that overwrite whatever of that name was there."""
+    overwrite = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+    return [
+        HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=overwrite)
+        for name, value in headers
+    ]

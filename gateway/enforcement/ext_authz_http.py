@@ -1,0 +1,136 @@
+"""ext_authz over HTTP, the fast path: Envoy's authorization request answered by a bare asyncio protocol.
+
+Envoy sends the original method, path and chosen headers; 2xx lets the request pass, anything else is the caller's
+answer (Envoy, `envoy.extensions.filters.http.ext_authz.v3.HttpService`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httptools
+import structlog
+
+from gateway.edge import CONTENT_TYPE_HEADER
+from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.judge import Judge
+from gateway.identity import Credentials
+
+_log = structlog.get_logger()
+_LARGEST_BODY = 1 << 20  # bytes; the route's own limit is below it
+_REASONS = {400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 503: b"Service Unavailable"}
+_CONTENT_TYPE = CONTENT_TYPE_HEADER.encode()
+_ALLOW = (
+    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: authorization\r\n"
+    b"x-portcullis-effect: allow\r\nx-portcullis-decision: "
+)
+
+
+class ExtAuthz(asyncio.Protocol):
+    """One connection of Envoy's; requests come one at a time (Envoy does not pipeline)."""
+
+    def __init__(self, judge: Judge, waiting: set[asyncio.Task[None]]) -> None:
+        self._judge = judge
+        self._waiting = waiting
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: Any = None
+        self._busy = False
+        self.on_message_begin()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; anything that is not HTTP closes the connection."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, UnicodeDecodeError) as error:
+            _log.warning("authorization request is not HTTP, closed", error=str(error))
+            self._transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request starts."""
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body = b""
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; a repeated one is joined as RFC 9110 section 5.3 says."""
+        earlier = self._headers.get(name)
+        self._headers[name] = value if earlier is None else earlier + b"," + value
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body, bounded."""
+        self._body += body
+        if len(self._body) > _LARGEST_BODY:
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, "body too large")
+
+    def on_message_complete(self) -> None:
+        """A request is whole: answer at once, or when it can be."""
+        if self._busy:
+            self._transport.close()
+            return
+        attempt = self._attempt()
+        answer = self._judge.at_once(attempt)
+        if answer is not None:
+            self._transport.write(encode(answer))
+            return
+        self._busy = True
+        task = asyncio.get_running_loop().create_task(self._later(attempt))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def _later(self, attempt: Attempt) -> None:
+        answer = await self._judge.ask(attempt)
+        self._busy = False
+        if not self._transport.is_closing():
+            self._transport.write(encode(answer))
+
+    def _attempt(self) -> Attempt:
+        get = self._headers.get
+        return Attempt(
+            method=self._parser.get_method().decode(),
+            target=self._target.decode("latin-1"),
+            host=get(b"host", b"").decode("latin-1"),
+            address=get(b"x-forwarded-for", b"").rpartition(b",")[2].strip().decode("latin-1"),
+            credentials=Credentials(
+                get(b"authorization", b"").decode("latin-1"), get(b"x-forwarded-client-cert", b"").decode("latin-1")
+            ),
+            body=self._body,
+            grpc=get(_CONTENT_TYPE, b"").startswith(b"application/grpc"),
+        )
+
+
+def encode(answer: Answer) -> bytes:
+    """The HTTP response that tells Envoy, and through it the caller, the answer."""
+    if answer.allowed and answer.request is not None:
+        principal = answer.request.principal
+        return _ALLOW + (
+            f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n\r\n"
+        ).encode("ascii")
+    body = answer.body()
+    head = [
+        b"HTTP/1.1 %d %s" % (answer.status, _REASONS[answer.status]),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"x-portcullis-effect: " + answer.effect.encode(),
+        *(f"{name}: {value}".encode("ascii") for name, value in answer.identity()),
+        *([b"www-authenticate: " + answer.challenge.encode("latin-1")] if answer.challenge else []),
+    ]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+async def serve_http(judge: Judge, socket: Path) -> None:
+    """Answer on a Unix socket until cancelled."""
+    waiting: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(lambda: ExtAuthz(judge, waiting), str(socket), backlog=1024)
+    async with server:
+        await server.serve_forever()

@@ -1,0 +1,165 @@
+"""The judge: from an attempt to an answer. Identify, look for blocks, ask the PDP; whatever fails, refuses."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from gateway.blocklist import Blocklist
+from gateway.config import Config, Route
+from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.target import match, split
+from gateway.identity import Identifier, Refusal, UnknownKey
+from policy import AccessRequest, Decision, Pdp, Principal
+
+_log = structlog.get_logger()
+_ANSWERS = Counter("portcullis_gateway_answers_total", "Answers of the enforcement points", ["effect"])
+_COUNTED = {effect: _ANSWERS.labels(effect) for effect in ("allow", "deny", "step_up", "unidentified", "error")}
+_JSON = msgspec.json.Decoder()
+_START = secrets.randbits(48)
+_NUMBER = count()
+
+FetchKeys = Callable[[str], Awaitable[None]]
+Witness = Callable[[AccessRequest, Decision], None]
+
+
+class Judge:
+    """Answers attempts. `witness` sees every decision of the PDP; `fetch_keys` renews one issuer's keys."""
+
+    def __init__(
+        self,
+        config: Config,
+        identifier: Identifier,
+        blocklist: Blocklist,
+        pdp: Pdp,
+        witness: Witness,
+        fetch_keys: FetchKeys,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._routes: Sequence[Route] = config.routes
+        self._realm = config.identity.realm
+        self._identifier = identifier
+        self._blocklist = blocklist
+        self._pdp = pdp
+        self._witness = witness
+        self._fetch_keys = fetch_keys
+        self._clock = clock
+
+    def at_once(self, attempt: Attempt) -> Answer | None:
+        """Answer without waiting; None where a key must be fetched or another engine asked: then `ask`."""
+        try:
+            question = self._question(attempt)
+            if isinstance(question, UnknownKey):
+                return None
+            if isinstance(question, Answer):
+                return question
+            return self._answer(question, self._pdp.decide(question)) if self._pdp.immediate else None
+        except Exception:
+            return self._failed()
+
+    async def ask(self, attempt: Attempt) -> Answer:
+        """Answer, fetching keys and asking a remote engine where that is needed."""
+        try:
+            question = self._question(attempt)
+            if isinstance(question, UnknownKey):
+                await self._fetch_keys(question.issuer)
+                question = self._question(attempt)
+            if isinstance(question, UnknownKey):
+                return self._unidentified(Refusal("invalid_token", "unknown key"))
+            if isinstance(question, Answer):
+                return question
+            decision = await self._pdp.ask(question)
+            # A block may have come while we waited.
+            return self._blocked(question.principal, attempt) or self._answer(question, decision)
+        except Exception:
+            return self._failed()
+
+    def _question(self, attempt: Attempt) -> AccessRequest | Answer | UnknownKey:
+        now = self._clock()
+        principal = self._identifier.identify(attempt.credentials, now)
+        if isinstance(principal, UnknownKey):
+            return principal
+        if isinstance(principal, Refusal):
+            return self._blocked(None, attempt) or self._unidentified(principal)
+        return self._blocked(principal, attempt) or self._request(principal, attempt, now)
+
+    def _request(self, principal: Principal, attempt: Attempt, now: float) -> AccessRequest | Answer:
+        target = split(attempt.target)
+        if target is None:
+            return self._bad("ambiguous_path")
+        path, query = target
+        route = match(self._routes, path)
+        if route is None:
+            return self._bad("no_route")
+        try:
+            body = _JSON.decode(attempt.body) if attempt.body else None
+        except (msgspec.DecodeError, RecursionError):
+            return self._bad("body_is_not_json")
+        return AccessRequest(
+            principal=principal,
+            action="CALL" if attempt.grpc else attempt.method,
+            service=route.service,
+            path=path,
+            query=query,
+            host=attempt.host,
+            address=attempt.address,
+            stream=route.stream,
+            body=body,
+            time=now,
+        )
+
+    def _answer(self, request: AccessRequest, decision: Decision) -> Answer:
+        self._witness(request, decision)
+        _COUNTED[decision.effect].inc()
+        if decision.allowed:
+            return Answer(200, decision.id, "allow", request=request, decision=decision)
+        if decision.effect == "step_up":
+            return Answer(401, decision.id, "step_up", decision.reasons, self._step_up(decision), request, decision)
+        unavailable = "policy_unavailable" in decision.reasons or "policy_error" in decision.reasons
+        status = 503 if unavailable else 403
+        return Answer(status, decision.id, "deny", decision.reasons, request=request, decision=decision)
+
+    def _step_up(self, decision: Decision) -> str:
+        """The challenge of RFC 9470 section 3."""
+        wanted = "".join(f', {name}="{value}"' for name, value in sorted(decision.obligations.items()))
+        return f'Bearer realm="{self._realm}", error="insufficient_user_authentication"{wanted}'
+
+    def _blocked(self, principal: Principal | None, attempt: Attempt) -> Answer | None:
+        block = self._blocklist.find(principal, attempt.address)
+        if block is None:
+            return None
+        _COUNTED["deny"].inc()
+        request = self._request(principal, attempt, self._clock()) if principal is not None else None
+        return Answer(
+            403, refusal_id(), "deny", ("blocked",), request=request if isinstance(request, AccessRequest) else None
+        )
+
+    def _unidentified(self, refusal: Refusal) -> Answer:
+        _COUNTED["unidentified"].inc()
+        return Answer(
+            refusal.status,
+            refusal_id(),
+            "deny",
+            (refusal.error or "no_credentials",),
+            refusal.challenge(self._realm) if refusal.status == 401 else "",
+        )
+
+    def _bad(self, reason: str) -> Answer:
+        _COUNTED["deny"].inc()
+        return Answer(403 if reason == "no_route" else 400, refusal_id(), "deny", (reason,))
+
+    def _failed(self) -> Answer:
+        _COUNTED["error"].inc()
+        _log.exception("judging failed, refused")
+        return Answer(503, refusal_id(), "deny", ("unavailable",))
+
+
+def refusal_id() -> str:
+    """Id of a refusal that no decision stands behind: "r-" and 16 hex digits."""
+    return f"r-{(_START + next(_NUMBER)) & 0xFFFFFFFFFFFFFFFF:016x}"

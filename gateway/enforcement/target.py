@@ -1,0 +1,36 @@
+"""A request's target as policy sees it: what is judged must be what the upstream serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from gateway.config import Route
+
+# Spellings that a server may read differently from us: escaped unreserved or separator characters and controls,
+# path parameters, backslashes, raw bytes outside ASCII, dot segments and empty segments that the edge should remove.
+_AMBIGUOUS = re.compile(
+    r"%(?:[01][0-9a-f]|2[def]|3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef])|[;\\]|[^!-~]|//|/\.{1,2}(?:/|\Z)",
+    re.IGNORECASE,
+)
+
+
+def split(target: str) -> tuple[str, str] | None:
+    """Path, decoded once, and query; None where the spelling is ambiguous."""
+    path, _, query = target.partition("?")
+    if not path.startswith("/") or _AMBIGUOUS.search(path):
+        return None
+    return _decoded(path, query) if "%" in path else (path, query)
+
+
+def _decoded(path: str, query: str) -> tuple[str, str] | None:
+    try:
+        return unquote(path, errors="strict"), query
+    except UnicodeDecodeError:
+        return None
+
+
+def match(routes: Sequence[Route], path: str) -> Route | None:
+    """The first route whose prefix the path has, as the edge itself chooses."""
+    return next((route for route in routes if path.startswith(route.prefix)), None)

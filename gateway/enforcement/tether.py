@@ -1,0 +1,127 @@
+"""The tether: an ext_proc stream that lives as long as the HTTP or gRPC stream it judged.
+
+Two messages in all. Aborting it makes Envoy reset the live stream in both directions within milliseconds
+(`envoy.service.ext_proc.v3.ExternalProcessor` with `failure_mode_allow: false`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from envoy.service.ext_proc.v3.external_processor_pb2 import (
+    CommonResponse,
+    HeaderMutation,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
+)
+from envoy.type.v3.http_status_pb2 import HttpStatus
+from google.protobuf.struct_pb2 import Struct
+
+from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.ext_authz_grpc import options, refusal_headers
+from gateway.enforcement.judge import Judge
+from gateway.identity import Credentials
+from gateway.sessions import Session, Sessions
+from policy import AccessRequest, Decision
+
+_METADATA = "envoy.filters.http.ext_proc"
+
+
+class Tether:
+    """The servicer: judges a stream once at its start and holds it as a session."""
+
+    def __init__(self, judge: Judge, sessions: Sessions, clock: Callable[[], float] = time.time) -> None:
+        self._judge = judge
+        self._sessions = sessions
+        self._clock = clock
+
+    async def Process(self, first: Any, context: Any) -> None:  # noqa: N802  # gRPC's name
+        """One live stream, from its request headers to its end."""
+        message: ProcessingRequest = await context.read()
+        if message is grpc.aio.EOF or message.WhichOneof("request") != "request_headers":
+            return
+        attempt = attempt_of(message)
+        answer = self._judge.at_once(attempt) or await self._judge.ask(attempt)
+        if answer.request is None or answer.decision is None or not answer.allowed:
+            await context.write(refusal(answer))
+            return
+        await self._hold(answer.request, answer.decision, answer, context)
+
+    async def _hold(self, request: AccessRequest, decision: Decision, answer: Answer, context: Any) -> None:
+        leash = _Leash()
+        session = Session(answer.id, request, decision, self._clock(), leash.end)
+        self._sessions.open(session)
+        reading = asyncio.create_task(_drain(context))
+        reading.add_done_callback(lambda _: leash.end(""))
+        try:
+            await context.write(admission(answer))
+            reason = await leash.ended
+        finally:
+            reading.cancel()
+            self._sessions.close(session)
+        if reason:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
+
+
+class _Leash:
+    """Ends once: with the reason of a cut, or with nothing when the stream ended by itself."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def end(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+
+async def _drain(context: Any) -> None:
+    """Answer the trailers message, and return when Envoy closes."""
+    while (message := await context.read()) is not grpc.aio.EOF:
+        if message.WhichOneof("request") == "response_trailers":
+            await context.write(ProcessingResponse(response_trailers={}))
+
+
+def attempt_of(message: ProcessingRequest) -> Attempt:
+    """The attempt in a stream's first message."""
+    headers = {
+        header.key: (header.raw_value.decode("latin-1") if header.raw_value else header.value)
+        for header in message.request_headers.headers.headers
+    }
+    return Attempt(
+        method=headers.get(":method", ""),
+        target=headers.get(":path", ""),
+        host=headers.get(":authority", ""),
+        address=headers.get("x-forwarded-for", "").rpartition(",")[2].strip(),
+        credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
+        grpc=headers.get("content-type", "").startswith("application/grpc"),
+    )
+
+
+def admission(answer: Answer) -> ProcessingResponse:
+    """Let the stream start, with our identity headers in place of the caller's token."""
+    mutation = HeaderMutation(set_headers=options(answer.identity()), remove_headers=["authorization"])
+    common = CommonResponse(header_mutation=mutation)
+    return ProcessingResponse(request_headers=HeadersResponse(response=common), dynamic_metadata=_metadata(answer))
+
+
+def refusal(answer: Answer) -> ProcessingResponse:
+    """Refuse the stream before its response headers, as a proper answer."""
+    immediate = ImmediateResponse(
+        status=HttpStatus(code=answer.status),
+        headers=HeaderMutation(set_headers=options(refusal_headers(answer))),
+        body=answer.body(),
+        details="portcullis_refused",
+    )
+    return ProcessingResponse(immediate_response=immediate, dynamic_metadata=_metadata(answer))
+
+
+def _metadata(answer: Answer) -> Struct:
+    metadata = Struct()
+    metadata.update({_METADATA: {**dict(answer.identity()), "x-portcullis-effect": answer.effect}})
+    return metadata

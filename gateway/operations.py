@@ -1,0 +1,153 @@
+"""What operators see and do: the running gateway as plain values (the admin API's port is declared above us)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from prometheus_client import generate_latest
+
+from defense_lines import Override
+from gateway.app import Gateway
+from gateway.sessions import Session
+from policy import BlockPolicy, Cause
+from telemetry import EventBatch
+
+Record = dict[str, Any]
+
+
+class GatewayOperations:
+    """Every operation answers with JSON values; what is refused is an answer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def status(self) -> Record:
+        """The gateway at a glance."""
+        gateway = self._gateway
+        ready, parts = self.readyz()
+        return {
+            "pid": os.getpid(),
+            "started": gateway.started,
+            "revision": gateway.policies.pdp.revision,
+            "sessions": len(gateway.sessions),
+            "blocks": len(gateway.blocklist.active()),
+            "ready": ready,
+            **parts,
+        }
+
+    def lines(self) -> list[Record]:
+        """Each line's state."""
+        return [msgspec.to_builtins(line) for line in self._gateway.hub.status()]
+
+    def blocks(self) -> list[Record]:
+        """Every block that stands."""
+        return [_block(block) for block in self._gateway.ledger.live(time.time())]
+
+    async def block(self, block_id: str) -> Record | None:
+        """One block's story, line by line."""
+        story = await self._gateway.hub.story(block_id)
+        return None if story is None else _block(story.block) | msgspec.to_builtins(story)
+
+    async def add_block(self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
+        """An operator's block goes the same way as a verdict's."""
+        cause = Cause(reason=reason, by=f"analyst:{by}")
+        overriding = Override(by=f"analyst:{by}", reason=reason) if override else None
+        return await self._gateway.responder.block(kind, value, ttl, cause, time.time(), overriding)
+
+    async def lift_block(self, block_id: str, by: str, reason: str) -> Record:
+        """End a block early, on record."""
+        lifted = await self._gateway.hub.lift(block_id, f"analyst:{by}", reason)
+        return {"outcome": "lifted" if lifted else "unknown", "block": block_id}
+
+    def sessions(self, index: str, value: str) -> list[Record]:
+        """Live sessions under an index, or all."""
+        found = self._gateway.sessions.find(index, value) if index else tuple(self._gateway.sessions)
+        return [_session(session) for session in found]
+
+    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
+        """End live sessions now; blocks nobody."""
+        found = self._gateway.sessions.find(kind, value)
+        if dry_run:
+            return {"outcome": "dry_run", "sessions": len(found)}
+        return {"outcome": "cut", "sessions": self._gateway.sessions.cut(found, reason, "analyst"), "by": by}
+
+    async def reload_policy(self) -> Record:
+        """The configured policy again, as a whole or not at all; streams that it forbids end."""
+        problems = await self._gateway.policies.reload()
+        if problems:
+            return {"problems": [msgspec.to_builtins(problem) for problem in problems]}
+        ended = self._gateway.rejudging.everyone()
+        return {"revision": self._gateway.policies.pdp.revision, "sessions_ended": ended}
+
+    def decisions(self, limit: int) -> list[Record]:
+        """The newest decisions, newest first."""
+        return self._gateway.records.decisions(limit)
+
+    def verdicts(self, limit: int) -> list[Record]:
+        """The newest verdicts, newest first."""
+        return self._gateway.records.verdicts(limit)
+
+    def refusals(self, limit: int) -> list[Record]:
+        """The newest refusals of the guard, newest first."""
+        return self._gateway.records.refusals(limit)
+
+    async def events(self) -> AsyncIterator[Record]:
+        """Telemetry as it happens, until the caller stops."""
+        tail = self._gateway.bus.subscribe("tail")
+        try:
+            while True:
+                for event in (await tail.next()).events():
+                    yield msgspec.to_builtins(event)
+        finally:
+            tail.close()
+
+    async def import_events(self, data: bytes) -> Record:
+        """Take a batch into the bus. Raises telemetry.InvalidBatch."""
+        batch = EventBatch.from_bytes(data)
+        self._gateway.door.publish(batch)
+        return {"events": len(batch)}
+
+    def metrics(self) -> bytes:
+        """Prometheus text exposition."""
+        return generate_latest()
+
+    def healthz(self) -> Record:
+        """Told while the process works at all."""
+        return {"ok": True}
+
+    def readyz(self) -> tuple[bool, Record]:
+        """Whether the edge runs on our configuration and a detector listens."""
+        gateway = self._gateway
+        edge = gateway.ads.state
+        parts = {"edge": msgspec.to_builtins(edge), "detectors": gateway.detection.connected}
+        return bool(edge.accepted) and gateway.detection.connected, parts
+
+
+def _block(block: BlockPolicy) -> Record:
+    return {
+        "id": block.id,
+        "kind": block.target.kind,
+        "value": block.target.value,
+        "created": block.created,
+        "expires": block.expires,
+        "lines": list(block.lines),
+        **msgspec.to_builtins(block.cause),
+    }
+
+
+def _session(session: Session) -> Record:
+    request = session.request
+    return {
+        "id": session.id,
+        "since": session.since,
+        "subject": request.principal.id,
+        "actors": [actor.id for actor in request.principal.actors],
+        "service": request.service,
+        "path": request.path,
+        "address": request.address,
+        "revision": session.decision.revision,
+    }

@@ -1,0 +1,75 @@
+"""What is judged is what is served: ambiguous spellings are refused."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import Route
+from gateway.enforcement.target import match, split
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/accounts/%31",
+        "/accounts/%2e%2e/admin",
+        "/accounts/..%2fadmin",
+        "/accounts/../admin",
+        "/accounts/.",
+        "//admin",
+        "/accounts//1",
+        "/accounts;x/1",
+        "/accounts/%3bx",
+        "/accounts%00",
+        "/accounts\\admin",
+        "/accounts/%5cadmin",
+        "/%41dmin",
+        "/%7euser",
+        "/caf\xc3",
+        "/%ff",
+        "accounts",
+        "http://other/accounts",
+        "",
+        "*",
+    ],
+)
+def test_an_ambiguous_path_is_none(target: str) -> None:
+    assert split(target) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/accounts/1", "/accounts/1", ""),
+        ("/accounts/1?a=%2e%2e;b//c", "/accounts/1", "a=%2e%2e;b//c"),
+        ("/bank.Ledger/Watch", "/bank.Ledger/Watch", ""),
+        ("/caf%C3%A9", "/café", ""),
+        ("/a%40b", "/a@b", ""),
+        ("/.well-known/x", "/.well-known/x", ""),
+    ],
+)
+def test_a_plain_path_is_decoded_once(target: str, path: str, query: str) -> None:
+    assert split(target) == (path, query)
+
+
+@given(st.text(alphabet="/.%;\\2eEfF05cabz?", max_size=20))
+def test_a_decoded_path_never_needs_decoding_again(rest: str) -> None:
+    found = split(f"/{rest}")
+    if found is not None:
+        path, _ = found
+        assert ".." not in path.split("/")
+        assert "//" not in path
+        assert unquote(path) == path or "%" in path
+
+
+def test_the_first_route_wins() -> None:
+    routes = [Route(prefix="/a/b", service="deep"), Route(prefix="/a", service="wide")]
+    assert [getattr(match(routes, path), "service", None) for path in ("/a/b/c", "/a/c", "/x")] == [
+        "deep",
+        "wide",
+        None,
+    ]
