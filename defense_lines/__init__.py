@@ -3,6 +3,7 @@ them to every line at once; a line enforces and answers with a receipt.
 """
 
 from defense_lines.guard import Activity, Guard, GuardLimits, Override, Permit, Refusal
+from defense_lines.hub import Hub
 from defense_lines.ledger import (
     Answer,
     Blocked,
@@ -25,12 +26,16 @@ from defense_lines.ledger import (
     verify,
 )
 from defense_lines.line import DefenseLine, EdgePort, LineUnavailable, Outcome, Receipt
+from defense_lines.lines.edge import EdgeLine
+from defense_lines.orders import Pace
+from defense_lines.status import LineStatus
 
 __all__ = [
     "Activity",
     "Answer",
     "Blocked",
     "DefenseLine",
+    "EdgeLine",
     "EdgePort",
     "Entry",
     "Erasure",
@@ -38,15 +43,18 @@ __all__ = [
     "Guard",
     "GuardLimits",
     "Head",
+    "Hub",
     "InvalidRecord",
     "Ledger",
     "LedgerAltered",
     "LedgerInUse",
     "LedgerUnwritable",
     "Lift",
+    "LineStatus",
     "LineUnavailable",
     "Outcome",
     "Override",
+    "Pace",
     "Permit",
     "Places",
     "Receipt",

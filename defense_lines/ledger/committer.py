@@ -65,11 +65,14 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Append | _Erase | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     async def append(self, records: Sequence[Record], cursors: Mapping[str, int]) -> list[Result]:
         """Returns when all are durable. Raises LedgerUnwritable."""
+        if self._closed:
+            raise LedgerUnwritable("the ledger is closed")
         if self._waiting + len(records) > MAX_WAITING:
             _UNWRITABLE.inc(len(records))
             raise LedgerUnwritable(f"{self._waiting} records wait for the disk")
@@ -80,12 +83,15 @@ class Committer:
 
     async def erase(self, name: str) -> Erasure:
         """Returns when the key is gone. Raises LedgerUnwritable."""
+        if self._closed:
+            raise LedgerUnwritable("the ledger is closed")
         done: asyncio.Future[Erasure] = self._loop.create_future()
         self._jobs.put(_Erase(name, done))
         return await done
 
     async def close(self) -> None:
         """Write what waits, then give the ledger back."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 

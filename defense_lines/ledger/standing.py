@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from defense_lines.ledger.names import PERSONAL
 from defense_lines.ledger.record import Blocked, Lift, Record, Risk
 from policy import BlockPolicy
 
 _KEEP = 3600.0  # seconds past expiry that a block is kept, should the clock be set back
-_PERSONAL = ("principal", "actor", "session")
 
 
 class Standing:
@@ -21,6 +23,15 @@ class Standing:
         """The same, for another thread."""
         other = Standing()
         other._blocks, other._risks, other._swept = dict(self._blocks), dict(self._risks), self._swept
+        return other
+
+    def current(self, now: float, renew: Callable[[Record], Record]) -> Standing:
+        """Only what lives and is in force now, each record renewed."""
+        other = Standing()
+        for seq, block in self.live(now):
+            other.fold(seq, renew(Blocked(block=block.id, policy=block, guarded=0.0)), now)
+        for risk in self.risks(now):
+            other.fold(0, renew(risk), now)
         return other
 
     def fold(self, seq: int, record: Record, now: float) -> None:
@@ -49,7 +60,7 @@ class Standing:
 
     def names(self, name: str, now: float) -> bool:
         """Whether a live block or a risk in force is about this name."""
-        blocked = any(block.target.value == name for _, block in self.live(now) if block.target.kind in _PERSONAL)
+        blocked = any(block.target.value == name for _, block in self.live(now) if block.target.kind in PERSONAL)
         return blocked or any(risk.principal == name for risk in self.risks(now))
 
     def _sweep(self, now: float) -> None:

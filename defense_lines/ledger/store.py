@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import structlog
@@ -18,9 +18,9 @@ from defense_lines.ledger.entry import Entry, link
 from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable
 from defense_lines.ledger.founding import found, lock
 from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
-from defense_lines.ledger.names import Names, is_pseudonym
+from defense_lines.ledger.names import PERSONAL, Names, is_pseudonym
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Blocked, Record, Risk, encode, from_tree, kind_of, to_tree
+from defense_lines.ledger.record import Blocked, Record, Risk, decode, encode, from_tree, kind_of, to_tree
 from defense_lines.ledger.standing import Standing
 from defense_lines.ledger.verify import check
 
@@ -48,7 +48,7 @@ class Store:
         except sqlite3.OperationalError as error:
             self.close()
             raise LedgerUnwritable(str(error)) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeError) as error:
             self.close()
             raise LedgerAltered(f"the database is damaged: {error}") from error
         except BaseException:
@@ -155,6 +155,7 @@ class Store:
         findings = check(self._rows, outer, self._key.public_key(), partial(self._remember, now))
         if findings:
             raise LedgerAltered("; ".join(f"entry {finding.seq}: {finding.what}" for finding in findings[:5]))
+        self.standing = self.standing.current(now, self._revealed)
         head = Head(*self._rows.execute("SELECT seq, hash, signature FROM head").fetchone())
         if head != outer:
             publish_head(stage_head(self._places.head, head), self._places.head)
@@ -163,18 +164,19 @@ class Store:
     def _remember(self, now: float, seq: int, kind: bytes, body: bytes) -> None:
         if kind not in (b"block", b"lift", b"risk"):
             return
-        tree = msgspec.json.decode(body)
-        record = from_tree(kind.decode(), tree)
-        if isinstance(record, Blocked) and record.policy.expires > now:
-            record = self._revealed(seq, tree, record, record.policy.target.value)
-        elif isinstance(record, Risk) and record.expires > now:
-            record = self._revealed(seq, tree, record, record.principal)
-        self.standing.fold(seq, record, now)
+        try:
+            self.standing.fold(seq, decode(kind.decode(), body), now)
+        except msgspec.MsgspecError as error:
+            raise LedgerAltered(f"entry {seq} is none of ours: {error}") from error
 
-    def _revealed(self, seq: int, tree: dict[str, Any], record: Record, name: str) -> Record:
+    def _revealed(self, record: Record) -> Record:
+        """With its names again; what lives needs them, what is over may have had them erased."""
+        name = record.principal if isinstance(record, Risk) else ""
+        if isinstance(record, Blocked) and record.policy.target.kind in PERSONAL:
+            name = record.policy.target.value
         if is_pseudonym(name) and self._names.reveal(name) == name:
-            raise LedgerAltered(f"entry {seq}: the key of a name that is still needed is missing")
-        return from_tree(kind_of(record), self._names.reveal_all(tree))
+            raise LedgerAltered("the key of a name that a live block or risk needs is missing")
+        return from_tree(kind_of(record), self._names.reveal_all(to_tree(record)))
 
 
 def _outer_head(places: Places) -> Head:

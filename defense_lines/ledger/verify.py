@@ -63,7 +63,7 @@ def check(
             return _check(rows, head, key, each)
         finally:
             rows.execute("ROLLBACK")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # an altered schema need not be text either
         return [Finding(0, f"the database cannot be read: {error}")]
     finally:
         rows.text_factory = str
@@ -134,6 +134,6 @@ def _structure(rows: sqlite3.Connection) -> list[Finding]:
     """What SQLite itself finds: an index that hides an entry from a story, a broken page."""
     try:
         answers = [str(row[0]) for row in rows.execute("PRAGMA integrity_check(10)")]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         return [Finding(0, f"the database is damaged: {error}")]
     return [Finding(0, f"the database is damaged: {answer}") for answer in answers if answer != "ok"]

@@ -1,0 +1,43 @@
+"""A line's status, for whoever watches the lines."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+State = Literal["starting", "up", "failing", "away"]
+
+
+class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How one line is doing."""
+
+    name: str
+    state: State  # failing: it answers, but with errors
+    pending: int  # orders not yet answered for good
+    last_contact: float | None  # Unix seconds of its last answer
+    last_error: str
+    enforced: int  # blocks that it enforces, as far as it told
+    refused: int  # live blocks that it refused
+    foreign: tuple[str, ...]  # ids that it enforces and that no ledger of ours knows, the first hundred
+    drifted: int  # blocks found missing or left over since the start, and repaired
+    p50_ms: float | None  # from ordered to receipt, of the last thousand orders
+    p99_ms: float | None
+
+
+class Delays:
+    """The last thousand delays."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=1000)
+
+    def add(self, seconds: Iterable[float]) -> None:
+        """Remember more."""
+        self._seconds.extend(seconds)
+
+    def ms(self, share: float) -> float | None:
+        """The delay in milliseconds that a share of all does not exceed."""
+        ranked = sorted(self._seconds)
+        return ranked[min(len(ranked) - 1, int(share * len(ranked)))] * 1e3 if ranked else None

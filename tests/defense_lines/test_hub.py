@@ -1,0 +1,429 @@
+"""The hub and its supervisors: durable before told, all lines at once, nothing lost, drift repaired."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from defense_lines import (
+    Answer,
+    DefenseLine,
+    EdgeLine,
+    Hub,
+    InvalidRecord,
+    Ledger,
+    LedgerUnwritable,
+    LineStatus,
+    Pace,
+)
+from policy import BlockPolicy
+from tests.defense_lines.line_rig import MemoryLine, MemoryPort, block, permit
+
+QUICK = Pace(deadline=1, listing=1, shortest=0.01, longest=0.05, reconcile=0.1)
+CALM = Pace(deadline=1, listing=1, shortest=0.01, longest=0.05, reconcile=60)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with await Ledger.open(tmp_path / "ledger") as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def running(ledger: Ledger, *lines: DefenseLine, pace: Pace = CALM) -> AsyncIterator[Hub]:
+    hub = Hub(ledger, lines, pace=pace)
+    task = asyncio.create_task(hub.run())
+    try:
+        yield hub
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 the line under test tells nobody
+            await asyncio.sleep(0.002)
+
+
+def status_of(hub: Hub, name: str = "memory") -> LineStatus:
+    return next(status for status in hub.status() if status.name == name)
+
+
+async def outcomes(hub: Hub, block_id: str, line: str = "memory") -> list[str]:
+    story = await hub.story(block_id)
+    assert story
+    return [answer.receipt.outcome for answer in story.lines.get(line, ())]
+
+
+async def test_a_block_reaches_every_line_and_every_receipt_is_on_record(ledger: Ledger) -> None:
+    port, lines = MemoryPort(), [MemoryLine("one"), MemoryLine("two")]
+    async with running(ledger, EdgeLine(port), *lines) as hub:
+        wanted = block()
+        assert await hub.submit(permit(wanted)) == wanted
+        receipts = await hub.settled(wanted.id, 20)
+        assert [(receipt.line, receipt.outcome) for receipt in receipts] == [
+            ("edge", "enforced"),
+            ("one", "enforced"),
+            ("two", "enforced"),
+        ]
+        assert wanted.id in port.blocks
+        assert all(wanted.id in line.blocks for line in lines)
+        story = await hub.story(wanted.id)
+        assert story
+        assert set(story.stages) == {"accepted", "guarded", "durable", "edge", "one", "two"}
+        assert story.stages["guarded"] <= story.stages["edge"] <= story.stages["durable"] <= story.stages["one"]
+        assert story.lines["edge"][0].receipt.detail == "2 streams cut"
+
+
+async def test_orders_carry_the_signed_head_that_covers_them(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        (receipt,) = await hub.settled(wanted.id, 20)
+        seq, hash_, _ = receipt.head.split(":")
+        (entry,) = await ledger.since(int(seq) - 1, limit=1)
+        assert entry.hash.hex() == hash_
+        story = await ledger.story(wanted.id)
+        assert story
+        assert int(seq) >= story.entries[0].seq
+
+
+async def test_the_edge_does_not_wait_for_the_disk_and_other_lines_do(ledger: Ledger) -> None:
+    port, line = MemoryPort(), MemoryLine()
+    async with running(ledger, EdgeLine(port), line) as hub:
+        wanted = block()
+        submitting = asyncio.create_task(hub.submit(permit(wanted)))
+        await asyncio.sleep(0)
+        assert wanted.id in port.blocks
+        assert wanted.id not in line.blocks
+        assert not ledger.standing(wanted.id, time.time())
+        await submitting
+        assert ledger.standing(wanted.id, time.time())
+
+
+async def test_a_line_that_is_away_holds_up_nobody_and_catches_up(ledger: Ledger) -> None:
+    near, far = MemoryLine("near"), MemoryLine("far")
+    far.mood = "away"
+    async with running(ledger, near, far) as hub:
+        wanted = [block() for _ in range(20)]
+        await asyncio.gather(*(hub.submit(permit(each)) for each in wanted))
+        await until(lambda: len(near.blocks) == 20)
+        await until(lambda: status_of(hub, "far").state == "away")
+        assert status_of(hub, "far").pending == 20
+        assert status_of(hub, "far").last_error == "no route"
+        far.mood = "well"
+        hub.wake("far")
+        await until(lambda: len(far.blocks) == 20)
+        assert status_of(hub, "far").state == "up"
+        assert status_of(hub, "far").enforced == 20
+
+
+async def test_a_line_that_hangs_is_away_after_the_deadline(ledger: Ledger) -> None:
+    near, far = MemoryLine("near"), MemoryLine("far")
+    far.mood = "hanging"
+    async with running(ledger, near, far) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await until(lambda: wanted.id in near.blocks)
+        await until(lambda: status_of(hub, "far").state == "away")
+        assert [receipt.line for receipt in await hub.settled(wanted.id, 0.05)] == ["near"]
+
+
+async def test_a_bug_in_a_driver_is_counted_and_the_line_comes_back(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line) as hub:
+        await until(lambda: status_of(hub).state == "up")
+        line.mood = "broken"
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await until(lambda: status_of(hub).state == "failing")
+        assert "a bug in the driver" in status_of(hub).last_error
+        line.mood = "well"
+        (receipt,) = await hub.settled(wanted.id, 20)
+        assert receipt.outcome == "enforced"
+        assert await outcomes(hub, wanted.id) == ["failed", "enforced"]
+
+
+async def test_one_order_that_breaks_the_driver_does_not_hold_up_the_others(ledger: Ledger) -> None:
+    line = MemoryLine()
+    wanted = [block() for _ in range(40)]
+    line.poison = wanted[7].id
+    line.mood = "away"
+    async with running(ledger, line) as hub:
+        await asyncio.gather(*(hub.submit(permit(each)) for each in wanted))
+        line.mood = "well"
+        await until(lambda: len(line.blocks) == 39)
+        assert status_of(hub).pending == 1
+
+
+async def test_receipts_that_are_missing_count_as_failed_and_are_tried_again(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.mood = "away"
+    async with running(ledger, line) as hub:
+        wanted = [block() for _ in range(8)]
+        await asyncio.gather(*(hub.submit(permit(each)) for each in wanted))
+        line.mood = "half"
+        await until(lambda: len(line.blocks) >= 4)  # the other half is not answered
+        line.mood = "well"
+        await until(lambda: len(line.blocks) == 8)
+        last = wanted[-1].id
+        await hub.settled(last, 5)
+        assert await outcomes(hub, last) == ["failed", "enforced"]
+
+
+async def test_a_refusal_is_final_and_shown(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.mood = "refusing"
+    async with running(ledger, line, pace=QUICK) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        (receipt,) = await hub.settled(wanted.id, 20)
+        assert receipt.outcome == "refused"
+        asked = len(line.applied)
+        line.calls.clear()
+        await line.calls.wait()  # a reconciliation
+        line.calls.clear()
+        await line.calls.wait()
+        assert len(line.applied) == asked
+        assert status_of(hub).refused == 1
+
+
+async def test_a_line_without_the_kind_gets_no_order_and_the_story_says_so(ledger: Ledger) -> None:
+    line = MemoryLine(targets=frozenset({"address"}))
+    async with running(ledger, line) as hub:
+        wanted = block("principal", "person:mallory")
+        await hub.submit(permit(wanted))
+        (receipt,) = await hub.settled(wanted.id, 20)
+        assert (receipt.outcome, receipt.detail) == (
+            "refused",
+            "cannot: the memory line does not enforce principal targets",
+        )
+        assert line.applied == []
+        assert await outcomes(hub, wanted.id) == ["refused"]
+
+
+async def test_a_block_for_named_lines_reaches_no_other(ledger: Ledger) -> None:
+    port, one, two = MemoryPort(), MemoryLine("one"), MemoryLine("two")
+    async with running(ledger, EdgeLine(port), one, two) as hub:
+        wanted = block(lines=("two",))
+        await hub.submit(permit(wanted))
+        assert [receipt.line for receipt in await hub.settled(wanted.id, 20)] == ["two"]
+        assert not port.blocks
+        assert not one.applied
+
+
+async def test_a_lift_reaches_every_line_and_is_on_record(ledger: Ledger) -> None:
+    port, line = MemoryPort(), MemoryLine()
+    async with running(ledger, EdgeLine(port), line) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await hub.settled(wanted.id, 20)
+        assert await hub.lift(wanted.id, "analyst:jo", "a test of ours")
+        receipts = await hub.settled(wanted.id, 20)
+        assert {receipt.outcome for receipt in receipts} == {"lifted"}
+        assert not port.blocks
+        assert not line.blocks
+        assert not await hub.lift(wanted.id, "analyst:jo", "again")
+        assert await outcomes(hub, wanted.id) == ["enforced", "lifted"]
+
+
+async def test_a_lift_while_the_line_is_away_never_enforces(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.mood = "away"
+    async with running(ledger, line) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await hub.lift(wanted.id, "analyst:jo", "false alarm")
+        line.mood = "well"
+        hub.wake("memory")
+        (receipt,) = await hub.settled(wanted.id, 20)
+        assert receipt.outcome == "lifted"
+        assert line.applied == []
+
+
+async def test_expired_blocks_are_never_pushed(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.mood = "away"
+    async with running(ledger, line) as hub:
+        short, long = block(ttl=0.05), block()
+        await hub.submit(permit(short))
+        await hub.submit(permit(long))
+        await asyncio.sleep(0.06)  # its time to live, not somebody's work
+        line.mood = "well"
+        await until(lambda: long.id in line.blocks)
+        assert short.id not in line.applied
+        assert status_of(hub).pending == 0
+
+
+async def test_drift_is_repaired_both_ways_and_foreign_blocks_are_reported(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line, pace=QUICK) as hub:
+        kept, lifted = block(), block()
+        for each in (kept, lifted):
+            await hub.submit(permit(each))
+            await hub.settled(each.id, 5)
+        await hub.lift(lifted.id, "analyst:jo", "false alarm")
+        await hub.settled(lifted.id, 5)
+        line.blocks = {lifted.id: lifted}  # somebody flushed the line, and restored an old copy of it
+        line.foreign = {"b-of-somebody-else"}
+        await until(lambda: set(line.blocks) == {kept.id})
+        await until(lambda: status_of(hub).foreign == ("b-of-somebody-else",))
+        assert status_of(hub).drifted == 2
+        assert "b-of-somebody-else" in line.foreign
+
+
+async def test_a_line_that_lies_is_found_out(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.mood = "lying"
+    async with running(ledger, line, pace=QUICK) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        assert [receipt.outcome for receipt in await hub.settled(wanted.id, 20)] == ["enforced"]
+        await until(lambda: status_of(hub).drifted > 0)
+        line.mood = "well"
+        await until(lambda: wanted.id in line.blocks)
+
+
+async def test_a_line_may_connect_go_and_come_back(ledger: Ledger) -> None:
+    async with running(ledger) as hub:
+        first = block()
+        await hub.submit(permit(first))
+        line = MemoryLine()
+        hub.attach(line)
+        await until(lambda: first.id in line.blocks)
+        hub.detach(line)
+        assert (status_of(hub).state, status_of(hub).last_error) == ("away", "disconnected")
+        second = block()
+        await hub.submit(permit(second))
+        again = MemoryLine()  # it has restarted, and remembers nothing
+        hub.attach(again)
+        hub.detach(line)  # late news of the old connection
+        await until(lambda: set(again.blocks) == {first.id, second.id})
+        assert status_of(hub).state == "up"
+
+
+async def test_after_a_restart_everything_that_stood_stands(tmp_path: Path) -> None:
+    line, port = MemoryLine(), MemoryPort()
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, EdgeLine(port), line) as hub:
+        kept, gone = block("actor", "agent:invoice-bot"), block()
+        for each in (kept, gone):
+            await hub.submit(permit(each))
+            await hub.settled(each.id, 5)
+        line.mood = "away"
+        late = block()
+        await hub.submit(permit(late))
+        await hub.lift(gone.id, "analyst:jo", "false alarm")
+    line.mood, port = "well", MemoryPort()
+    async with await Ledger.open(tmp_path) as ledger:
+        hub = Hub(ledger, [EdgeLine(port), line], pace=QUICK)
+        assert hub.restore() == 2
+        assert set(port.blocks) == {kept.id, late.id}
+        assert port.blocks[kept.id] == kept
+        async with running(ledger, EdgeLine(port), line, pace=QUICK):
+            await until(lambda: set(line.blocks) == {kept.id, late.id})
+
+
+async def test_a_line_pushed_to_before_the_restart_is_not_pushed_to_again(tmp_path: Path) -> None:
+    line = MemoryLine()
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        for each in (block() for _ in range(5)):
+            await hub.submit(permit(each))
+            await hub.settled(each.id, 5)
+    assert len(line.applied) == 5
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        assert ledger.cursor("memory") > 0
+        await until(lambda: status_of(hub).enforced == 5)
+        assert len(line.applied) == 5
+
+
+class UnwritableLedger:
+    """A ledger whose disk is full as long as it is told so."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.full = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.ledger, name)
+
+    async def append(self, record: object) -> object:
+        if self.full:
+            raise LedgerUnwritable("disk full")
+        return await self.ledger.append(record)  # type: ignore[arg-type]
+
+
+async def test_an_unwritable_ledger_acknowledges_nothing_and_what_stands_at_the_edge_stays(ledger: Ledger) -> None:
+    disk, port, line = UnwritableLedger(ledger), MemoryPort(), MemoryLine()
+    async with running(disk, EdgeLine(port), line, pace=QUICK) as hub:  # type: ignore[arg-type]
+        disk.full = True
+        wanted = block()
+        with pytest.raises(LedgerUnwritable):
+            await hub.submit(permit(wanted))
+        line.calls.clear()
+        await line.calls.wait()  # a reconciliation has passed
+        assert wanted.id in port.blocks
+        assert not line.applied
+        disk.full = False
+        await until(lambda: wanted.id in line.blocks)
+        assert ledger.standing(wanted.id, time.time()) == wanted
+
+
+async def test_a_block_that_stands_at_the_edge_alone_can_be_withdrawn(ledger: Ledger) -> None:
+    disk, port = UnwritableLedger(ledger), MemoryPort()
+    async with running(disk, EdgeLine(port)) as hub:  # type: ignore[arg-type]
+        disk.full = True
+        wanted = block()
+        with pytest.raises(LedgerUnwritable):
+            await hub.submit(permit(wanted))
+        assert await hub.lift(wanted.id, "analyst:jo", "false alarm")
+        await until(lambda: not port.blocks)
+
+
+async def test_what_cannot_be_recorded_does_not_stand(ledger: Ledger) -> None:
+    port = MemoryPort()
+    async with running(ledger, EdgeLine(port)) as hub:
+        wanted = block(lines=("edge", "x" * 70_000))
+        with pytest.raises(InvalidRecord):
+            await hub.submit(permit(wanted))
+        await until(lambda: not port.blocks)
+
+
+async def test_a_block_needs_a_permit(ledger: Ledger) -> None:
+    async with running(ledger) as hub:
+        with pytest.raises(TypeError):
+            await hub.submit(block())  # type: ignore[arg-type]
+
+
+async def test_submitting_twice_is_submitting_once_and_a_lifted_block_stays_lifted(ledger: Ledger) -> None:
+    port, line = MemoryPort(), MemoryLine()
+    async with running(ledger, EdgeLine(port), line) as hub:
+        leave = permit(block())
+        first, second = await asyncio.gather(hub.submit(leave), hub.submit(leave))
+        assert first == second
+        await hub.settled(first.id, 5)
+        assert len(await ledger.since(0, kinds=["block"])) == 1
+        await hub.lift(first.id, "analyst:jo", "false alarm")
+        await hub.settled(first.id, 5)
+        await hub.submit(leave)
+        await until(lambda: not port.blocks)
+        assert not line.blocks
+
+
+async def test_a_thousand_blocks_at_once(ledger: Ledger) -> None:
+    lines = [MemoryLine(f"line-{number}") for number in range(3)]
+    async with running(ledger, *lines) as hub:
+        wanted: list[BlockPolicy] = [block() for _ in range(1000)]
+        await asyncio.gather(*(hub.submit(permit(each)) for each in wanted))
+        await until(lambda: all(len(line.blocks) == 1000 for line in lines))
+        await until(lambda: ledger.head.seq == 4000)  # every block, and three answers for each
+        answers = [entry for entry in await ledger.since(0, 10_000) if isinstance(entry.record, Answer)]
+        assert len(answers) == 3000
+        assert status_of(hub, "line-0").p99_ms is not None
