@@ -68,6 +68,7 @@ async def measure(rounds: int, seconds: int) -> Result:
     issuer = Issuer()
     with tempfile.TemporaryDirectory(prefix="inline-") as name:
         folder = Path(name)
+        folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
         (folder / "plain").mkdir()
         async with issuer.serve() as url, upstream(folder) as behind:
             config = configuration(folder, behind, url)

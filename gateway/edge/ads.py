@@ -15,7 +15,8 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 from google.protobuf.any_pb2 import Any as AnyMessage
 from prometheus_client import Counter, Gauge
 
-from gateway.edge.discovery import ORDER, Discovery, EdgeState, Push, Request, Snapshot
+from gateway.edge.discovery import Discovery, EdgeState, Push, Request
+from gateway.edge.snapshot import ORDER, Snapshot
 
 _PUSHES = Counter("portcullis_gateway_edge_pushes_total", "Configuration pushes to Envoy", ["type"])
 _REJECTIONS = Counter("portcullis_gateway_edge_rejections_total", "Pushes that an Envoy refused")

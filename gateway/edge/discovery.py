@@ -9,37 +9,10 @@ snapshot.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
-from types import MappingProxyType
 
-_PREFIX = "type.googleapis.com/"
-CLUSTER = _PREFIX + "envoy.config.cluster.v3.Cluster"
-LISTENER = _PREFIX + "envoy.config.listener.v3.Listener"
-ROUTES = _PREFIX + "envoy.config.route.v3.RouteConfiguration"
-# Make before break: a cluster is there before a route names it, and goes after the last route that did.
-ORDER = (CLUSTER, LISTENER, ROUTES)
-
-Resources = Mapping[str, bytes]  # resource name -> serialised message
-_NONE: Resources = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything an Envoy should hold: type URL -> resources."""
-
-    types: Mapping[str, Resources]
-
-    def of(self, type_url: str) -> Resources:
-        """Resources of one type; empty if there are none."""
-        return self.types.get(type_url, _NONE)
-
-    @cached_property
-    def version(self) -> str:
-        """Digest of the content: the same content has the same version, in any process."""
-        return _digest({type_url: version_of(self.of(type_url)).encode() for type_url in ORDER})
+from gateway.edge.snapshot import CLUSTER, LISTENER, NOTHING, ORDER, PREFIX, ROUTES, Resources, Snapshot, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +131,7 @@ class Discovery:
         self.rejections += 1
         if subscription.refused != self._wanted(subscriptions, request.type_url):
             return self._advance(stream)  # an earlier goal's content: the present one has yet to be tried
-        self.last_error = f"{request.type_url.removeprefix(_PREFIX)}: {request.error}"
+        self.last_error = f"{request.type_url.removeprefix(PREFIX)}: {request.error}"
         self.goal = self.good or self.goal
         return self._advance_all()
 
@@ -218,11 +191,6 @@ class Discovery:
         return (subscription for stream in self._streams.values() for subscription in stream.values())
 
 
-def version_of(resources: Resources) -> str:
-    """Version of one type's resources, a digest of their content."""
-    return _digest(resources)
-
-
 def _accepted(subscription: _Subscription, request: Request) -> None:
     if subscription.sent is not None:
         subscription.held, subscription.sent, subscription.confirmed = subscription.sent, None, True
@@ -230,15 +198,7 @@ def _accepted(subscription: _Subscription, request: Request) -> None:
 
 
 def _chosen(snapshot: Snapshot | None, type_url: str, names: frozenset[str]) -> Resources:
-    resources = snapshot.of(type_url) if snapshot else _NONE
+    resources = snapshot.of(type_url) if snapshot else NOTHING
     if not names or "*" in names:
         return resources
     return {name: resources[name] for name in sorted(names) if name in resources}
-
-
-def _digest(parts: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(parts):
-        encoded = name.encode()
-        digest.update(b"%d:%b%d:%b" % (len(encoded), encoded, len(parts[name]), parts[name]))
-    return digest.hexdigest()[:16]

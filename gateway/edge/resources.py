@@ -22,9 +22,9 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from gateway.config import Config
-from gateway.edge.discovery import CLUSTER, LISTENER, ROUTES, Snapshot
 from gateway.edge.listener import listener
 from gateway.edge.routes import cluster, route_configuration
+from gateway.edge.snapshot import CLUSTER, LISTENER, ROUTES, Snapshot
 
 
 def resources(config: Config) -> Snapshot:

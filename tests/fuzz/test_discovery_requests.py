@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.edge import Snapshot
 from gateway.edge.ads import request_of, response_of
-from gateway.edge.discovery import ORDER, Discovery
+from gateway.edge.discovery import Discovery
+from gateway.edge.snapshot import ORDER
 
 SNAPSHOT = Snapshot({type_url: {"edge": b""} for type_url in ORDER})
 _TEXT = st.text(max_size=20)

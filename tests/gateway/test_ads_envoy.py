@@ -10,7 +10,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 
 from gateway.config import Config, Route
 from gateway.edge import Ads, Snapshot, resources
-from gateway.edge.discovery import LISTENER
+from gateway.edge.snapshot import LISTENER
 from tests.gateway.edge_rig import DEADLINE, Rig, rig, until
 
 

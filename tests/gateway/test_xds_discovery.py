@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.edge import Snapshot
-from gateway.edge.discovery import CLUSTER, LISTENER, ORDER, ROUTES, Discovery, Push, Request, version_of
+from gateway.edge.discovery import Discovery, Push, Request
+from gateway.edge.snapshot import CLUSTER, LISTENER, ORDER, ROUTES, version_of
 
 
 def snapshot(mark: bytes, *clusters: str) -> Snapshot:
