@@ -89,11 +89,15 @@ def _identity(metadata: Any) -> tuple[str, str, str, str]:
     """Decision id, subject, actor and effect, as our enforcement points told Envoy; empty where they did not."""
     for namespace in NAMESPACES:
         if namespace in metadata:
-            told = {key: value.string_value for key, value in metadata[namespace].fields.items()}
+            told = metadata[namespace].fields
             if DECISION in told:
-                get = told.get
-                return get(DECISION, ""), get(SUBJECT, ""), get(ACTOR, ""), get(EFFECT, "")
+                return told[DECISION].string_value, _text(told, SUBJECT), _text(told, ACTOR), _text(told, EFFECT)
     return _NOBODY
+
+
+def _text(told: Any, key: str) -> str:
+    """A field's text; asking a protobuf map for a missing key would add it."""
+    return told[key].string_value if key in told else ""
 
 
 def _outcome(status: int, details: str) -> str:

@@ -72,9 +72,9 @@ class Subscriber:
 
 
 @asynccontextmanager
-async def subscriber(port: int) -> AsyncIterator[Subscriber]:
+async def subscriber(port: int, identifier: str | None = None) -> AsyncIterator[Subscriber]:
     one, stop = Subscriber(), asyncio.Event()
-    topic = Topic(host="127.0.0.1", port=port, topic="portcullis/telemetry/#")
+    topic = Topic(host="127.0.0.1", port=port, topic="portcullis/telemetry/#", identifier=identifier)
     async with asyncio.TaskGroup() as group:
         group.create_task(subscribe(topic, one.publish, stop, rejects=one.rejects, on_subscribed=one.subscribed.set))
         yield one
@@ -126,6 +126,16 @@ async def test_a_burst_comes_whole(port: int, tmp_path: Path) -> None:
         await send(port, *(report(n) for n in range(300)))
         await one.until(lambda: len(one.events) == 300)
     assert [event.time for event in one.events] == [n + 1.0 for n in range(300)]
+
+
+async def test_with_an_identifier_the_broker_keeps_what_comes_while_we_are_away(port: int, tmp_path: Path) -> None:
+    async with broker(port, tmp_path), asyncio.timeout(15):
+        async with subscriber(port, "gateway-1") as one:
+            await one.subscribed.wait()
+        await send(port, report(0))
+        async with subscriber(port, "gateway-1") as two:
+            await two.until(lambda: len(two.events) == 1)
+    assert (len(one.events), two.events[0].peer) == (0, "laptop-0")
 
 
 def test_a_password_is_not_shown() -> None:
