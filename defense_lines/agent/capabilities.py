@@ -22,6 +22,7 @@ _TASKS = Path("/proc/self/task")
 class Capability(IntEnum):
     """The capabilities that a part of Portcullis may keep; linux/capability.h."""
 
+    NET_BIND_SERVICE = 10
     NET_ADMIN = 12
 
 

@@ -25,7 +25,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Firewall:
-    """One nftables table. Calls block for as long as the kernel takes: about 0.3 ms for one order, 15 us each in bulk.
+    """One nftables table. Calls block for as long as the kernel takes: about 0.4 ms for one order, 50 us each in bulk.
 
     Not for two threads at once, except for `active`, which may run beside the others.
     """
@@ -99,13 +99,11 @@ class Firewall:
         touched = {order.network for order in (*put, *before.values()) if order is not None}
         self._restate(put, strike)
         self._lengths |= {(network.version, network.prefixlen) for network in touched}
-        commands = self._ruleset.frame(self._lengths)
+        changes = [self._ruleset.enforce(network, self._book.last(network), now) for network in touched]
         for identity in before:
             order = self._book.get(identity)
-            commands += self._ruleset.put(order, now) if order else self._ruleset.drop(identity)
-        for network in touched:
-            commands += self._ruleset.enforce(network, self._book.last(network), now)
-        return self._commit(commands, before)
+            changes.append(self._ruleset.put(order, now) if order else self._ruleset.drop(identity))
+        return self._commit(self._ruleset.frame(self._lengths) + self._ruleset.write(changes), before)
 
     def _commit(self, commands: Sequence[Command], before: dict[str, Order | None]) -> str:
         try:

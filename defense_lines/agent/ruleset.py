@@ -40,6 +40,20 @@ _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
 _SET = re.compile(r"ipv([46])_(\d{1,3})")
 
 
+class Change(msgspec.Struct, frozen=True):
+    """One element of one set, as it is to be: there for a time, or gone."""
+
+    set: str
+    value: Any
+    timeout: int = 0  # seconds; 0 for gone
+    comment: str = ""
+
+    def element(self) -> Command:
+        """The element with what is known of it."""
+        comment = {"comment": self.comment} if self.comment else {}
+        return {"elem": {"val": self.value, "timeout": self.timeout or 1, **comment}}
+
+
 class Ruleset:
     """The commands for one table. `fields` are the addresses of a packet that are looked up."""
 
@@ -82,28 +96,36 @@ class Ruleset:
             for field in self._fields:
                 yield [_match(length, field), {"counter": _COUNTER}, {"drop": None}]
 
-    def put(self, order: Order, now: float) -> list[Command]:
+    def put(self, order: Order, now: float) -> Change:
         """Write one order into the order book."""
-        return self._replace(_BOOK, _key(order.id), _remaining(order, now), _entry(order))
+        return Change(_BOOK, _key(order.id), _remaining(order, now), _entry(order))
 
-    def drop(self, identity: str) -> list[Command]:
+    def drop(self, identity: str) -> Change:
         """Strike one order from the order book, whether or not it is there."""
-        return self._replace(_BOOK, _key(identity), 1, "")[:2]
+        return Change(_BOOK, _key(identity))
 
-    def enforce(self, network: Network, last: Order | None, now: float) -> list[Command]:
+    def enforce(self, network: Network, last: Order | None, now: float) -> Change:
         """Drop packets of exactly this network for as long as its last order lives, or not at all."""
         name, value = _set_name(_length(network)), str(network.network_address)
-        if last is None:
-            return self._replace(name, value, 1, "")[:2]
-        return self._replace(name, value, _remaining(last, now), last.id)
+        return Change(name, value, _remaining(last, now), last.id) if last else Change(name, value)
 
-    def _replace(self, name: str, value: Any, timeout: int, comment: str) -> list[Command]:
+    def write(self, changes: Iterable[Change]) -> list[Command]:
+        """Make the changes, of which no two are to one element; whatever is there already."""
         # Kernels before 6.12 ignore the timeout of an element that is there, and deleting one that has just expired
-        # fails the transaction: so add, delete, add.
-        element = {"val": value, "timeout": timeout, **({"comment": comment} if comment else {})}
-        target = {**self._table, "name": name}
-        add = {"add": {"element": {**target, "elem": [{"elem": element}]}}}
-        return [add, {"delete": {"element": {**target, "elem": [value]}}}, add]
+        # fails the transaction: so add, delete, add. Many elements go in one command: many commands would be slow.
+        sets: dict[str, list[Change]] = {}
+        for change in changes:
+            sets.setdefault(change.set, []).append(change)
+        commands: list[Command] = []
+        for name, found in sets.items():
+            standing = [change.element() for change in found if change.timeout]
+            commands.append(self._elements("add", name, [change.element() for change in found]))
+            commands.append(self._elements("delete", name, [change.value for change in found]))
+            commands += [self._elements("add", name, standing)] if standing else []
+        return commands
+
+    def _elements(self, verb: str, name: str, elements: list[Any]) -> Command:
+        return {verb: {"element": {**self._table, "name": name, "elem": elements}}}
 
     def _set(self, name: str, kind: str | list[str]) -> Command:
         return {"add": {"set": {**self._table, "name": name, "type": kind, "flags": ["timeout"]}}}

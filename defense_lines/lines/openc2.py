@@ -61,10 +61,10 @@ class OpenC2Line:
         self._rules: dict[str, tuple[int, float]] = {}  # block id: rule number (0 if it said none), end
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
-    async def run(self) -> None:
+    async def run(self, on_connected: Callable[[], None] = lambda: None) -> None:
         """Hold one connection to the broker, and get another when it is lost, until cancelled.
 
-        `connected` is set while there is one.
+        `connected` is set while there is one; `on_connected` is called at each.
         """
         wait = BACKOFF_SECONDS[0]
         while True:
@@ -74,6 +74,8 @@ class OpenC2Line:
                         await connection.subscribe(topic, qos=1)
                     self._connection = connection
                     self.connected.set()
+                    on_connected()
+                    on_connected()
                     _log.info("connected to the broker", host=self._broker.host, port=self._broker.port)
                     wait = BACKOFF_SECONDS[0]
                     await self._listen(connection)
