@@ -58,8 +58,11 @@ class Child:
     def check(self) -> None:
         """Raises ChildDied if it has ended."""
         if not self.running:
-            lines = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-            raise ChildDied(f"{self.name} ended with {self.process.returncode}:\n{lines}")
+            raise ChildDied(f"{self.name} ended with {self.process.returncode}:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Ask it to end; kill it if it has not done so in time."""

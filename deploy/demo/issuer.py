@@ -25,6 +25,7 @@ from deploy.demo.cast import AUDIENCE, PERSONS, SCOPES, agent
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693 section 2.1
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 TOKEN_SECONDS = 600
+SIGNING = 1  # place of the key that signs: after the last one and before the next one
 Form = dict[str, str]
 SECRET = "DEMO_ISSUER_SECRET"
 
@@ -38,19 +39,20 @@ class Refused(Exception):
 
 
 class Issuer:
-    """Keys, and what may be said under them. The last key signs; the one before it still verifies."""
+    """Keys, and what may be said under them: the last one's, the one that signs, and the next one.
+
+    A key is published before it signs, so that nobody who caches the set is surprised by it.
+    """
 
     def __init__(self, url: str, secret: str) -> None:
         self.url = url
         self.secret = secret  # shared with the story: every login and client of the demo proves itself with it
-        self.keys: list[ECKey] = []
-        self.rotate()
+        self.keys = [_new_key(), _new_key(), _new_key()]
 
     def rotate(self) -> str:
-        """Sign with a new key from now on; its key id."""
-        key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
-        self.keys = [*self.keys[-1:], key]
-        return str(key.kid)
+        """Sign with the next key from now on; its key id."""
+        self.keys = [*self.keys[1:], _new_key()]
+        return str(self.keys[SIGNING].kid)
 
     def grant(self, form: Form) -> dict[str, Any]:
         """Answer a token request. Raises Refused."""
@@ -99,7 +101,7 @@ class Issuer:
         now = int(time.time())
         claims = {"iss": self.url, "aud": AUDIENCE, "iat": now, "exp": now + TOKEN_SECONDS}
         claims |= {"jti": secrets.token_urlsafe(12), "scope": scope} | said
-        key = self.keys[-1]
+        key = self.keys[SIGNING]
         token = jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": key.kid}, claims, key)
         return {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS, "scope": scope}
 
@@ -153,6 +155,10 @@ def _actor_claims(form: Form) -> dict[str, Any]:
     if agent(name) is None:
         raise Refused("invalid_client", "no such agent")
     return {"client_id": name}
+
+
+def _new_key() -> ECKey:
+    return ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, auto_kid=True)
 
 
 async def serve(port: int, secret: str) -> None:

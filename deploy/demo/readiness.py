@@ -29,7 +29,7 @@ async def accepts(port: int, child: Child, seconds: float = 20.0, address: str =
             return
 
 
-async def ready(admin: Admin, supervisor: Child, lines: Sequence[str], seconds: float = 30.0) -> None:
+async def ready(admin: Admin, supervisor: Child, lines: Sequence[str], seconds: float = 60.0) -> None:
     """Wait until the gateway says it is ready and each of `lines` is up. Raises ChildDied, or TimeoutError."""
     end = time.monotonic() + seconds
     last: object = None
@@ -44,4 +44,4 @@ async def ready(admin: Admin, supervisor: Child, lines: Sequence[str], seconds: 
             if up.issuperset(lines):
                 return
         await asyncio.sleep(POLL_SECONDS)
-    raise TimeoutError(f"Portcullis is not ready after {seconds:g} s: {last}")
+    raise TimeoutError(f"Portcullis is not ready after {seconds:g} s: {last}\n{supervisor.last_words()}")

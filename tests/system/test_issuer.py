@@ -56,9 +56,11 @@ async def test_nobody_without_the_secret_gets_a_token(tokens: Tokens) -> None:
         await Tokens(tokens._url, "guessed").person(ALICE)
 
 
-async def test_rotation_signs_with_a_new_key_and_keeps_the_last(tokens: Tokens) -> None:
+async def test_rotation_signs_with_a_published_key_and_keeps_the_last(tokens: Tokens) -> None:
     before = await tokens.person(ALICE)
+    published = {key.key_id for key in (await _keys(tokens)).keys}
     kid = await tokens.rotate()
+    assert kid in published
     after = await tokens.person(ALICE)
     assert jwt.get_unverified_header(after)["kid"] == kid != jwt.get_unverified_header(before)["kid"]
     assert (await _claims(tokens, before))["sub"] == (await _claims(tokens, after))["sub"] == ALICE
