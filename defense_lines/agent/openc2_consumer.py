@@ -33,7 +33,15 @@ from defense_lines.agent.openc2_command import (
     read_command,
 )
 from defense_lines.agent.openc2_message import response
-from defense_lines.agent.openc2_mqtt import BACKOFF_SECONDS, Broker, client, is_command, properties, response_topic
+from defense_lines.agent.openc2_mqtt import (
+    BACKOFF_SECONDS,
+    Broker,
+    client,
+    is_command,
+    properties,
+    publish,
+    response_topic,
+)
 from defense_lines.agent.openc2_rules import MAX_RULES, Rules, command, number
 from defense_lines.agent.orders import Order
 from defense_lines.agent.until_signal import until_signal
@@ -221,7 +229,7 @@ async def _listen(connection: aiomqtt.Client, consumer: Consumer) -> None:
             continue
         reply = await consumer.answer(message.payload)
         if reply is not None:
-            await connection.publish(reply.topic, reply.payload, qos=1, properties=properties("rsp"))
+            await publish(connection, reply.topic, reply.payload, properties("rsp"))
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ import structlog
 from prometheus_client import Counter
 
 from defense_lines.agent.openc2_message import Response, delete, deny, list_orders, read_response, request
-from defense_lines.agent.openc2_mqtt import BACKOFF_SECONDS, Broker, client, properties
+from defense_lines.agent.openc2_mqtt import BACKOFF_SECONDS, Broker, client, properties, publish
 from defense_lines.line import LineUnavailable, Outcome, Receipt
 from policy import BlockPolicy, TargetKind
 
@@ -146,12 +146,8 @@ class OpenC2Line:
             self._waiting[request_id] = waiting
             try:
                 async with asyncio.timeout(self._timeout):
-                    await connection.publish(
-                        f"oc2/cmd/ap/{self._actuator}",
-                        payload,
-                        qos=1,
-                        properties=properties("req", expiry=math.ceil(self._timeout)),
-                    )
+                    said = properties("req", expiry=math.ceil(self._timeout))
+                    await publish(connection, f"oc2/cmd/ap/{self._actuator}", payload, said)
                     return await waiting
             except TimeoutError:
                 raise LineUnavailable(f"{self.name}: no answer within {self._timeout:g} s") from None
