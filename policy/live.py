@@ -66,16 +66,18 @@ def _insert(tree: _Tree, path: Path, value: Any) -> None:
 
 def _remove(tree: _Tree, path: Path) -> bool:
     """Whether a live value above the path covers it, so that the base does not show."""
-    for depth, step in enumerate(path[:-1]):
-        node = tree.get(step)
-        if isinstance(node, _Leaf):
-            tree[step] = _Leaf(_without(node.value, path[depth + 1 :]))
-            return True
-        if node is None:
-            return False
-        tree = node
-    tree.pop(path[-1], None)
-    return False
+    step, rest = path[0], path[1:]
+    node = tree.get(step)
+    if not rest or node is None:
+        tree.pop(step, None)
+        return False
+    if isinstance(node, _Leaf):
+        tree[step] = _Leaf(_without(node.value, rest))
+        return True
+    covered = _remove(node, rest)
+    if not node:
+        del tree[step]
+    return covered
 
 
 def _laid(base: Any, tree: _Tree) -> Any:

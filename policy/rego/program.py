@@ -37,7 +37,9 @@ from policy.rego.verify import verify
 
 FRONT = Path(__file__).with_name("front.py")
 FRONT_SECONDS = 30.0  # longest that the front end may take
-_ERROR = re.compile(r"\(error (?:\d+:(?P<file>[^|]*))?\|(?P<offset>\d+)\|\d+\s+\(errormsg \d+:(?P<message>[^\n]*)\)\n")
+_ERROR = re.compile(
+    r"\(error(?: (?:\d+:(?P<file>[^|]*))?\|(?P<offset>\d+)\|\d+)?\s+\(errormsg \d+:(?P<message>[^\n]*)\)\n"
+)
 _WAITING = object()
 
 
@@ -118,13 +120,15 @@ def _last_words(error: Exception) -> str:
 def _problems(text: str, names: Mapping[str, str], sources: Mapping[str, str]) -> list[Problem]:
     """rego-cpp's description: places are bytes from the start of the module."""
     found = {
-        _problem(names.get(one["file"] or "", ""), int(one["offset"]), one["message"], sources)
+        _problem(names.get(one["file"] or "", ""), int(one["offset"] or 0), one["message"], sources)
         for one in _ERROR.finditer(text)
     }
     return sorted(found) or [Problem(next(iter(sources), ""), 0, 0, " ".join(text.split())[:500])]
 
 
 def _problem(file: str, offset: int, message: str, sources: Mapping[str, str]) -> Problem:
+    if not file:
+        return Problem("", 0, 0, message)
     before = sources.get(file, "").encode()[:offset].decode(errors="replace")
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
     return Problem(file, line, column, message)

@@ -1,0 +1,225 @@
+"""The PDP's door: failures deny, data is live, revisions change as a whole."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors import Verdict
+from policy import AccessRequest, Bundle, Pdp, PolicyError, Principal, compile_bundle, embedded_pdp, opa_pdp
+from policy.live import LiveData
+from policy.revision import Revision
+
+PACKAGE = "package portcullis.access\n\n"
+ALICE = Principal(id="person:alice", kind="person", issuer="bank", attributes={"limit": 5})
+
+
+def request(**changes: Any) -> AccessRequest:
+    fields = {"principal": ALICE, "action": "GET", "service": "s", "path": "/x/y", "time": 9.0}
+    return AccessRequest(**{**fields, **changes})
+
+
+def pdp_of(rule: str, data: Any = None) -> Pdp:
+    return embedded_pdp(Bundle({"access.rego": PACKAGE + rule}, data or {}))
+
+
+def revision_of(rule: str, data: Any = None) -> Revision:
+    return compile_bundle(Bundle({"access.rego": PACKAGE + rule}, data or {}))
+
+
+async def test_what_policy_sees() -> None:
+    pdp = pdp_of('decision := {"effect": "allow", "obligations": input}')
+    seen = pdp.decide(request(body={"a": [1]}, query="q=1", address="10.0.0.5")).obligations
+    assert seen == {
+        "principal": {
+            "id": "person:alice",
+            "kind": "person",
+            "issuer": "bank",
+            "actor": "person:alice",
+            "actors": [],
+            "proof": [],
+            "assurance": "",
+            "authenticated": 0.0,
+            "scopes": [],
+            "roles": [],
+            "attributes": {"limit": 5},
+        },
+        "action": "GET",
+        "service": "s",
+        "path": "/x/y",
+        "segments": ["x", "y"],
+        "query": "q=1",
+        "host": "",
+        "address": "10.0.0.5",
+        "stream": False,
+        "body": {"a": [1]},
+        "time": 9.0,
+    }
+    assert (await pdp.ask(request())).allowed
+
+
+BAD_ANSWERS = {
+    "text": '"allow"',
+    "true": "true",
+    "unknown effect": '{"effect": "permit"}',
+    "effect missing": '{"reasons": []}',
+    "effect true": '{"effect": true}',
+    "field unknown": '{"effect": "allow", "reason": "x"}',
+    "reasons of numbers": '{"effect": "allow", "reasons": [1]}',
+    "reasons of text": '{"effect": "allow", "reasons": "because"}',
+    "obligations of text": '{"effect": "allow", "obligations": "x"}',
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_a_malformed_answer_denies(name: str) -> None:
+    decision = pdp_of(f"decision := {BAD_ANSWERS[name]}").decide(request())
+    assert (decision.effect, decision.reasons) == ("deny", ("policy_error",))
+
+
+def test_undefined_denies() -> None:
+    decision = pdp_of('decision := {"effect": "allow"} if input.nothing').decide(request())
+    assert (decision.effect, decision.reasons) == ("deny", ("no_rule",))
+
+
+def test_a_contradiction_denies() -> None:
+    rule = 'decision := {"effect": "allow"} if input.action\n\ndecision := {"effect": "deny"} if input.service'
+    assert pdp_of(rule).decide(request()).reasons == ("policy_error",)
+
+
+def test_a_body_that_is_not_json_denies() -> None:
+    pdp = pdp_of('decision := {"effect": "allow"} if input.body.amount <= 5')
+    assert pdp.decide(request(body={"amount": 5})).allowed
+    assert pdp.decide(request(body={"amount": float("nan")})).reasons == ("policy_error",)
+
+
+def test_decisions_name_what_they_depend_on_and_have_ids_of_their_own() -> None:
+    pdp = pdp_of('decision := {"effect": "allow"} if data.risk[input.principal.id] == "low"')
+    decisions = [pdp.decide(request()) for _ in range(1000)]
+    assert decisions[0].depends == ("data.risk", "input.principal.id")
+    assert len({decision.id for decision in decisions}) == 1000
+    assert all(decision.id.startswith("d-") and len(decision.id) == 18 for decision in decisions)
+
+
+def test_live_data_survives_a_new_revision() -> None:
+    rule = 'decision := {"effect": "allow", "reasons": [data.risk[input.principal.id], data.base]}'
+    pdp = pdp_of(rule, {"base": "one"})
+    pdp.put_data(("risk", "person:alice"), "high")
+    assert pdp.decide(request()).reasons == ("high", "one")
+    pdp.activate(revision_of(rule, {"base": "two"}))
+    assert pdp.decide(request()).reasons == ("high", "two")
+    pdp.remove_data(("risk", "person:alice"))
+    assert pdp.decide(request()).reasons == ("no_rule",)
+
+
+def test_a_revision_changes_as_a_whole() -> None:
+    """While revisions are swapped, every decision's rule, data and revision id are of one revision."""
+    rule = 'decision := {{"effect": "allow", "reasons": ["{0}", data.name]}} if count(data.risk) >= 0'
+    revisions = [revision_of(rule.format(name), {"name": name, "risk": {}}) for name in ("one", "two")]
+    names = {revision.id: revision.data["name"] for revision in revisions}
+    pdp = pdp_of(rule.format("one"), {"name": "one", "risk": {}})
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            for revision in revisions:
+                pdp.activate(revision)
+                pdp.put_data(("risk", "x"), "low")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        decisions = [pdp.decide(request()) for _ in range(3000)]
+    finally:
+        stop.set()
+        thread.join()
+    assert all(decision.reasons == (names[decision.revision],) * 2 for decision in decisions)
+
+
+async def test_no_response_rule_does_nothing_and_a_bad_one_is_an_error() -> None:
+    fields = {"detector": "access", "kind": "actor", "subject": "a", "technique": "T1", "model": "m", "evidence": ()}
+    verdict = msgspec.convert({**fields, "id": "v-1", "time": 1, "since": 0, "score": 1, "threshold": 0}, Verdict)
+    access = {"access.rego": PACKAGE + 'decision := {"effect": "deny"}'}
+    silent = await embedded_pdp(Bundle(access, {})).respond(verdict, "", 1.0)
+    assert (silent.blocks, silent.risks, silent.why) == ((), (), "no response rule applies")
+    for ttl in ('"1h"', "0", "-5"):
+        block = f'{{"kind": "actor", "value": "a", "ttl": {ttl}, "reason": "r"}}'
+        bad = {**access, "response.rego": f'package portcullis.response\n\nresponse := {{"blocks": [{block}]}}'}
+        answer = await embedded_pdp(Bundle(bad, {})).respond(verdict, "", 1.0)
+        assert (answer.blocks, answer.why) == ((), "policy_error")
+
+
+def test_a_bundle_without_the_access_rule_is_refused() -> None:
+    with pytest.raises(PolicyError, match="no module has the rule"):
+        compile_bundle(Bundle({"a.rego": PACKAGE + "other := 1"}, {}))
+
+
+async def test_an_opa_that_cannot_be_reached_refuses() -> None:
+    pdp = opa_pdp(Bundle({"a.rego": PACKAGE + 'decision := {"effect": "allow"}'}, {}), host="127.0.0.1", port=1)
+    try:
+        assert not pdp.immediate
+        decision = await pdp.ask(request())
+        assert (decision.effect, decision.reasons) == ("deny", ("policy_unavailable",))
+        assert pdp.decide(request()).effect == "deny"
+    finally:
+        await pdp.aclose()
+
+
+STEPS = st.sampled_from(["a", "b", "c"])
+PATHS = st.lists(STEPS, min_size=1, max_size=3).map(tuple)
+VALUES = st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(STEPS, inner, max_size=2), max_leaves=4)
+WRITES = st.lists(st.tuples(PATHS, VALUES), max_size=8)
+
+
+def put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for step in path[:-1]:
+        if not isinstance(document.get(step), dict):
+            document[step] = {}
+        document = document[step]
+    document[path[-1]] = value
+
+
+def copied(value: Any) -> Any:
+    return {step: copied(held) for step, held in value.items()} if isinstance(value, dict) else value
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(STEPS, VALUES), WRITES, WRITES)
+def test_live_data_is_its_base_with_the_writes_in_order(base: dict[str, Any], before: Any, after: Any) -> None:
+    """Also after the base is replaced in the middle, and no document that was handed out ever changes."""
+    live, model, seen = LiveData({"other": base}), copied({"other": base}), []
+    for path, value in before:
+        live.put(path, value)
+        put(model, path, copied(value))
+        seen.append((live.document, copied(live.document)))
+    assert live.document == model
+    live.rebase(base)
+    model = copied(base)
+    for path, value in before:
+        put(model, path, copied(value))
+    assert live.document == model
+    for path, value in after:
+        live.put(path, value)
+        put(model, path, copied(value))
+    assert live.document == model
+    assert all(document == copy for document, copy in seen)
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(STEPS, VALUES), WRITES, PATHS, VALUES)
+def test_removing_takes_away_what_was_put_and_shows_the_base(base: Any, writes: Any, path: Any, value: Any) -> None:
+    """For a path that no other write touches."""
+    live, quiet = LiveData(base), LiveData(base)
+    for at, held in writes:
+        if at[: len(path)] != path and path[: len(at)] != at:
+            live.put(at, held)
+            quiet.put(at, held)
+    live.put(path, value)
+    live.remove(path)
+    live.rebase(base)
+    assert live.document == quiet.document

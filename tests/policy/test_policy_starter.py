@@ -1,0 +1,167 @@
+"""The starter policy at the demo bank: who asks for what, and what they get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from detectors import Verdict
+from policy import AccessRequest, Actor, Bundle, Pdp, Principal, embedded_pdp, read_bundle
+from policy.response import BlockOrder, RiskChange
+
+NOW = 1_700_000_000.0
+DATA = {"accounts": {"1001": {"owner": "person:alice"}, "1002": {"owner": "person:bob"}}}
+ALICE = Principal(
+    id="person:alice", kind="person", issuer="bank", scopes=("accounts:read", "payments:write", "ledger:read")
+)
+BOT = Actor("agent:invoice-bot", "agent")
+
+
+def agent(**changes: Any) -> Principal:
+    fields = {"id": "person:alice", "kind": "person", "issuer": "bank", "scopes": ALICE.scopes, "actors": (BOT,)}
+    return Principal(**{**fields, "attributes": {"limit": 500}, **changes})
+
+
+TINA = Principal(
+    id="person:tina",
+    kind="person",
+    issuer="bank",
+    scopes=("payments:write",),
+    roles=("teller",),
+    attributes={"limit": 10_000},
+)
+BATCH = Principal(id="workload:spiffe://bank.example/batch", kind="workload", issuer="bank.example")
+FOREIGN = Principal(id="workload:spiffe://evil.example/batch", kind="workload", issuer="evil.example")
+NO_SCOPE = Principal(id="person:alice", kind="person", issuer="bank")
+LONELY = Principal(id="agent:x", kind="agent", issuer="bank", scopes=ALICE.scopes)
+STRONG = {"assurance": "urn:bank:strong", "authenticated": NOW - 100}
+OLD = {**STRONG, "authenticated": NOW - 301}
+
+
+def get(path: str) -> dict[str, Any]:
+    return {"action": "GET", "service": "accounts", "path": path}
+
+
+def pay(amount: Any, source: str = "1001") -> dict[str, Any]:
+    body = {"from": source, "to": "1002", "amount": amount}
+    return {"action": "POST", "service": "accounts", "path": "/payments", "body": body}
+
+
+def call(method: str) -> dict[str, Any]:
+    return {"action": "CALL", "service": "ledger", "path": f"/bank.Ledger/{method}"}
+
+
+TABLE = [
+    ("own account", ALICE, get("/accounts/1001"), {}, "allow", ("own_account",)),
+    ("own statements", ALICE, get("/accounts/1001/statements"), {}, "allow", ("own_account",)),
+    ("own stream", ALICE, get("/streams/accounts/1001"), {}, "allow", ("own_account",)),
+    ("foreign account", ALICE, get("/accounts/1002"), {}, "deny", ("not_your_account",)),
+    ("foreign stream", ALICE, get("/streams/accounts/1002"), {}, "deny", ("not_your_account",)),
+    ("unknown account", ALICE, get("/accounts/9"), {}, "deny", ("not_your_account",)),
+    ("no scope", NO_SCOPE, get("/accounts/1001"), {}, "deny", ("missing_scope",)),
+    ("two reasons", NO_SCOPE, get("/accounts/1002"), {}, "deny", ("missing_scope", "not_your_account")),
+    ("something else", ALICE, get("/admin"), {}, "deny", ("no_rule",)),
+    ("too deep", ALICE, get("/accounts/1001/a/b"), {}, "deny", ("no_rule",)),
+    ("deleting", ALICE, {**get("/accounts/1001"), "action": "DELETE"}, {}, "deny", ("no_rule",)),
+    ("own payment", ALICE, pay(100), {}, "allow", ("own_payment",)),
+    ("a person has no limit", ALICE, pay(10**6), {}, "allow", ("own_payment",)),
+    ("foreign payment", ALICE, pay(1, "1002"), {}, "deny", ("not_your_account",)),
+    ("negative amount", ALICE, pay(-1), {}, "deny", ("bad_amount",)),
+    ("amount of text", ALICE, pay("100"), {}, "deny", ("bad_amount",)),
+    ("amount true", ALICE, pay(True), {}, "deny", ("bad_amount",)),
+    ("no body", ALICE, {**pay(1), "body": None}, {}, "deny", ("bad_amount", "not_your_account")),
+    ("agent within limit", agent(), pay(500), {}, "allow", ("own_payment",)),
+    ("agent over limit", agent(), pay(500.5), {}, "deny", ("over_limit",)),
+    ("agent without limit", agent(attributes={}), pay(1), {}, "deny", ("over_limit",)),
+    ("agent with a limit of text", agent(attributes={"limit": "900"}), pay(1), {}, "deny", ("over_limit",)),
+    ("agent reads", agent(), get("/accounts/1001"), {}, "allow", ("own_account",)),
+    ("agent at foreign account", agent(), get("/accounts/1002"), {}, "deny", ("not_your_account",)),
+    ("agent for nobody", LONELY, get("/accounts/1001"), {}, "deny", ("no_delegation", "not_your_account")),
+    ("agent at risk", agent(), get("/accounts/1001"), {"agent:invoice-bot": "high"}, "deny", ("agent_at_risk",)),
+    ("agent at low risk", agent(), get("/accounts/1001"), {"agent:invoice-bot": "low"}, "allow", ("own_account",)),
+    ("person at risk reads", ALICE, get("/accounts/1001"), {"person:alice": "high"}, "allow", ("own_account",)),
+    ("person at risk pays", ALICE, pay(1), {"person:alice": "high"}, "step_up", ("high_risk",)),
+    ("person at medium risk pays", ALICE, pay(1), {"person:alice": "medium"}, "allow", ("own_payment",)),
+    ("agent for a person at risk pays", agent(), pay(1), {"person:alice": "high"}, "step_up", ("high_risk",)),
+    ("strongly authenticated", agent(actors=(), **STRONG), pay(1), {"person:alice": "high"}, "allow", ("own_payment",)),
+    ("strongly, but long ago", agent(actors=(), **OLD), pay(1), {"person:alice": "high"}, "step_up", ("high_risk",)),
+    ("teller", TINA, pay(9_000), {}, "allow", ("teller_payment",)),
+    ("teller over limit", TINA, pay(10_001), {}, "deny", ("over_limit",)),
+    ("teller, no such account", TINA, pay(1, "9"), {}, "deny", ("no_rule",)),
+    ("teller at risk", TINA, pay(1), {"person:tina": "high"}, "step_up", ("high_risk",)),
+    ("workload reads any", BATCH, get("/accounts/1002"), {}, "allow", ("bank_workload",)),
+    ("workload streams", BATCH, get("/streams/accounts/1002"), {}, "allow", ("bank_workload",)),
+    ("workload pays", BATCH, pay(1), {}, "deny", ("missing_scope", "not_your_account")),
+    ("foreign workload", FOREIGN, get("/accounts/1002"), {}, "deny", ("missing_scope", "not_your_account")),
+    ("ledger", ALICE, call("Balance"), {}, "allow", ("ledger",)),
+    ("ledger stream", ALICE, call("Watch"), {}, "allow", ("ledger",)),
+    ("ledger without scope", TINA, call("Watch"), {}, "deny", ("missing_scope",)),
+    ("other method", ALICE, call("Drop"), {}, "deny", ("no_rule",)),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pdp() -> Pdp:
+    return embedded_pdp(Bundle(read_bundle().sources, DATA))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
+def test_access(pdp: Pdp, row: tuple[str, Principal, dict[str, Any], dict[str, str], str, tuple[str, ...]]) -> None:
+    _, principal, asked, risk, effect, reasons = row
+    pdp.put_data(("risk",), risk)
+    decision = pdp.decide(AccessRequest(principal=principal, time=NOW, **asked))
+    assert (decision.effect, decision.reasons) == (effect, reasons)
+    assert decision.revision == pdp.revision
+    if effect == "step_up":
+        assert decision.obligations == {"acr_values": "urn:bank:strong", "max_age": 300}
+
+
+def verdict(**changes: Any) -> Verdict:
+    fields = {
+        "id": "v-0000000000000001",
+        "time": NOW,
+        "detector": "access",
+        "kind": "actor",
+        "subject": "agent:invoice-bot",
+        "score": 0.97,
+        "threshold": 0.9,
+        "evidence": ("412 distinct accounts in 8 s",),
+        "technique": "AML.T0053",
+        "model": "m1",
+        "since": NOW - 8,
+    }
+    return Verdict(**{**fields, **changes})
+
+
+WHY = "412 distinct accounts in 8 s"
+
+
+async def test_an_actor_taken_over_is_stopped_everywhere(pdp: Pdp) -> None:
+    response = await pdp.respond(verdict(address="10.0.0.9", session="s-1"), "person:alice", NOW)
+    assert set(response.blocks) == {
+        BlockOrder("actor", "agent:invoice-bot", 3600, WHY),
+        BlockOrder("address", "10.0.0.9", 3600, WHY),
+        BlockOrder("session", "s-1", 3600, WHY),
+    }
+    assert response.risks == (RiskChange("agent:invoice-bot", "high", 3600, WHY),)
+    assert "agent:invoice-bot" in response.why
+
+
+async def test_below_the_threshold_nothing_happens(pdp: Pdp) -> None:
+    response = await pdp.respond(verdict(score=0.5), "", NOW)
+    assert (response.blocks, response.risks) == ((), ())
+
+
+async def test_dumped_credentials_raise_risk_and_block_nobody(pdp: Pdp) -> None:
+    found = verdict(detector="endpoint", kind="principal", subject="person:tina", technique="T1003")
+    response = await pdp.respond(found, "person:tina", NOW)
+    assert (response.blocks, response.risks) == ((), (RiskChange("person:tina", "high", 3600, WHY),))
+    on_host = verdict(detector="endpoint", kind="host", subject="laptop-7", technique="T1003")
+    assert (await pdp.respond(on_host, "person:tina", NOW)).risks == response.risks
+
+
+@pytest.mark.parametrize("detector", ["alert", "flow"])
+async def test_a_scanner_is_blocked_by_address(pdp: Pdp, detector: str) -> None:
+    response = await pdp.respond(verdict(detector=detector, kind="address", subject="198.51.100.7"), "", NOW)
+    assert (response.blocks, response.risks) == ((BlockOrder("address", "198.51.100.7", 3600, WHY),), ())
