@@ -61,11 +61,12 @@ async def serve(socket: Path, table: str, stop: asyncio.Event) -> None:
         connecting.cancel()
 
 
-async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actuator: Actuator) -> None:
-    """Introduce the line, then carry out one order after another until either end closes the connection.
+async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, actuator: Actuator) -> int:
+    """Introduce the line, then carry out one order after another until either end closes the connection; how many.
 
     A frame that is not an order, or is too large, closes it and is counted.
     """
+    done = 0
     try:
         if peer_uid(writer) not in (os.geteuid(), 0):
             raise FrameError("the gateway's end of the socket belongs to another user")
@@ -74,6 +75,7 @@ async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, act
             order = await read_frame(reader, ORDER, MAX_ORDER)
             writer.write(frame(await _carry_out(order, actuator)))
             await writer.drain()
+            done += 1
     except FrameError as error:
         _malformed.inc()
         _log.warning("gateway's connection closed", error=str(error))
@@ -81,6 +83,7 @@ async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, act
         _log.info("gateway is away", reason=str(error) or "closed")
     finally:
         writer.close()
+    return done
 
 
 async def _reconnect(socket: Path, actuator: Actuator) -> None:
@@ -89,12 +92,11 @@ async def _reconnect(socket: Path, actuator: Actuator) -> None:
         try:
             reader, writer = await asyncio.open_unix_connection(str(socket))
         except OSError:
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, BACKOFF_SECONDS[1])
-            continue
-        _log.info("connected to the gateway", socket=str(socket))
-        wait = BACKOFF_SECONDS[0]
-        await attend(reader, writer, actuator)
+            done = 0
+        else:
+            _log.info("connected to the gateway", socket=str(socket))
+            done = await attend(reader, writer, actuator)
+        wait = BACKOFF_SECONDS[0] if done else min(2 * wait, BACKOFF_SECONDS[1])
         await asyncio.sleep(wait)
 
 
