@@ -22,7 +22,18 @@ import aiohttp
 
 from bench.machine import command, cpu_seconds, descendants, facts
 from bench.result import CannotRun, Result, line, table
-from bench.system import AUDIENCE, Issuer, Running, free_port, plain_envoy, portcullis, tool, until_ok, upstream
+from bench.system import (
+    AUDIENCE,
+    Issuer,
+    Running,
+    free_port,
+    plain_envoy,
+    portcullis,
+    tool,
+    until_idle,
+    until_ok,
+    upstream,
+)
 from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
 
@@ -67,17 +78,22 @@ async def measure(rounds: int, seconds: int) -> Result:
     wrk = tool("wrk", "wrk")
     issuer = Issuer()
     with tempfile.TemporaryDirectory(prefix="inline-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
-        (folder / "plain").mkdir()
+        folder = _prepared(Path(name))
         async with issuer.serve() as url, upstream(folder) as behind:
             config = configuration(folder, behind, url)
             token = issuer.token(ALICE, scope="accounts:read")
             async with plain_envoy(config, folder / "plain") as plain, portcullis(config, folder) as ours:
                 await _judges(ours, token)
+                await until_idle(ours)
                 sides = {"plain": plain, "judged": ours}
                 loads = await _turns(wrk, sides, token, rounds, seconds)
     return _result(loads, rounds, seconds)
+
+
+def _prepared(folder: Path) -> Path:
+    folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
+    (folder / "plain").mkdir()
+    return folder
 
 
 def configuration(folder: Path, behind: int, issuer: str) -> Config:

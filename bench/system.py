@@ -20,11 +20,14 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.machine import cpu_seconds, descendants
 from bench.result import CannotRun
 from gateway.config import Config
 from gateway.edge import ADMIN_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, envoy_command, resources
 
 DEADLINE = 60.0  # seconds until something must have started
+IDLE_DEADLINE = 180.0  # seconds until a system must have finished what it does at its start
+IDLE_SHARE = 0.2  # of a core
 AUDIENCE = "bank"
 _NGINX = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
@@ -169,6 +172,23 @@ async def until_ok(session: aiohttp.ClientSession, url: str, token: str) -> None
             return
         await asyncio.sleep(0.1)
     raise CannotRun(f"{url} with a good token was answered with {status}: {text[:200]}")
+
+
+async def until_idle(side: Running) -> None:
+    """Wait until a system that just started has nothing left to do, such as training its models. Raises CannotRun."""
+    end = time.monotonic() + IDLE_DEADLINE
+    while (busy := await _busy(side.pid)) > IDLE_SHARE:
+        if time.monotonic() > end:
+            raise CannotRun(f"still uses {busy:.2f} of a core with no load, {IDLE_DEADLINE:.0f} s after its start")
+
+
+async def _busy(pid: int) -> float:
+    before = {child: cpu_seconds(child) for child in descendants(pid)}
+    start = time.monotonic()
+    await asyncio.sleep(2)
+    after = {child: cpu_seconds(child) for child in descendants(pid)}
+    spent = sum(seconds - before.get(child, 0.0) for child, seconds in after.items())
+    return spent / (time.monotonic() - start)
 
 
 async def _accepts(port: int) -> bool:

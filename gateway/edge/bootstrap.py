@@ -73,6 +73,8 @@ def envoy_command(config: Config, run: Path) -> list[str]:
         *("--concurrency", str(config.edge.concurrency)),
         *("--drain-time-s", str(max(1, config.edge.drain_seconds))),
         *("--log-level", "warning"),
+        # Not a line for each attempt to reach the gateway and each stream cut: both are counted, and we log refusals.
+        *("--component-log-level", "config:error,ext_proc:error"),
         "--disable-hot-restart",
     ]
 
