@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from defense_lines.ledger import Answer, Blocked, Entry, InvalidRecord, Ledger, 
 from defense_lines.line import DefenseLine, Receipt
 from defense_lines.lines.edge import EdgeLine
 from defense_lines.orders import Pace
+from defense_lines.outbox import Outbox
 from defense_lines.status import LineStatus
 from defense_lines.supervisor import Supervisor
 from policy import BlockPolicy
 
 _FOLLOWED = 10_000  # blocks whose stage times and latest answers are held in memory
-_OUTBOX = 100_000  # answers that wait for the ledger; beyond it the oldest is dropped and counted
 _UNWRITTEN = 10_000  # blocks enforced at the edge that wait for a writable ledger
 _RETRY = 0.5  # seconds between attempts to write what could not be written
 _UNRECORDED = 2.0  # seconds that a story waits for answers on their way to the ledger
-_DROPPED = Counter("portcullis_defense_lines_hub_dropped_total", "Dropped for lack of room or validity", ["what"])
+_DROPPED = Counter("portcullis_defense_lines_hub_dropped_total", "Blocks no longer offered to an unwritable ledger")
 log = structlog.get_logger()
 
 
@@ -66,10 +66,7 @@ class Hub:
         self._courses: OrderedDict[str, _Course] = OrderedDict()
         self._unwritten: dict[str, Permit] = {}  # at the edge, not yet acknowledged
         self._retry: set[str] = set()  # of these, what the ledger refused
-        self._outbox: deque[Answer] = deque()
-        self._something = asyncio.Event()
-        self._nothing = asyncio.Event()
-        self._nothing.set()
+        self._outbox = Outbox(ledger, self._cursors)
         for line in lines:
             self.attach(line)
         ledger.watch(self._committed)
@@ -87,13 +84,13 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                tasks.create_task(self._record())
+                tasks.create_task(self._outbox.run())
                 tasks.create_task(self._write_again())
                 for supervisor in self._supervisors.values():
                     tasks.create_task(supervisor.run())
         finally:
             self._tasks = None
-            await self._flush()
+            await self._outbox.flush()
 
     def attach(self, line: DefenseLine) -> None:
         """A line is there, for the first time or again."""
@@ -171,9 +168,7 @@ class Hub:
     async def story(self, block_id: str) -> Story | None:
         """Everything that happened to a block, with what the lines answered up to this call."""
         if self._tasks:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_UNRECORDED):
-                    await self._nothing.wait()
+            await self._outbox.empty(_UNRECORDED)
         return await self._ledger.story(block_id)
 
     def answered(self, receipt: Receipt, recorded: bool) -> None:
@@ -183,7 +178,10 @@ class Hub:
         course.changed.set()
         if recorded:
             after = None if course.accepted is None else self._monotonic() - course.accepted
-            self._post(Answer(block=receipt.block, receipt=receipt, after=after, durable=course.durable))
+            self._outbox.post(Answer(block=receipt.block, receipt=receipt, after=after, durable=course.durable))
+
+    def _cursors(self) -> dict[str, int]:
+        return {name: supervisor.cursor for name, supervisor in self._supervisors.items()}
 
     def unwritten(self) -> Collection[str]:
         """See Desk."""
@@ -196,7 +194,7 @@ class Hub:
         self._unwritten[permit.block.id] = permit
         if len(self._unwritten) > _UNWRITTEN:
             self._written(next(iter(self._unwritten)))
-            _DROPPED.labels("unwritten block").inc()
+            _DROPPED.inc()
 
     def _enforce_now(self, block: BlockPolicy, course: _Course) -> None:
         if self._edge is None or not self._at_edge(block):
@@ -253,7 +251,7 @@ class Hub:
                 supervisor.order(seq, block.id, block)
                 continue
             supervisor.enforced_already(seq, early)
-            self._post(Answer(block=block.id, receipt=early, after=course.at_edge, durable=course.durable))
+            self._outbox.post(Answer(block=block.id, receipt=early, after=course.at_edge, durable=course.durable))
 
     def _lifted(self, seq: int, block_id: str) -> None:
         block = self._follow(block_id, None).lifted
@@ -271,45 +269,6 @@ class Hub:
             receipt = course.answers.get(name)
             if receipt is None or receipt.outcome == "failed":
                 return False
-        return True
-
-    def _post(self, answer: Answer) -> None:
-        self._outbox.append(answer)
-        if len(self._outbox) > _OUTBOX:
-            self._outbox.popleft()
-            _DROPPED.labels("answer").inc()
-        self._nothing.clear()
-        self._something.set()
-
-    async def _record(self) -> None:
-        """Put answers into the history, many in one commit, without holding up any line."""
-        while True:
-            await self._something.wait()
-            self._something.clear()
-            if not await self._flush():
-                await asyncio.sleep(_RETRY)
-                self._something.set()
-
-    async def _flush(self) -> bool:
-        """Write every waiting answer and how far the lines are; whether that succeeded."""
-        answers = list(self._outbox)
-        cursors = {name: supervisor.cursor for name, supervisor in self._supervisors.items()}
-        moved = {name: seq for name, seq in cursors.items() if seq > self._ledger.cursor(name)}
-        if not answers and not moved:
-            self._nothing.set()
-            return True
-        try:
-            results = await self._ledger.append_all(answers, moved)
-        except LedgerUnwritable:
-            return False  # loud already; the answers keep their place
-        _DROPPED.labels("invalid answer").inc(sum(isinstance(result, InvalidRecord) for result in results))
-        for answer in answers:
-            if self._outbox and self._outbox[0] is answer:
-                self._outbox.popleft()
-        if self._outbox:
-            self._something.set()
-        else:
-            self._nothing.set()
         return True
 
     async def _write_again(self) -> None:

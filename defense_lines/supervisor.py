@@ -217,19 +217,24 @@ class Supervisor:
                     self._receive(order, self._own_receipt(order, "refused", detail))
 
     async def _push(self, line: DefenseLine, orders: Sequence[Order], lift: bool) -> None:
-        head = str(self._ledger.head)
+        head, started = str(self._ledger.head), self._monotonic()
         try:
             async with asyncio.timeout(self._pace.deadline):
                 if lift:
                     receipts = await line.revoke([order.block_id for order in orders], head)
                 else:
                     receipts = await line.apply([order.block for order in orders if order.block], head)
-        except (LineUnavailable, TimeoutError):
+        except LineUnavailable:
+            raise
+        except TimeoutError:
+            self._batch = max(1, len(orders) // 2)  # too much at once, perhaps
             raise
         except Exception as error:
             log.error("line failed", line=self.name, orders=len(orders), error=repr(error), at=_where(error))
             self._fail_batch(orders, repr(error))
             return
+        if self._monotonic() - started < self._pace.deadline / 4:
+            self._batch = min(self._pace.batch, self._batch * 2)
         self._settle(orders, receipts, _REVOKED if lift else _APPLIED)
 
     def _fail_batch(self, orders: Sequence[Order], error: str) -> None:
@@ -261,7 +266,6 @@ class Supervisor:
 
     def _contact(self, delays: Sequence[float]) -> None:
         self._state, self._failures, self._last_contact = "up", 0, self._clock()
-        self._batch = min(self._pace.batch, self._batch * 2)
         self._delays.add(delays)
         for delay in delays:
             _DELAY.labels(self.name).observe(delay)

@@ -39,6 +39,7 @@ class MemoryLine:
         self.blocks: dict[str, BlockPolicy] = {}
         self.foreign: set[str] = set()
         self.mood = "well"  # "away", "broken", "half", "lying", "failing", "hanging", "refusing"
+        self.most = 10_000  # blocks that it can take before any deadline
         self.poison = ""  # id of a block that breaks the driver
         self.applied: list[str] = []
         self.heads: list[str] = []
@@ -47,6 +48,8 @@ class MemoryLine:
     async def apply(self, blocks: Sequence[BlockPolicy], head: str) -> Sequence[Receipt]:
         await self._mood()
         self.heads.append(head)
+        if len(blocks) > self.most:
+            raise TimeoutError
         if any(block.id == self.poison for block in blocks):
             raise ValueError("this order breaks the driver")
         done = blocks[: len(blocks) // 2] if self.mood == "half" else blocks

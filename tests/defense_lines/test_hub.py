@@ -137,6 +137,16 @@ async def test_a_line_that_hangs_is_away_after_the_deadline(ledger: Ledger) -> N
         assert [receipt.line for receipt in await hub.settled(wanted.id, 0.05)] == ["near"]
 
 
+async def test_a_line_too_slow_for_a_large_batch_gets_smaller_ones(ledger: Ledger) -> None:
+    line = MemoryLine()
+    line.most, line.mood = 20, "away"
+    async with running(ledger, line) as hub:
+        wanted = [block() for _ in range(100)]
+        await asyncio.gather(*(hub.submit(permit(each)) for each in wanted))
+        line.mood = "well"
+        await until(lambda: len(line.blocks) == 100)
+
+
 async def test_a_bug_in_a_driver_is_counted_and_the_line_comes_back(ledger: Ledger) -> None:
     line = MemoryLine()
     async with running(ledger, line) as hub:
