@@ -1,7 +1,66 @@
 """What it means. A detector reads event batches and answers with verdicts; features are what it knows of each
-subject; a model turns features into a score.
+subject; a model turns features into a score; the pipeline holds the detectors, and the worker is the process that
+runs it. The simulator makes the traffic that models are trained and tested on.
 """
 
-from detectors.verdict import SubjectKind, Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["SubjectKind", "Verdict"]
+from detectors.verdict import SubjectKind, Verdict
+from detectors.wire import Batch, Verdicts, batch_decoder, verdicts_decoder
+
+if TYPE_CHECKING:
+    from detectors.detector import Detector, Scores
+    from detectors.models import Evaluation, Model, ModelRefused, held_out, train_access, train_all, train_flow
+    from detectors.pipeline import Pipeline, default_pipeline
+    from detectors.simulator import Labelled, access_traffic, flow_traffic, takeover
+    from detectors.worker import work
+
+__all__ = [
+    "Batch",
+    "Detector",
+    "Evaluation",
+    "Labelled",
+    "Model",
+    "ModelRefused",
+    "Pipeline",
+    "Scores",
+    "SubjectKind",
+    "Verdict",
+    "Verdicts",
+    "access_traffic",
+    "batch_decoder",
+    "default_pipeline",
+    "flow_traffic",
+    "held_out",
+    "takeover",
+    "train_access",
+    "train_all",
+    "train_flow",
+    "verdicts_decoder",
+    "work",
+]
+
+# The floors above need only the words; XGBoost is loaded by who asks for what uses it, not by each of their processes.
+_ON_DEMAND = {
+    "detectors.detector": ("Detector", "Scores"),
+    "detectors.models": (
+        "Evaluation",
+        "Model",
+        "ModelRefused",
+        "held_out",
+        "train_access",
+        "train_all",
+        "train_flow",
+    ),
+    "detectors.pipeline": ("Pipeline", "default_pipeline"),
+    "detectors.simulator": ("Labelled", "access_traffic", "flow_traffic", "takeover"),
+    "detectors.worker": ("work",),
+}
+_HOME = {name: module for module, names in _ON_DEMAND.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

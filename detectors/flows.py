@@ -1,0 +1,108 @@
+"""Judges addresses by their flows: scanning, across ports or across peers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detectors.arrays import CPU, Arrays
+from detectors.detector import NO_SCORES, Scores, last_rows
+from detectors.evidence import Evidence, Reason, Row, count, span
+from detectors.features import FlowFeatures
+from detectors.features.flow import NAMES
+from detectors.judgement import verdict_id
+from detectors.models import Model
+from detectors.verdict import Verdict
+from telemetry import EventBatch, Kind
+
+NETWORK_SERVICE_DISCOVERY = "T1046"
+
+
+class FlowDetector:
+    """An XGBoost model over the flows of each source address."""
+
+    name = "flow"
+    kind = Kind.FLOW
+
+    def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+        self.capacity = capacity
+        self.threshold = model.card.threshold
+        self._model = model
+        self._arrays = arrays
+        self._features = FlowFeatures(capacity, arrays)
+        self._evidence = Evidence(NAMES, _REASONS)
+
+    def learn(self, batch: EventBatch) -> None:
+        """Take in flows."""
+        self._features.learn(batch)
+
+    def score(self, batch: EventBatch) -> Scores:
+        """Calibrated probability that each source address of the batch is hostile."""
+        if not len(batch):
+            return NO_SCORES
+        groups = self._features.groups(batch)
+        values = self._model.score(self._features.matrix(groups.keys))
+        scores = Scores(groups.keys, values, last_rows(groups.of_row, len(groups.keys)))
+        return scores.take([place for place, key in enumerate(groups.keys) if key[1]])
+
+    def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
+        """Verdicts with the model's reasons."""
+        if not len(scores):
+            return []
+        matrix = self._arrays.host(self._features.matrix(scores.keys))
+        parts = self._model.contributions(matrix)
+        since = self._features.since(scores.keys)
+        return [
+            Verdict(
+                id=verdict_id(self.name, "address", address, now, self._model.card.revision),
+                time=now,
+                detector=self.name,
+                kind="address",
+                subject=address,
+                score=float(scores.values[place]),
+                threshold=self.threshold,
+                evidence=self._evidence.words(matrix[place], parts[place]),
+                technique=NETWORK_SERVICE_DISCOVERY,
+                model=self._model.card.revision,
+                since=float(since[place]),
+                address=address,
+                session=batch.session.text(int(scores.rows[place])),
+            )
+            for place, (_, address) in enumerate(scores.keys)
+        ]
+
+
+def _failed(row: Row, scale: str) -> str:
+    share, flows = row[f"failed_share_{scale}"], count(row, f"flows_{scale}")
+    return f"{share:.0%} of its about {flows:.0f} flows in the last {span(scale)} never got an answer"
+
+
+def _ports(row: Row, scale: str) -> str:
+    return f"about {count(row, f'new_ports_{scale}'):.0f} ports in the last {span(scale)} that it never tried before"
+
+
+def _peers(row: Row, scale: str) -> str:
+    peers, targets = count(row, f"new_peers_{scale}"), count(row, f"new_targets_{scale}")
+    return f"about {peers:.0f} hosts and {targets:.0f} services in the last {span(scale)} that it never tried before"
+
+
+def _pace(row: Row, scale: str) -> str:
+    return f"about {count(row, f'flows_{scale}'):.0f} flows in the last {span(scale)}"
+
+
+def _breadth(row: Row, scale: str) -> str:
+    ports, peers = count(row, "distinct_ports"), count(row, "distinct_peers")
+    return f"about {ports:.0f} different ports and {peers:.0f} different hosts so far"
+
+
+def _volume(row: Row, scale: str) -> str:
+    return "flows that carry next to nothing"
+
+
+_REASONS: Sequence[Reason] = (
+    Reason(("failed_",), _failed),
+    Reason(("new_ports_",), _ports),
+    Reason(("new_peers_", "new_targets_"), _peers),
+    Reason(("flows_",), _pace),
+    Reason(("distinct_",), _breadth),
+    Reason(("log_", "bytes_"), _volume),
+)

@@ -1,0 +1,108 @@
+"""Batches in, verdicts out. No I/O: the clock comes from outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from prometheus_client import Counter, Histogram
+
+from detectors.access import AccessDetector
+from detectors.alerts import AlertDetector
+from detectors.arrays import Device, arrays
+from detectors.detector import Detector
+from detectors.endpoints import EndpointDetector
+from detectors.flows import FlowDetector
+from detectors.models import ACCESS, FLOW, load
+from detectors.repeats import Repeats
+from detectors.verdict import Verdict
+from telemetry import EventBatch
+
+EVENTS = Counter("portcullis_detectors_events_total", "Events read by a detector", ["detector"])
+VERDICTS = Counter("portcullis_detectors_verdicts_total", "Verdicts told", ["detector", "technique"])
+REPEATED = Counter("portcullis_detectors_repeated_total", "Verdicts not told, the same was just said", ["detector"])
+EARLY = Counter("portcullis_detectors_early_events_total", "Events with a time to come, set to now")
+SECONDS = Histogram(
+    "portcullis_detectors_batch_seconds",
+    "Time to judge a batch",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
+)
+_ROWS = 8192  # a larger batch is judged in parts: each part fits the caches, and its subjects the tables
+_SKEW = 1.0  # seconds by which a source's clock may be ahead
+
+
+class Pipeline:
+    """Detectors in one visible order, each given the rows of its kind: learn, score, explain what is due."""
+
+    def __init__(self, detectors: Sequence[Detector], clock: Callable[[], float] = time.time) -> None:
+        self.detectors = tuple(detectors)
+        self._clock = clock
+        self._repeats = Repeats()
+        self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
+
+    def process(self, batch: EventBatch) -> list[Verdict]:
+        """Verdicts that this batch gives rise to."""
+        with SECONDS.time():
+            now = self._clock()
+            batch = _no_future(batch, now)
+            return [verdict for part in _parts(batch, self._rows) for verdict in self._judge(part, now)]
+
+    def _judge(self, batch: EventBatch, now: float) -> Iterator[Verdict]:
+        for detector in self.detectors:
+            mine = batch.kind == detector.kind
+            count = int(mine.sum())
+            if count:
+                EVENTS.labels(detector.name).inc(count)
+                yield from self._ask(detector, batch if count == len(batch) else batch.take(mine), now)
+
+    def _ask(self, detector: Detector, batch: EventBatch, now: float) -> Iterator[Verdict]:
+        detector.learn(batch)
+        scores = detector.score(batch)
+        hot = np.flatnonzero(scores.values >= detector.threshold).tolist()
+        said = [(detector.name, *scores.keys[place]) for place in hot]
+        due = [
+            self._repeats.due(words, float(scores.values[place]), now) for words, place in zip(said, hot, strict=True)
+        ]
+        REPEATED.labels(detector.name).inc(len(hot) - sum(due))
+        told = [place for place, is_due in zip(hot, due, strict=True) if is_due]
+        for place in told:
+            self._repeats.note((detector.name, *scores.keys[place]), float(scores.values[place]), now)
+        for verdict in detector.explain(scores.take(told), batch, now):
+            VERDICTS.labels(detector.name, verdict.technique).inc()
+            yield verdict
+
+
+def default_pipeline(
+    models: Path, device: Device = "cpu", clock: Callable[[], float] = time.time, capacity: int = 16_384
+) -> Pipeline:
+    """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused."""
+    where = arrays(device)
+    return Pipeline(
+        (
+            AccessDetector(load(models / ACCESS.name, ACCESS, where.device), capacity, where),
+            FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where),
+            AlertDetector(capacity),
+            EndpointDetector(capacity),
+        ),
+        clock,
+    )
+
+
+def _no_future(batch: EventBatch, now: float) -> EventBatch:
+    """A time to come would stop a subject's clock until then, and hide what it does meanwhile."""
+    early = ~(batch.time <= now + _SKEW)  # true of NaN, too
+    if not early.any():
+        return batch
+    EARLY.inc(int(early.sum()))
+    return replace(batch, time=np.where(early, now, batch.time))
+
+
+def _parts(batch: EventBatch, rows: int) -> Iterator[EventBatch]:
+    if len(batch) <= rows:
+        yield batch
+        return
+    for start in range(0, len(batch), rows):
+        yield batch.take(np.arange(start, min(start + rows, len(batch))))

@@ -1,0 +1,184 @@
+"""What holds for every detector, whatever it detects: purity, empty columns, bounds, shapes, cuts, devices."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detectors import Detector, Scores
+from detectors.access import AccessDetector
+from detectors.alerts import AlertDetector
+from detectors.arrays import CPU, arrays
+from detectors.endpoints import EndpointDetector
+from detectors.features import AccessFeatures, FlowFeatures, Subjects
+from detectors.flows import FlowDetector
+from detectors.models import ACCESS, FLOW, load
+from detectors.simulator import access_traffic, flow_traffic
+from telemetry import Event, EventBatch, Kind, concatenate
+
+Make = Callable[[int], Detector]
+NAMES = ("access", "flow", "alert", "endpoint")
+
+
+@pytest.fixture(params=NAMES)
+def make(request: pytest.FixtureRequest, models: Path) -> Make:
+    """A detector's constructor, given its capacity."""
+    makers: dict[str, Make] = {
+        "access": lambda capacity: AccessDetector(load(models / "access", ACCESS), capacity),
+        "flow": lambda capacity: FlowDetector(load(models / "flow", FLOW), capacity),
+        "alert": AlertDetector,
+        "endpoint": EndpointDetector,
+    }
+    return makers[str(request.param)]
+
+
+def traffic(kind: Kind, count: int = 300, subjects: int = 20) -> EventBatch:
+    """Some events of a kind, with something to find among them."""
+    rng = np.random.default_rng(7)
+    times = 1e9 + np.cumsum(rng.exponential(0.1, count))
+    who = rng.integers(0, subjects, count).tolist()
+    return EventBatch.of(
+        [
+            Event(
+                time=times[row],
+                kind=kind,
+                source="test",
+                subject=f"person:p{who[row]}",
+                actor=f"agent:a{who[row]}",
+                address=f"10.0.0.{who[row]}",
+                peer=f"10.1.0.{row % 250}",
+                resource=f"/accounts/{row}",
+                action="GET",
+                outcome=("deny", "S0", "allow", "SF")[row % 4],
+                name=("T1003.001", "ET SCAN Nmap", "process_create")[row % 3],
+                status=403 if row % 4 == 0 else 200,
+                port=row,
+                severity=row % 5,
+                bytes_in=row,
+            )
+            for row in range(count)
+        ]
+    )
+
+
+def same(first: Scores, second: Scores) -> bool:
+    return first.keys == second.keys and np.array_equal(first.values, second.values)
+
+
+def test_scoring_and_explaining_change_nothing(make: Make) -> None:
+    detector = make(100)
+    batch = traffic(detector.kind)
+    detector.learn(batch)
+    first = detector.score(batch)
+    verdicts = detector.explain(first, batch, 5.0)
+    assert same(first, detector.score(batch))
+    assert verdicts == detector.explain(first, batch, 5.0)
+
+
+def test_scores_have_the_promised_shape(make: Make) -> None:
+    detector = make(100)
+    batch = traffic(detector.kind)
+    detector.learn(batch)
+    scores = detector.score(batch)
+    assert len(scores.keys) == len(set(scores.keys)) == len(scores.values) == len(scores.rows) > 0
+    assert scores.values.dtype == np.float64
+    assert ((scores.values >= 0) & (scores.values <= 1)).all()
+    assert ((scores.rows >= 0) & (scores.rows < len(batch))).all()
+    assert 0 < detector.threshold <= 1
+
+
+def test_verdicts_are_complete(make: Make) -> None:
+    detector = make(100)
+    batch = traffic(detector.kind)
+    detector.learn(batch)
+    verdicts = detector.explain(detector.score(batch), batch, 5.0)
+    assert verdicts
+    assert len({verdict.id for verdict in verdicts}) == len(verdicts)
+    for verdict in verdicts:
+        assert verdict.id.startswith("v-")
+        assert len(verdict.id) == 18
+        assert (verdict.detector, verdict.time) == (detector.name, 5.0)
+        assert verdict.subject
+        assert verdict.model
+        assert batch.time[0] <= verdict.since <= batch.time[-1]
+
+
+def test_an_empty_batch_has_no_scores(make: Make) -> None:
+    detector = make(10)
+    nothing = EventBatch.of([])
+    detector.learn(nothing)
+    assert len(detector.score(nothing)) == 0
+    assert detector.explain(detector.score(nothing), nothing, 5.0) == []
+
+
+def test_columns_may_be_empty(make: Make) -> None:
+    detector = make(10)
+    bare = EventBatch.of([Event(time=1.0, kind=detector.kind, source="")] * 3)
+    detector.learn(bare)
+    assert detector.explain(detector.score(bare), bare, 5.0) == []
+
+
+def test_more_subjects_than_fit_are_forgotten_not_kept(make: Make) -> None:
+    detector = make(16)
+    for start in range(0, 200, 10):
+        batch = traffic(detector.kind, 200, 200).take(np.arange(start, start + 10))
+        detector.learn(batch)
+        scores = detector.score(batch)
+        assert np.isfinite(scores.values).all()
+    held = [vars(part).get("subjects") for value in vars(detector).values() for part in _parts(value)]
+    assert all(len(table) <= 16 for table in held if isinstance(table, Subjects))
+
+
+def _parts(value: object) -> Sequence[object]:
+    inner = [part for part in getattr(value, "__dict__", {}).values() if hasattr(part, "__dict__")]
+    return [part for part in (value, *inner) if hasattr(part, "__dict__")]
+
+
+def test_how_events_are_cut_into_batches_does_not_matter(make: Make) -> None:
+    at_once, in_pieces = make(100), make(100)
+    batch = traffic(at_once.kind)
+    at_once.learn(batch)
+    for piece in np.array_split(np.arange(len(batch)), 37):
+        in_pieces.learn(batch.take(piece))
+    one, other = at_once.score(batch), in_pieces.score(batch)
+    assert one.keys == other.keys
+    np.testing.assert_allclose(one.values, other.values, rtol=1e-6)  # a model reads 32 bits
+
+
+@pytest.mark.parametrize("kind", ["access", "flow"])
+def test_simulated_features_do_not_depend_on_cuts(kind: str) -> None:
+    traffic = access_traffic(3, 60.0, 1.0, 60) if kind == "access" else flow_traffic(3, 60.0, 1.0, 40)
+    batches = [labelled.batch for labelled in traffic]
+    features = (AccessFeatures, AccessFeatures) if kind == "access" else (FlowFeatures, FlowFeatures)
+    at_once, in_pieces = (make(4096) for make in features)
+    whole = concatenate(batches)
+    at_once.learn(whole)
+    for batch in batches:
+        in_pieces.learn(batch)
+    keys = at_once.groups(whole).keys
+    np.testing.assert_allclose(at_once.matrix(keys), in_pieces.matrix(keys), rtol=1e-9, atol=1e-9)
+
+
+def test_a_gpu_computes_the_same_features() -> None:
+    gpu = arrays("gpu") if importlib.util.find_spec("cupy") else CPU
+    if gpu.device != "gpu":
+        pytest.skip("needs a GPU")
+    here, there = AccessFeatures(1000), AccessFeatures(1000, gpu)
+    batch = traffic(Kind.REQUEST)
+    here.learn(batch)
+    there.learn(batch)
+    keys = here.groups(batch).keys
+    np.testing.assert_allclose(here.matrix(keys), gpu.host(there.matrix(keys)), rtol=1e-9, atol=1e-9)
+
+
+def test_a_gpu_that_is_not_there_is_replaced_visibly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from detectors import arrays as module
+
+    monkeypatch.setattr(module, "_cupy", lambda: (None, "no driver"))
+    before = module.FALLBACKS._value.get()
+    assert arrays("gpu") == CPU
+    assert module.FALLBACKS._value.get() == before + 1

@@ -1,0 +1,123 @@
+"""The worker against a gateway's side of the socket, played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors import Batch, Pipeline, Verdicts, verdicts_decoder, work
+from detectors.alerts import AlertDetector
+from detectors.worker import INVALID
+from telemetry import EventBatch, Kind, frame, read_frame
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Gateway:
+    """Listens as the gateway does; each connection of the worker is handed out in turn."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.arrivals: asyncio.Queue[Streams] = asyncio.Queue()
+
+    async def listen(self) -> asyncio.AbstractServer:
+        return await asyncio.start_unix_server(lambda *streams: self.arrivals.put_nowait(streams), self.socket)
+
+    async def connected(self) -> Streams:
+        return await asyncio.wait_for(self.arrivals.get(), 10)
+
+
+@asynccontextmanager
+async def working(socket: Path) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(work(socket, Pipeline([AlertDetector()]), stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def answer(reader: asyncio.StreamReader) -> Verdicts:
+    return await asyncio.wait_for(read_frame(reader, verdicts_decoder()), 10)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    return Gateway(tmp_path / "detectors.sock")
+
+
+@pytest.fixture
+def alert(rows: Any) -> bytes:
+    batch: EventBatch = rows([1e9], kind=Kind.ALERT, address="10.0.0.1", severity=4, name="ET SCAN")
+    return batch.to_bytes()
+
+
+async def test_each_number_is_answered_and_verdicts_come_back(gateway: Gateway, alert: bytes) -> None:
+    async with await gateway.listen(), working(gateway.socket):
+        reader, writer = await gateway.connected()
+        writer.write(frame(Batch(alert, 1)))
+        first = await answer(reader)
+        assert (first.number, [verdict.subject for verdict in first.verdicts]) == (1, ["10.0.0.1"])
+        writer.write(frame(Batch(EventBatch.of([]).to_bytes(), 2)))
+        assert await answer(reader) == Verdicts([], 2)
+        writer.close()
+
+
+async def test_what_waited_together_is_answered_together(gateway: Gateway, alert: bytes) -> None:
+    async with await gateway.listen(), working(gateway.socket):
+        reader, writer = await gateway.connected()
+        writer.write(b"".join(frame(Batch(alert, number)) for number in range(1, 101)))
+        last, verdicts = 0, 0
+        while last < 100:
+            told = await answer(reader)
+            assert told.number > last
+            last, verdicts = told.number, verdicts + len(told.verdicts)
+        assert verdicts == 1
+        writer.close()
+
+
+async def test_a_batch_that_is_none_is_counted_and_answered(gateway: Gateway, alert: bytes) -> None:
+    before = INVALID._value.get()
+    async with await gateway.listen(), working(gateway.socket):
+        reader, writer = await gateway.connected()
+        writer.write(frame(Batch(b"junk", 1)))
+        assert await answer(reader) == Verdicts([], 1)
+        assert INVALID._value.get() == before + 1
+        writer.write(frame(Batch(alert, 2)))
+        assert len((await answer(reader)).verdicts) == 1
+        writer.close()
+
+
+@pytest.mark.parametrize("junk", [b"", struct.pack(">I", 3) + b"abc", struct.pack(">I", 2**32 - 1)])
+async def test_after_a_broken_connection_it_comes_back(gateway: Gateway, alert: bytes, junk: bytes) -> None:
+    async with await gateway.listen(), working(gateway.socket):
+        _, writer = await gateway.connected()
+        writer.write(junk)
+        writer.write_eof()
+        reader, second = await gateway.connected()
+        second.write(frame(Batch(alert, 1)))
+        assert (await answer(reader)).number == 1
+        writer.close()
+        second.close()
+
+
+async def test_it_waits_for_a_gateway_that_is_not_there_yet(gateway: Gateway) -> None:
+    async with working(gateway.socket):
+        await asyncio.sleep(0)
+        async with await gateway.listen():
+            _, writer = await gateway.connected()
+            writer.close()
+
+
+async def test_it_stops_while_it_waits_for_batches(gateway: Gateway) -> None:
+    async with await gateway.listen(), working(gateway.socket) as stop:
+        _, writer = await gateway.connected()
+        stop.set()
+        writer.close()
