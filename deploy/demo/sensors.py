@@ -13,7 +13,26 @@ from typing import Any
 import aiomqtt
 
 TOPIC = "portcullis/telemetry/endpoint"
-PORTS = (21, 22, 23, 25, 80, 110, 139, 443, 445, 1433, 3306, 3389, 5432, 5900, 8080)
+# What nmap -F asks first.
+PORTS = (
+    *(7, 9, 13, 21, 22, 23, 25, 26, 37, 53, 79, 80, 81, 88, 106, 110, 111, 113, 119, 135, 139, 143, 144, 179, 199),
+    *(389, 427, 443, 444, 445, 465, 513, 514, 515, 543, 544, 548, 554, 587, 631, 646, 873, 990, 993, 995, 1025),
+    *(1110, 1433, 1521, 1720, 1723, 1755, 1900, 2000, 2049, 2121, 3306, 3389, 5432, 5800, 5900, 8080),
+)
+LEAK = "Attempted Information Leak"
+BAD = "Potentially Bad Traffic"
+# Signatures of Emerging Threats that such a scan sets off, by port: id, words, category.
+SIGNATURES = {
+    22: (2001219, "ET SCAN Potential SSH Scan", LEAK),
+    1433: (2010935, "ET SCAN Suspicious inbound to MSSQL port 1433", BAD),
+    1521: (2010936, "ET SCAN Suspicious inbound to Oracle SQL port 1521", BAD),
+    3306: (2010937, "ET SCAN Suspicious inbound to mySQL port 3306", BAD),
+    5432: (2010939, "ET SCAN Suspicious inbound to PostgreSQL port 5432", BAD),
+    5800: (2002910, "ET SCAN Potential VNC Scan 5800-5820", LEAK),
+    5900: (2002911, "ET SCAN Potential VNC Scan 5900-5920", LEAK),
+}
+NMAP = (2009582, "ET SCAN NMAP -sS window 1024", LEAK)
+NMAP_EVERY = 10  # probes
 
 
 class BranchSensor:
@@ -41,33 +60,24 @@ class BranchSensor:
 
 def scan(scanner: str, target: str, now: float, chance: random.Random) -> Iterator[dict[str, Any]]:
     """Suricata's flow and alert events of a SYN scan that ends `now`, in the order of their timestamps."""
-    ports = chance.sample(PORTS, len(PORTS))
-    for step, port in enumerate(ports):
-        moment = now - (len(ports) - step) * 0.02
+    for step, port in enumerate(chance.sample(PORTS, len(PORTS))):
+        moment = now - (len(PORTS) - step) * 0.01
         flow = _flow(scanner, target, port, moment, chance)
-        if port in (22, 445, 1433, 3306, 5432, 5900):
-            yield flow | {
-                "event_type": "alert",
-                "alert": _alert(
-                    2001569 + port, f"ET SCAN Suspicious inbound to port {port}", "Attempted Information Leak", 2
-                ),
-            }
+        seen = [SIGNATURES[port]] if port in SIGNATURES else []
+        for signature in seen + [NMAP] * (step % NMAP_EVERY == 0):
+            yield flow | {"event_type": "alert", "alert": _alert(*signature, 2)}
         yield flow | {"event_type": "flow", "flow": _closed(moment)}
-    last = _flow(scanner, target, ports[-1], now, chance)
-    yield last | {
-        "event_type": "alert",
-        "alert": _alert(2000537, "ET SCAN NMAP -sS window 1024", "Attempted Information Leak", 2),
-    }
 
 
 def exploit(attacker: str, target: str, now: float, chance: random.Random) -> Iterator[dict[str, Any]]:
     """Suricata's alerts of a few attempts at Log4Shell that end `now`."""
     words = "ET EXPLOIT Apache log4j RCE Attempt (http ldap) (CVE-2021-44228)"
+    signature = (2034647, words, "Attempted Administrator Privilege Gain")
     for step in range(5):
         flow = _flow(attacker, target, 8080, now - (5 - step) * 0.02, chance)
         yield flow | {
             "event_type": "alert",
-            "alert": _alert(2034647, words, "Attempted Administrator Privilege Gain", 1),
+            "alert": _alert(*signature, 1),
         }
 
 
