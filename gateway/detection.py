@@ -7,6 +7,7 @@ counts it. A batch counts as done when the worker has answered it; what it had n
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import count
@@ -31,8 +32,7 @@ class Detection:
     def __init__(self, batches: Subscription, judged: Callable[[Verdict], Awaitable[None]]) -> None:
         self._batches = batches
         self._judged = judged
-        self._numbers = count(1)
-        self._unanswered: dict[int, bytes] = {}
+        self._unanswered: deque[Batch] = deque()  # in the order of their numbers
         self._room = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
@@ -56,28 +56,29 @@ class Detection:
                 sending = group.create_task(self._send(writer))
                 await self._receive(reader)
                 sending.cancel()
-        except* (OSError, EOFError, FrameError) as errors:
+        except* (OSError, FrameError) as errors:
             _log.warning("detectors went away", error=str(errors.exceptions[0]))
         finally:
             writer.close()
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
-        for number, data in self._unanswered.items():
-            writer.write(frame(Batch(data=data, number=number)))
+        again, self._unanswered = self._unanswered, deque()
+        numbers = count(1)  # each connection counts anew
+        for batch in again:
+            self._put(writer, Batch(data=batch.data, number=next(numbers)))
         while True:
-            await self._has_room()
-            batch = await self._batches.next()
-            number, data = next(self._numbers), batch.to_bytes()
-            self._unanswered[number] = data
-            _WAITING.set(len(self._unanswered))
-            _SENT.inc(len(batch))
-            writer.write(frame(Batch(data=data, number=number)))
+            while len(self._unanswered) >= _MOST_WAITING:
+                self._room.clear()
+                await self._room.wait()
+            events = await self._batches.next()
+            _SENT.inc(len(events))
+            self._put(writer, Batch(data=events.to_bytes(), number=next(numbers)))
             await writer.drain()
 
-    async def _has_room(self) -> None:
-        while len(self._unanswered) >= _MOST_WAITING:
-            self._room.clear()
-            await self._room.wait()
+    def _put(self, writer: asyncio.StreamWriter, batch: Batch) -> None:
+        self._unanswered.append(batch)
+        _WAITING.set(len(self._unanswered))
+        writer.write(frame(batch))
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         with suppress(EOFError):
@@ -85,6 +86,11 @@ class Detection:
                 answer = await read_frame(reader, _VERDICTS)
                 for verdict in answer.verdicts:
                     await self._judged(verdict)
-                self._unanswered.pop(answer.number, None)
-                _WAITING.set(len(self._unanswered))
-                self._room.set()
+                self._answered(answer.number)
+
+    def _answered(self, number: int) -> None:
+        """One answer covers every lower number."""
+        while self._unanswered and self._unanswered[0].number <= number:
+            self._unanswered.popleft()
+        _WAITING.set(len(self._unanswered))
+        self._room.set()

@@ -1,0 +1,142 @@
+"""The detectors' socket: every batch is answered or sent again, every verdict is acted upon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from detectors import Batch, Verdict, Verdicts, batch_decoder
+from gateway.detection import Detection
+from telemetry import Bus, Event, EventBatch, Kind, frame, read_frame
+
+DEADLINE = 5.0
+_BATCHES = batch_decoder()
+
+
+@dataclass
+class Worker:
+    """The other end, as a worker speaks."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def next(self) -> Batch:
+        async with asyncio.timeout(DEADLINE):
+            return await read_frame(self.reader, _BATCHES)
+
+    def answer(self, number: int, *verdicts: Verdict) -> None:
+        self.writer.write(frame(Verdicts(verdicts=list(verdicts), number=number)))
+
+
+class Link:
+    """A bus, and a Detection that listens."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.bus = Bus(10_000)
+        self.verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
+        self.detection = Detection(self.bus.subscribe("detectors"), self.verdicts.put)
+
+    def publish(self, name: str) -> None:
+        self.bus.publish(EventBatch.of([Event(time=1.0, kind=Kind.REQUEST, source="edge", name=name)]))
+
+    async def verdict(self) -> Verdict:
+        async with asyncio.timeout(DEADLINE):
+            return await self.verdicts.get()
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Worker]:
+        reader, writer = await asyncio.open_unix_connection(str(self.socket))
+        try:
+            yield Worker(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def link(tmp_path: Path) -> AsyncIterator[Link]:
+    made = Link(tmp_path / "d.sock")
+    serving = asyncio.create_task(made.detection.serve(made.socket))
+    async with asyncio.timeout(DEADLINE):
+        while not made.socket.exists():  # noqa: ASYNC110  # bound within the loop's next turns
+            await asyncio.sleep(0)
+    yield made
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+def verdict(name: str = "v-1") -> Verdict:
+    return Verdict(
+        id=name, time=1.0, detector="access", kind="actor", subject="agent:a", score=1.0, threshold=0.5,
+        evidence=("e",), technique="T1087", model="m", since=0.0,
+    )  # fmt: skip
+
+
+def names(batch: Batch) -> list[str]:
+    return list(EventBatch.from_bytes(batch.data).name)
+
+
+async def test_events_go_out_and_verdicts_come_back(link: Link) -> None:
+    async with link.worker() as worker:
+        link.publish("one")
+        batch = await worker.next()
+        assert (batch.number, names(batch)) == (1, ["one"])
+        worker.answer(1, verdict())
+        assert await link.verdict() == verdict()
+        assert link.detection.connected
+
+
+async def test_what_a_worker_did_not_answer_the_next_one_gets(link: Link) -> None:
+    async with link.worker() as first:
+        for name in ("one", "two"):
+            link.publish(name)
+            await first.next()
+        first.answer(1, verdict())
+        await link.verdict()
+    async with link.worker() as second:
+        batch = await second.next()
+        assert (batch.number, names(batch)) == (1, ["two"])
+        link.publish("three")
+        assert names(await second.next()) == ["three"]
+
+
+async def test_one_answer_covers_every_lower_number(link: Link) -> None:
+    async with link.worker() as first:
+        for name in ("one", "two", "three"):
+            link.publish(name)
+            await first.next()
+        first.answer(3, verdict())
+        await link.verdict()
+    async with link.worker() as second:
+        link.publish("four")
+        assert names(await second.next()) == ["four"]
+
+
+async def test_a_slow_worker_makes_the_bus_wait(link: Link) -> None:
+    async with link.worker() as worker:
+        for number in range(1, 65):
+            link.publish(str(number))
+            assert (await worker.next()).number == number
+        link.publish("waits")
+        link.publish("waits too")
+        worker.answer(64, verdict())
+        await link.verdict()
+        assert names(await worker.next()) == ["waits", "waits too"]
+
+
+@pytest.mark.parametrize("junk", [b"\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01\x00"])
+async def test_junk_ends_the_connection_and_nothing_else(link: Link, junk: bytes) -> None:
+    async with link.worker() as bad:
+        bad.writer.write(junk)
+        bad.writer.write_eof()
+        async with asyncio.timeout(DEADLINE):
+            assert await bad.reader.read() == b""
+    async with link.worker() as good:
+        link.publish("one")
+        assert names(await good.next()) == ["one"]
