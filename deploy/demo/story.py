@@ -40,6 +40,7 @@ async def play(world: World, tell: Tell) -> dict[str, Any]:
         result = await run(name, step, world)
         results.append(result)
         tell(number, result)
+    world.failed = not all(result.ok for result in results)
     return record(results, world)
 
 

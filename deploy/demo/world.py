@@ -46,6 +46,7 @@ class World:
     streams: dict[str, Stream] = field(default_factory=dict)
     watches: dict[str, Watcher] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    failed: bool = False  # something did not hold: the logs are kept
     _callers: list[Caller] = field(default_factory=list)
 
     @property
@@ -117,8 +118,10 @@ async def world(missing: str, say: Say, blocks_per_minute: int = 60) -> AsyncIte
         stack.push_async_callback(built.leave)
         yield built
         built.supervisor.check()
-    # Only a run that came to its end leaves nothing behind; the logs of another are wanted.
-    shutil.rmtree(run.folder, ignore_errors=True)
+    if built.failed:
+        say(f"its logs stay in {run.folder / 'logs'}")
+    else:
+        shutil.rmtree(run.folder, ignore_errors=True)
 
 
 async def _start_parts(run: Run, secret: str, lines: Sequence[str], stack: AsyncExitStack) -> list[tuple[Child, int]]:

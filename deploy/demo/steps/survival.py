@@ -8,10 +8,12 @@ import signal
 import time
 from typing import Any
 
+import aiohttp
+
 from deploy.demo import firewall
 from deploy.demo.admin import enforcing, until
 from deploy.demo.caller import Caller, reaches
-from deploy.demo.cast import ALICE, INVOICE_BOT
+from deploy.demo.cast import ALICE, BOB, INVOICE_BOT
 from deploy.demo.claims import expect
 from deploy.demo.world import OPENC2_TABLE, World
 
@@ -26,21 +28,48 @@ async def gateway_is_killed(world: World) -> str:
     before = await _enforced(world)
     expect(before, "blocks stand before the gateway dies")
     pid = int((await world.admin.status())["pid"])
+    judged = (await _audit(world))["judged"]
     os.kill(pid, signal.SIGKILL)
-    killed = time.monotonic()
+    killed = time.time()
     refused, passed_bot = await _probe(alice, bot, killed)
-    gap = (time.monotonic() - killed) * 1000
+    gap = (time.time() - killed) * 1000
     world.facts["gap_ms"] = gap
     expect(not passed_bot, "the blocked agent never passes, not even first after the restart")
+    await _nothing_passed(world, judged)
+    ended = _streams_ended(world, killed)
     await _reconciled(world, pid, before)
     await _still_stopped(world)
-    return f"nothing passed for {gap:.0f} ms ({refused} probes refused); {len(before)} blocks reconciled on every line"
+    return (
+        f"nothing passed for {gap:.0f} ms ({refused} probes refused, live streams ended after {ended:.0f} ms); "
+        f"{len(before)} blocks stand again on every line"
+    )
+
+
+async def _audit(world: World) -> dict[str, int]:
+    """The bank's own count of what reached it, asked behind the edge's back."""
+    address = f"http://127.0.0.1:{world.run.ports.http}/audit/unjudged"
+    async with aiohttp.ClientSession() as session, session.get(address) as response:
+        counted: dict[str, int] = await response.json()
+        return counted
+
+
+async def _nothing_passed(world: World, before: int) -> None:
+    now = await _audit(world)
+    expect(now["judged"] == before + 1, f"the bank saw her one request after the gap: {now['judged'] - before}")
+    expect(now["unjudged"] == 0, f"nothing ever reached the bank unjudged: {now['unjudged']}")
+
+
+def _streams_ended(world: World, killed: float) -> float:
+    """Milliseconds after which the last of the persons' live streams ended."""
+    for person in (ALICE, BOB):
+        expect(not world.streams[person].live, f"{person}'s stream does not go on unwatched")
+    return max(world.streams[person].ended - killed for person in (ALICE, BOB)) * 1000
 
 
 async def _probe(alice: Caller, bot: Caller, killed: float) -> tuple[int, bool]:
     """Probe as a person and as the blocked agent until she passes again: refusals, and whether the agent passed."""
     refused, passed_bot = 0, False
-    while time.monotonic() < killed + LONGEST_GAP:
+    while time.time() < killed + LONGEST_GAP:
         hers, its = await asyncio.gather(alice.get("/accounts/1001"), bot.get("/accounts/1001"))
         passed_bot = passed_bot or its.status == 200
         if hers.status == 200:
