@@ -32,12 +32,18 @@ def read_answer(answer: Any) -> tuple[Effect, tuple[str, ...], dict[str, Any]]:
 
 
 def _reasons(value: Any) -> tuple[str, ...]:
-    reasons = tuple(value) if type(value) is list or type(value) is RegoSet else ()
-    if (value is not None and not reasons and value not in ([], RegoSet())) or not all(
-        type(one) is str for one in reasons
-    ):
-        raise InvalidAnswer("reasons are no texts")
-    return reasons
+    if value is None:
+        return ()
+    if isinstance(value, RegoSet):
+        found = sorted(value.keys) if len(value) > 1 and all(type(one) is str for one in value.keys) else value.keys
+    elif isinstance(value, list):
+        found = value
+    else:
+        raise InvalidAnswer("reasons are neither array nor set")
+    for one in found:
+        if type(one) is not str:
+            raise InvalidAnswer("reasons are not all texts")
+    return tuple(found)
 
 
 def decision_id() -> str:

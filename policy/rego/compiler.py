@@ -74,6 +74,7 @@ class Source:
     paths: dict[tuple[str, ...], str] = field(default_factory=dict)  # rules' by path below data, for dynamic calls
     slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
     fixed: tuple[str, ...] = ()  # functions that read no document, callees first
+    booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
 
 
 def write_source(plan: Plan) -> Source:
@@ -85,6 +86,7 @@ def write_source(plan: Plan) -> Source:
         if function.path[:1] == ("g0",) and len(function.params) == DOCUMENT_ARGUMENTS:
             source.paths[function.path[1:]] = source.names[function.name]
     source.fixed = tuple(_fixed(plan))
+    source.booleans = frozenset(name for name, function in plan.functions.items() if _boolean(function))
     source.slots = {name: slot for slot, name in enumerate(_repeated(plan, source.fixed), 1)}
     source.text = "\n\n".join(_Writer(plan, function, source).written() for function in everything)
     return source
@@ -139,6 +141,23 @@ def _fixed(plan: Plan) -> list[str]:
     return [name for name, value in found.items() if value and len(plan.functions[name].params) == DOCUMENT_ARGUMENTS]
 
 
+def _boolean(function: Function) -> bool:
+    """Whether everything that it may return is a boolean constant."""
+    everything = list(statements(function.blocks))
+    returned = {one.source for one in everything if isinstance(one, ReturnLocal)}
+    values = [
+        one.source
+        for one in everything
+        if isinstance(one, (AssignVar, AssignVarOnce)) and Local(one.target) in returned
+    ]
+    written = [local for one in everything for local in one.writes() if Local(local) in returned]
+    return len(written) == len(values) and all(isinstance(one, Constant) and type(one.value) is bool for one in values)
+
+
+def _whole(operand: Operand) -> bool:
+    return isinstance(operand, Constant) and type(operand.value) is int
+
+
 def _documents(operands: tuple[Operand, ...]) -> bool:
     return any(isinstance(one, Local) and one.number in (INPUT, DATA) for one in operands)
 
@@ -155,6 +174,9 @@ class _Writer:
         self._flags = 0
         self._orders: Counter[int] = Counter()  # how often each local may be given a value that must be the only one
         self._checked: set[int] = set()
+        self._reads = Counter(
+            one.number for held in statements(function.blocks) for one in held.reads() if isinstance(one, Local)
+        )
         for statement in statements(function.blocks):
             self._note(statement)
 
@@ -235,8 +257,39 @@ class _Writer:
                 self._line("break")
 
     def _statements(self, block: Block, leave: str) -> None:
-        for statement in block.statements:
-            self._statement(statement, leave)
+        rest = list(block.statements)
+        while rest:
+            statement = rest.pop(0)
+            if rest and isinstance(statement, Call) and self._only_tested(statement, rest[0]):
+                rest.pop(0)
+                self._test(statement, leave)
+            else:
+                self._statement(statement, leave)
+
+    def _only_tested(self, call: Call, following: Statement) -> bool:
+        """Whether all that matters of a call is that its result, a boolean or nothing, is not false."""
+        return (
+            isinstance(following, NotEqual)
+            and following.a == Local(call.result)
+            and following.b == Constant(False)
+            and (call.func in _TESTS or call.func in self._source.booleans)
+        )
+
+    def _test(self, call: Call, leave: str) -> None:
+        if call.func in _TESTS and self._reads[call.result] == 1:
+            self._fail(f"not {self._condition(call)}", leave)
+            return
+        self._result(call)
+        self._fail(f"{_local(call.result)} is not True", leave)
+
+    def _condition(self, call: Call) -> str:
+        """A comparison or another test as a Python condition; with a whole number at hand, by Python's operator."""
+        left, right = call.args[0], call.args[-1]
+        plain = f"{self._called(call.func, [self._operand(one) for one in call.args])}"
+        if call.func not in _OPERATORS or not isinstance(left, Local) or not _whole(right):
+            return plain
+        name = self._operand(left)
+        return f"({name} {_OPERATORS[call.func]} {self._operand(right)} if type({name}) is int else {plain})"
 
     def _completes(self, block: Block) -> str:
         """Run a block; the name of the flag that says whether it came to its end."""
@@ -351,6 +404,11 @@ class _Writer:
         self._fail(f"not {flag}", leave)
 
     def _call(self, call: Call | CallDynamic, leave: str) -> None:
+        self._result(call)
+        self._fail(f"{_local(call.result)} is U", leave)
+
+    def _result(self, call: Call | CallDynamic) -> None:
+        """Put a call's result, which may be undefined, into its local."""
         args = [self._operand(one) for one in call.args]
         target = _local(call.result)
         if isinstance(call, CallDynamic):
@@ -364,7 +422,6 @@ class _Writer:
             self._fail(f"{target} is W", f"{target} = m[{slot}] = {name}({', '.join(args)}, m)")
         else:
             self._line(f"{target} = {self._called(call.func, args)}")
-        self._fail(f"{target} is U", leave)
 
     def _called(self, func: str, args: list[str]) -> str:
         if func in self._source.names:
@@ -381,6 +438,8 @@ class _Writer:
     def _differ(self, a: Operand, b: Operand) -> str:
         """Condition that two values differ."""
         left, right, shape = self._pair(a, b)
+        if shape == "value" and right.isdecimal():
+            return f"{left} != {right} if type({left}) is int else not equal({left}, {right})"
         if shape == "local":
             return f"{left} is not {right} and not equal({left}, {right})"
         return {"singleton": f"{left} is not {right}", "text": f"{left} != {right}"}.get(
@@ -406,6 +465,21 @@ class _Writer:
         return left, right, "text" if type(b.value) is str else "value"
 
 
+_OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "equal": "==", "neq": "!="}
+_TESTS = frozenset(  # builtins that answer with a boolean, or nothing
+    {*_OPERATORS, "internal.member_2", "internal.member_3", "startswith", "endswith", "contains", "net.cidr_contains"}
+    | {
+        "glob.match",
+        "regex.match",
+        "is_number",
+        "is_string",
+        "is_boolean",
+        "is_array",
+        "is_object",
+        "is_set",
+        "is_null",
+    }
+)
 _EMPTY: Mapping[type[Statement], str] = {
     ResetLocal: "U",
     MakeNull: "None",

@@ -41,4 +41,5 @@ def main() -> None:
         json.dump(plan(asked["modules"], asked["entrypoints"]), answer)
 
 
-main()
+if __name__ == "__main__":
+    main()

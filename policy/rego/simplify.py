@@ -1,5 +1,5 @@
-"""Makes a verified plan shorter without changing what it means: literals become constants, copies and checks that
-cannot fail go away, blocks that only hold blocks are opened.
+"""Makes a verified plan shorter without changing what it means: literals become constants, copies, checks that cannot
+fail and repeated look-ups go away, blocks that only hold blocks are opened.
 
 regopy assigns every intermediate to a local of its own, so most locals are written once; only those are touched.
 """
@@ -7,8 +7,9 @@ regopy assigns every intermediate to a local of its own, so most locals are writ
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from policy.rego.plan import (
@@ -17,7 +18,9 @@ from policy.rego.plan import (
     AssignVarOnce,
     Block,
     Blocks,
+    Call,
     Constant,
+    Dot,
     Function,
     IsDefined,
     IsUndefined,
@@ -152,14 +155,37 @@ class _Known:
             del self._building[target]
             self._meanings[target] = Constant(value)
 
-    def _learn_block(self, block: Block) -> None:
-        """A literal is built by statements in a row: nothing between them may be undefined, repeated or read it."""
+    def _learn_block(self, block: Block, available: Mapping[Hashable, int] = MappingProxyType({})) -> None:
+        """A literal is built by statements in a row: nothing between them may be undefined, repeated or read it.
+        `available` is what blocks around this one have looked up already.
+        """
         self._building.clear()
+        held = dict(available)
         for statement in block.statements:
             self._learn(statement)
+            self._share(statement, held)
+            inside = {} if isinstance(statement, With) else held
             for inner in statement.blocks():
-                self._learn_block(inner)
+                self._learn_block(inner, inside)
         self._building.clear()
+
+    def _share(self, statement: Statement, available: dict[Hashable, int]) -> None:
+        """What was looked up before in the same block, or around it, is not looked up again."""
+        match statement:
+            case Dot(source=source, key=Constant(value=str(step)), target=target):
+                meant = self._meaning(source)
+                steady = isinstance(meant, Local) and not self._mutations[meant.number]
+                sign: Hashable = (meant, step) if steady else None
+            case Call(func=func, args=(Local(number=0), Local(number=1)), result=target) if func.startswith("g"):
+                sign = func
+            case _:
+                return
+        if sign is None or not self._single(target):
+            return
+        if sign in available:
+            self._meanings[target] = Local(available[sign])
+        else:
+            available[sign] = target
 
 
 def _put(value: Any, *operands: Any) -> None:

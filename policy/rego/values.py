@@ -17,6 +17,9 @@ class Undefined:
 
     __slots__ = ()
 
+    def __bool__(self) -> bool:
+        return False
+
     def __repr__(self) -> str:
         return "undefined"
 

@@ -1,7 +1,7 @@
 """The verifier refuses plans that regopy builds from unsafe policies without a word.
 
-A plan is safe when every local has a value wherever it is read, on every path; every call resolves, with the right
-number of arguments; and no function calls itself, however indirectly.
+A plan is safe when every local has a value wherever it is read, on every path, and is assigned once; every call
+resolves, with the right number of arguments; and no function calls itself, however indirectly.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from policy.problem import Problem
 from policy.rego.plan import (
+    AssignVar,
     Block,
     Blocks,
     Call,
@@ -41,6 +42,8 @@ def verify(plan: Plan, sources: Sources, builtins: Mapping[str, int]) -> list[Pr
     for function in (*plan.functions.values(), *plan.queries.values()):
         problems += _Locals(plan, function, sources).problems()
         problems += _calls(plan, function, builtins)
+        twice = _assigned_twice(function.blocks)
+        problems += [Problem(*place(plan, function, one), "variable is assigned twice") for one in twice]
     problems += _cycles(plan)
     return sorted(set(problems))
 
@@ -124,6 +127,20 @@ class _Locals:
 
 def _resets(block: Block) -> set[int]:
     return {one.target for one in statements((block,)) if isinstance(one, ResetLocal)}
+
+
+def _assigned_twice(blocks: tuple[Block, ...], above: frozenset[int] = frozenset()) -> Iterator[Statement]:
+    """`x := 1; x := 2`, where regopy would let the second win."""
+    for block in blocks:
+        assigned = set(above)
+        for statement in block.statements:
+            if isinstance(statement, AssignVar):
+                if statement.target in assigned:
+                    yield statement
+                assigned.add(statement.target)
+            elif isinstance(statement, ResetLocal):
+                assigned.discard(statement.target)
+            yield from _assigned_twice(statement.blocks(), frozenset(assigned))
 
 
 def place(plan: Plan, function: Function, statement: Statement) -> tuple[str, int, int]:

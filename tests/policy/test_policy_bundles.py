@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policy import Bundle, PolicyError, read_bundle
+from policy.bundles import read_data
 
 
 def test_starter_policy_is_the_default() -> None:
@@ -63,3 +66,14 @@ def test_missing_and_unreadable(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PolicyError, match=r"no \.rego file"):
         read_bundle([tmp_path / "empty"])
+
+
+@given(st.binary(max_size=60), st.sampled_from(["data.json", "data.yaml"]))
+def test_any_bytes_are_an_object_or_a_problem(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(data)
+    try:
+        found: object = read_data(path)
+    except PolicyError as error:
+        found = error.problems[0].file
+    assert isinstance(found, dict) or found == str(path)

@@ -14,6 +14,7 @@ CASES = {
     "unsafe in comprehension": ("p := [x | input.a]", 3, 11, "unsafe variable"),
     "unsafe argument": ('p if startswith(x, "a")', 3, 6, "unsafe variable"),
     "declared and never given": ("p if {\n\tsome x\n\tnot x\n}", 5, 2, "unsafe variable"),
+    "assigned twice": ("p if {\n\tx := 1\n\tx := 2\n}", 5, 2, "assigned twice"),
     "recursion": ("p if q\n\nq if p", 5, 6, "recursion: data.a.p -> data.a.q -> data.a.p"),
     "recursion of functions": ("f(x) := f(x)\n\np := f(1)", 3, 9, "recursion: data.a.f -> data.a.f"),
     "unknown function": ("p if nonsense(1)", 3, 6, "unknown function nonsense"),
