@@ -8,9 +8,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from console.client import Refused, Unreachable
-from gateway.configuration import ConfigurationError
-
 
 class Exit(IntEnum):
     """How a command ended."""
@@ -22,6 +19,19 @@ class Exit(IntEnum):
     CONFIGURATION = 64
 
 
+# By name: some of these floors take longer to load than most commands take to run.
+EXITS = {
+    "gateway.configuration.ConfigurationError": Exit.CONFIGURATION,
+    "policy.problem.PolicyError": Exit.CONFIGURATION,
+    "console.client.Unreachable": Exit.FAILURE,
+    "console.client.Refused": Exit.FAILURE,
+    "console.supervision.lock.AlreadyRunning": Exit.FAILURE,
+    "defense_lines.agent.capabilities.CapabilityError": Exit.FAILURE,
+    "gateway.edge.binary.EnvoyMissing": Exit.FAILURE,
+    "detectors.models.model.ModelRefused": Exit.CONFIGURATION,
+}
+
+
 class Commands(TyperGroup):
     """The root of all commands: known errors become one message and their exit code, never a stack trace."""
 
@@ -29,27 +39,9 @@ class Commands(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (ConfigurationError, Unreachable, Refused) as error:
-            self._end(error, Exit.CONFIGURATION if isinstance(error, ConfigurationError) else Exit.FAILURE)
         except Exception as error:
-            for known, code in _rarer().items():
-                if isinstance(error, known):
-                    self._end(error, code)
-            raise
-
-    def _end(self, error: Exception, code: Exit) -> None:
-        typer.echo(error, err=True)
-        raise typer.Exit(code) from error
-
-
-def _rarer() -> dict[type[Exception], Exit]:
-    # Imported when one is met: these floors take longer to load than most commands take to run.
-    from console.supervision import AlreadyRunning
-    from defense_lines.agent.capabilities import CapabilityError
-    from policy import PolicyError
-
-    return {
-        AlreadyRunning: Exit.FAILURE,
-        CapabilityError: Exit.FAILURE,
-        PolicyError: Exit.CONFIGURATION,
-    }
+            code = EXITS.get(f"{type(error).__module__}.{type(error).__name__}")
+            if code is None:
+                raise
+            typer.echo(error, err=True)
+            raise typer.Exit(code) from error

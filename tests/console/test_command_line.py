@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
+from console.cli.exits import EXITS
+from defense_lines.ledger import Ledger, Places
 from telemetry import Event, Kind, json_line
 from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
 
@@ -165,6 +169,35 @@ def test_bad_configuration_is_64_and_names_the_key(tmp_path: Path, command: tupl
     assert {each.name for each in tmp_path.iterdir()} == {"bad.yaml"}
 
 
+def test_every_known_error_exists() -> None:
+    for name in EXITS:
+        module, _, error = name.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(module), error), Exception)
+
+
+def test_a_policy_that_does_not_compile_is_64_before_anything_starts(file: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "broken.rego"
+    policy.write_text("package portcullis.access\n\ndecision := {\n")
+    file.write_text(file.read_text() + f"policy: {{paths: [{policy}]}}\n")
+    result = call(file, "up")
+    assert (result.exit_code, result.stdout) == (64, "")
+    assert f"{policy}:3:" in result.stderr or f"{policy}:4:" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_policy_check_names_each_problem(tmp_path: Path) -> None:
+    starter = Path(__file__).parents[2] / "policy" / "starter"
+    good = CliRunner().invoke(app, ["policy", "check", str(starter), "-o", "json"])
+    assert (good.exit_code, good.stdout) == (0, "[]\n")
+    unsafe = tmp_path / "unsafe.rego"
+    unsafe.write_text(
+        'package portcullis.access\n\ndecision := {"effect": "allow"} if {\n\tinput.action == actoin\n}\n'
+    )
+    bad = CliRunner().invoke(app, ["policy", "check", str(unsafe)])
+    assert bad.exit_code == 3, bad.output
+    assert bad.stdout.startswith(f"{unsafe}:")
+
+
 def test_config_check_shows_each_value_its_origin_and_no_secret(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTCULLIS__POLICY__OPA__TOKEN", "hunter2")
     settings = {each["key"]: each for each in call_json(file, "config", "check")}
@@ -178,3 +211,14 @@ def test_an_audit_needs_a_ledger(file: Path) -> None:
     result = call(file, "audit", "verify")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "there is no ledger" in result.stderr
+
+
+def test_an_audit_finds_what_was_altered(file: Path, tmp_path: Path) -> None:
+    async def found() -> None:
+        await (await Ledger.open(tmp_path / "ledger")).close()
+
+    asyncio.run(found())
+    assert call_json(file, "audit", "verify") == []
+    Places(tmp_path / "ledger").head.unlink()
+    result = call(file, "audit", "verify", "-o", "json")
+    assert (result.exit_code, json.loads(result.stdout)[0]["what"]) == (3, "the head file is missing")

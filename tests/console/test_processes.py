@@ -1,0 +1,29 @@
+"""The tree of processes: which there are, and what each may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.processes import parts
+from defense_lines.agent import Capability
+from gateway.config import Config, Edge, Lines, NftablesLine, Route, Service
+
+BANK = Config(
+    services={"accounts": Service(address="127.0.0.1", port=8080)}, routes=(Route(prefix="/", service="accounts"),)
+)
+
+
+def test_each_process_keeps_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    every = BANK.model_copy(update={"edge": Edge(port=443), "lines": Lines(nftables=NftablesLine())})
+    assert {part.name: set(part.keep) for part in parts(every, Path("bank.yaml"), tmp_path)} == {
+        "edge": {10},  # CAP_NET_BIND_SERVICE, for a port below 1024
+        "gateway": set(),
+        "detectors": set(),
+        "nftables": {Capability.NET_ADMIN},
+    }
+
+
+def test_an_edge_on_a_high_port_keeps_nothing_and_no_line_means_no_process(tmp_path: Path) -> None:
+    children = parts(BANK, Path("bank.yaml"), tmp_path)
+    assert {part.name: set(part.keep) for part in children} == {"edge": set(), "gateway": set(), "detectors": set()}
+    assert list(children[1].command[1:]) == ["-m", "console.cli", "run", "gateway", "-c", "bank.yaml"]
