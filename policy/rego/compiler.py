@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
+from policy.rego.analysis import boolean, fixed_rules, repeated
 from policy.rego.builtins import CLOCKED
 from policy.rego.plan import (
     DATA,
@@ -85,9 +86,9 @@ def write_source(plan: Plan) -> Source:
         source.names[function.name] = _fresh(function.name, source.names.values())
         if function.path[:1] == ("g0",) and len(function.params) == DOCUMENT_ARGUMENTS:
             source.paths[function.path[1:]] = source.names[function.name]
-    source.fixed = tuple(_fixed(plan))
-    source.booleans = frozenset(name for name, function in plan.functions.items() if _boolean(function))
-    source.slots = {name: slot for slot, name in enumerate(_repeated(plan, source.fixed), 1)}
+    source.fixed = tuple(fixed_rules(plan))
+    source.booleans = frozenset(name for name, function in plan.functions.items() if boolean(function))
+    source.slots = {name: slot for slot, name in enumerate(repeated(plan, source.fixed), 1)}
     source.text = "\n\n".join(_Writer(plan, function, source).written() for function in everything)
     return source
 
@@ -100,66 +101,8 @@ def _fresh(name: str, taken: Any) -> str:
     return python
 
 
-def _repeated(plan: Plan, fixed: tuple[str, ...]) -> Iterator[str]:
-    """Rules worth keeping: called from more than one place, from a loop, or from what is itself called repeatedly."""
-    calls: Counter[str] = Counter()
-    for function in (*plan.functions.values(), *plan.queries.values()):
-        weight = 2 if len(function.params) > DOCUMENT_ARGUMENTS else 1
-        for statement in statements(function.blocks):
-            if isinstance(statement, Call):
-                calls[statement.func] += weight
-            elif isinstance(statement, Scan):
-                calls.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
-    for name, function in plan.functions.items():
-        if calls[name] > 1 and len(function.params) == DOCUMENT_ARGUMENTS and name not in fixed:
-            yield name
-
-
-def _fixed(plan: Plan) -> list[str]:
-    """Rules whose value no document and no clock can change, callees first."""
-    found: dict[str, bool] = {}
-
-    def fixed(name: str) -> bool:
-        if name not in found:
-            found[name] = False
-            function = plan.functions[name]
-            value = all(one(statement) for statement in statements(function.blocks))
-            del found[name]
-            found[name] = value
-        return found[name]
-
-    def one(statement: Statement) -> bool:
-        if isinstance(statement, Call):
-            operands = statement.args
-            if statement.func in plan.functions:
-                return fixed(statement.func) and not _documents(operands[DOCUMENT_ARGUMENTS:])
-            return statement.func not in CLOCKED and not _documents(operands)
-        return not isinstance(statement, (CallDynamic, With)) and not _documents(tuple(statement.reads()))
-
-    for name in plan.functions:
-        fixed(name)
-    return [name for name, value in found.items() if value and len(plan.functions[name].params) == DOCUMENT_ARGUMENTS]
-
-
-def _boolean(function: Function) -> bool:
-    """Whether everything that it may return is a boolean constant."""
-    everything = list(statements(function.blocks))
-    returned = {one.source for one in everything if isinstance(one, ReturnLocal)}
-    values = [
-        one.source
-        for one in everything
-        if isinstance(one, (AssignVar, AssignVarOnce)) and Local(one.target) in returned
-    ]
-    written = [local for one in everything for local in one.writes() if Local(local) in returned]
-    return len(written) == len(values) and all(isinstance(one, Constant) and type(one.value) is bool for one in values)
-
-
 def _whole(operand: Operand) -> bool:
     return isinstance(operand, Constant) and type(operand.value) is int
-
-
-def _documents(operands: tuple[Operand, ...]) -> bool:
-    return any(isinstance(one, Local) and one.number in (INPUT, DATA) for one in operands)
 
 
 class _Writer:
