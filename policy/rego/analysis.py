@@ -1,4 +1,4 @@
-"""What the compiler knows of rules as a whole: which to keep for an evaluation, which never change, which are booleans."""
+"""What the compiler knows of whole rules: which to keep for an evaluation, which never change, which are booleans."""
 
 from __future__ import annotations
 
