@@ -22,8 +22,9 @@ def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
 
     from defense_lines.agent.capabilities import confine
 
+    tree = configuration(config).config
     confine(frozenset())
-    uvloop.run(_gateway(configuration(config).config))
+    uvloop.run(_gateway(tree))
 
 
 @app.command()
@@ -33,8 +34,8 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
 
     from defense_lines.agent.capabilities import confine
 
-    confine(frozenset())
     tree = configuration(config).config
+    confine(frozenset())
     uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models")))
 
 
@@ -50,8 +51,9 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
 
     from defense_lines.agent.capabilities import Capability, confine
 
+    tree = configuration(config).config
     confine(frozenset({Capability.NET_ADMIN}))
-    uvloop.run(_nftables(configuration(config).config))
+    uvloop.run(_nftables(tree))
 
 
 async def _gateway(config: Config) -> None:
