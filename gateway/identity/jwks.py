@@ -97,8 +97,8 @@ class JwksClient:
         try:
             async with self._session.get(self._issuer.jwks_url, timeout=aiohttp.ClientTimeout(5)) as response:
                 response.raise_for_status()
-                fresh = KeySet.parse(msgspec.json.decode(await response.content.read(_LARGEST)))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                fresh = KeySet.parse(msgspec.json.decode(await _body(response)))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             _FETCHES.labels(self._issuer.issuer, "failed").inc()
             _log.error("jwks unreachable, keeping known keys", issuer=self._issuer.issuer, error=str(error))
             return False
@@ -106,3 +106,12 @@ class JwksClient:
         changed = fresh != self.keys
         self.keys = fresh
         return changed
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST:
+            raise ValueError(f"a JWKS of more than {_LARGEST} bytes")
+    return bytes(body)
