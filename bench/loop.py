@@ -1,7 +1,8 @@
 """The whole loop: from the first request for a foreign account to the last line's receipt, split by stage.
 
 Twenty rounds of step 4 of the demo's story, each with a fresh agent at a fresh address, on the demo's own world. A
-stage's figure is its time since the first request for a foreign account. There is no peer in this run.
+stage's figure is its time since the first request for a foreign account: *seen* is the first event that counted for
+the verdict, *judged* the verdict, *received* its arrival at the gateway. There is no peer in this run.
 """
 
 from __future__ import annotations
