@@ -43,6 +43,8 @@ class AccessFeatures:
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
         self._ids, self._paths = Seen(capacity, arrays), Seen(capacity, arrays)
         self._cadence = Cadence(capacity, arrays)
+        self._kinds = arrays.xp.zeros((capacity, 2))  # is_machine, is_anonymous
+        self._latest: tuple[EventBatch | None, Groups] = (None, Groups((), np.empty(0, np.int64)))  # learnt last
         self._since = arrays.xp.zeros(capacity)  # Unix seconds of the first refusal of the present row of them
 
     def learn(self, batch: EventBatch) -> None:
@@ -50,7 +52,10 @@ class AccessFeatures:
         batch = identified(batch)
         if not len(batch):
             return
-        turn = self.clocks.turn(by_actor(batch), batch.time)
+        groups = by_actor(batch)
+        self._latest = (batch, groups)
+        turn = self.clocks.turn(groups, batch.time)
+        self._note_kinds(turn)
         outcome = request_outcome(batch)
         self._note_since(turn, outcome)
         self._sums.add(turn, self._quantities(batch, turn, outcome))
@@ -60,9 +65,10 @@ class AccessFeatures:
         """[keys, NAMES] at each one's latest event; a stranger's row is all zeros."""
         xp = self._arrays.xp
         slots = xp.asarray(self.clocks.subjects.find(keys))
-        columns = xp.concatenate([self._windows(slots), self._cadence.matrix(slots), self._breadth(slots)], axis=1)
+        parts = (self._windows(slots), self._cadence.matrix(slots), self._breadth(slots), self._kinds[slots])
+        columns = xp.concatenate(parts, axis=1)
         columns[slots < 0] = 0.0
-        return xp.concatenate([columns, xp.asarray(_kinds(keys))], axis=1)
+        return columns
 
     def since(self, keys: Sequence[Key]) -> Array:
         """When each one's refusals began, or its latest event where it has none."""
@@ -70,7 +76,7 @@ class AccessFeatures:
 
     def groups(self, batch: EventBatch) -> Groups:
         """The actors of a batch whose rows are `identified`."""
-        return by_actor(batch)
+        return self._latest[1] if batch is self._latest[0] else by_actor(batch)
 
     def _quantities(self, batch: EventBatch, turn: Turn, outcome: RequestOutcome) -> list[Array]:
         xp = self._arrays.xp
@@ -97,6 +103,12 @@ class AccessFeatures:
         xp = self._arrays.xp
         return xp.log1p(xp.stack([self._ids.distinct(slots), self._paths.distinct(slots)], axis=1))
 
+    def _note_kinds(self, turn: Turn) -> None:
+        for slot in turn.fresh.tolist():
+            kind, name = self.clocks.subjects.key(slot) or ("", "")
+            self._kinds[slot, 0] = kind == "principal" and name.startswith(_MACHINES)
+            self._kinds[slot, 1] = kind == "address"
+
     def _note_since(self, turn: Turn, outcome: RequestOutcome) -> None:
         """A row of refusals begins with the first one after the earlier ones have faded."""
         xp = self._arrays.xp
@@ -109,9 +121,3 @@ class AccessFeatures:
 
 
 _FADED = 0.05  # of one refusal: half an hour later it no longer counts
-
-
-def _kinds(keys: Sequence[Key]) -> Array:
-    return np.array(
-        [(key[1].startswith(_MACHINES) and key[0] == "principal", key[0] == "address") for key in keys], float
-    ).reshape(-1, 2)

@@ -36,6 +36,7 @@ class FlowFeatures:
         self.clocks = Clocks(capacity, arrays)
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
         self._seen = tuple(Seen(capacity, arrays) for _ in range(3))  # ports, peers, targets
+        self._latest: tuple[EventBatch | None, Groups] = (None, Groups((), np.empty(0, np.int64)))  # learnt last
         self._since = arrays.xp.zeros(capacity)
 
     def learn(self, batch: EventBatch) -> None:
@@ -43,7 +44,9 @@ class FlowFeatures:
         if not len(batch):
             return
         xp = self._arrays.xp
-        turn = self.clocks.turn(self.groups(batch), batch.time)
+        groups = by_address(batch)
+        self._latest = (batch, groups)
+        turn = self.clocks.turn(groups, batch.time)
         self._note_since(turn)
         novel = self._mark(batch, turn)
         sizes = (np.log1p(np.maximum(column, 0)) for column in (batch.bytes_in, batch.bytes_out, _seconds(batch)))
@@ -70,7 +73,7 @@ class FlowFeatures:
 
     def groups(self, batch: EventBatch) -> Groups:
         """The source addresses of a batch."""
-        return by_address(batch)
+        return self._latest[1] if batch is self._latest[0] else by_address(batch)
 
     def _mark(self, batch: EventBatch, turn: Turn) -> list[Array]:
         xp = self._arrays.xp

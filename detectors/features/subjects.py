@@ -51,8 +51,11 @@ def nameless(batch: EventBatch) -> NDArray[np.bool_]:
 
 def blank(words: Words) -> NDArray[np.bool_]:
     """Which rows have no text."""
-    empty = np.fromiter(map("".__eq__, words.values), np.bool_, len(words.values))
-    return empty[words.codes] if empty.any() else np.zeros(len(words.codes), np.bool_)
+    rows, start = np.zeros(len(words.codes), np.bool_), 0
+    while "" in words.values[start:]:
+        start = words.values.index("", start) + 1
+        rows |= words.codes == start - 1
+    return rows
 
 
 def _key(batch: EventBatch, actors: int, code: int) -> Key:
@@ -86,6 +89,10 @@ class Subjects:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def key(self, slot: int) -> Key | None:
+        """Who has a slot."""
+        return self._keys[slot]
 
     def find(self, keys: Sequence[Key]) -> NDArray[np.int64]:
         """Each key's slot, -1 for a stranger."""

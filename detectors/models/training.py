@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import structlog
 import xgboost
+from numpy.typing import NDArray
 
 from detectors.features import AccessFeatures, FlowFeatures
 from detectors.features import access as access_features
@@ -33,10 +34,12 @@ _PARAMETERS: dict[str, float | int | str] = {
     "min_child_weight": 10,
     "subsample": 0.8,
     "colsample_bytree": 0.6,
-    "nthread": 2,  # the same everywhere: the order of sums, and with it the model, depends on it
+    "nthread": 1,  # the order of sums, and with it the model, depends on it; and two would wait for one another
 }
 _ROUNDS = 80
-_ENOUGH = 6  # hostile events after which a subject is called hostile; from one to five it is left out
+# Hostile events after which a subject is called hostile; with fewer it is left out. An honest client whose session
+# has run out may collect twenty times 401 before it logs in again, so that an address needs more than an actor.
+_ENOUGH, _ENOUGH_ANONYMOUS = 6, 30
 _ROWS = 60_000  # of each class
 _ACCUSED = 0.001  # share of honest subjects that the threshold may cost on validation traffic
 _LEAST = 0.8  # threshold, at least
@@ -89,7 +92,9 @@ def _train(schema: Schema, seed: int, parts: list[Callable[[], Samples]], tell: 
     tell(f"{schema.name}: simulating traffic", 0.0)
     training = _balanced(parts[0](), np.random.default_rng(seed))
     tell(f"{schema.name}: learning", 0.35)
-    rows = xgboost.QuantileDMatrix(training.matrix, training.hostile >= _ENOUGH, max_bin=int(_PARAMETERS["max_bin"]))
+    rows = xgboost.QuantileDMatrix(
+        training.matrix, training.hostile > 0, max_bin=int(_PARAMETERS["max_bin"]), nthread=1
+    )
     booster = xgboost.train({**_PARAMETERS, "seed": seed}, rows, _ROUNDS)
     sha256 = hashlib.sha256(raw(booster)).hexdigest()
     booster = warm(booster, len(schema.features), "cpu")
@@ -114,14 +119,22 @@ def _train(schema: Schema, seed: int, parts: list[Callable[[], Samples]], tell: 
 
 
 def _calibrated(booster: xgboost.Booster, samples: Samples) -> Calibration:
-    clear = samples.take((samples.hostile == 0) | (samples.hostile >= _ENOUGH))
+    clear = samples.take((samples.hostile == 0) | _ripe(samples))
     return calibration.fit(margins(booster, clear.matrix), clear.hostile > 0)
+
+
+def _ripe(samples: Samples) -> NDArray[np.bool_]:
+    """Which rows are of subjects that did enough to be called hostile."""
+    if samples.matrix.shape[1] != len(ACCESS.features):
+        return samples.hostile >= _ENOUGH
+    anonymous = samples.matrix[:, ACCESS.features.index("is_anonymous")] > 0
+    return samples.hostile >= np.where(anonymous, _ENOUGH_ANONYMOUS, _ENOUGH)
 
 
 def _balanced(samples: Samples, rng: np.random.Generator) -> Samples:
     """At most _ROWS of each class, each class chosen at random."""
     chosen = []
-    for rows in (np.flatnonzero(samples.hostile == 0), np.flatnonzero(samples.hostile >= _ENOUGH)):
+    for rows in (np.flatnonzero(samples.hostile == 0), np.flatnonzero(_ripe(samples))):
         chosen.append(rng.choice(rows, min(len(rows), _ROWS), replace=False))
     return samples.take(np.sort(np.concatenate(chosen)))
 

@@ -22,8 +22,8 @@ def batch(bank: Bank, number: int) -> list[Track]:
     outcome = np.array(mostly(bank.rng, len(times), {"error": bank.rng.uniform(0, 0.03)}), dtype=object)
     if bank.chance(0.4):
         outcome[np.isin(touched, _lost(bank, own))] = "deny"
-    if bank.chance(0.2):
-        outcome[int(len(times) * 0.8) :] = "deny"
+    if bank.chance(0.2):  # it has been through all that it has by then
+        outcome[max(len(own), int(len(times) * 0.8)) :] = "deny"
     form = int(bank.rng.integers(0, 4))
     return [
         bank.requests(
