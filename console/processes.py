@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import cast
 
 import aiohttp
 
@@ -21,7 +20,6 @@ from gateway.edge import ADMIN_SOCKET, EnvoyAdmin, envoy_command
 _PATIENCE = 5.0  # seconds between SIGTERM and SIGKILL
 _LOWEST_FREE_PORT = 1024
 _QUICK = aiohttp.ClientTimeout(total=2.0)
-_NET_BIND_SERVICE = cast(Capability, 10)  # linux/capability.h
 
 
 def refuse_bad_policy(settings: Policy) -> None:
@@ -39,7 +37,7 @@ def parts(config: Config, file: Path, run: Path) -> list[Part]:
     whose = ["-c", str(file)]
     low = config.edge.port < _LOWEST_FREE_PORT
     children = [
-        Part("edge", envoy_command(config, run), frozenset({_NET_BIND_SERVICE}) if low else frozenset()),
+        Part("edge", envoy_command(config, run), frozenset({Capability.NET_BIND_SERVICE}) if low else frozenset()),
         Part("gateway", [*ours, "gateway", *whose]),
         Part("detectors", [*ours, "detectors", *whose]),
     ]

@@ -78,6 +78,7 @@ class Gateway:
         """Start everything; blocks and risks stand again before the first request is judged."""
         async with AsyncExitStack() as stack:
             policies = await Policies.load(config.policy)
+            stack.push_async_callback(policies.aclose)
             ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
             session = await stack.enter_async_context(aiohttp.ClientSession())
             gateway = cls(config, ledger, policies, session)

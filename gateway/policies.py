@@ -33,6 +33,10 @@ class Policies:
             return cls(settings, pdp)
         return cls(settings, await asyncio.to_thread(embedded_pdp, bundle))
 
+    async def aclose(self) -> None:
+        """Give up a remote engine's connections."""
+        await self.pdp.aclose()
+
     async def reload(self) -> Sequence[Problem]:
         """Read, check and compile again; on success it is live when this returns. Problems leave the old one alone."""
         async with self._reloading:

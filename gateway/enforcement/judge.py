@@ -19,8 +19,8 @@ from gateway.identity import Identifier, Refusal, UnknownKey
 from policy import AccessRequest, Decision, Pdp, Principal
 
 _log = structlog.get_logger()
-_ANSWERS = Counter("portcullis_gateway_answers_total", "Answers of the enforcement points", ["effect"])
-_COUNTED = {effect: _ANSWERS.labels(effect) for effect in ("allow", "deny", "step_up", "unidentified", "error")}
+_REFUSED = Counter("portcullis_gateway_refused_total", "Attempts refused before policy was asked", ["why"])
+_COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "unfit", "error")}
 _JSON = msgspec.json.Decoder()
 _START = secrets.randbits(48)
 _NUMBER = count()
@@ -116,7 +116,6 @@ class Judge:
 
     def _answer(self, request: AccessRequest, decision: Decision) -> Answer:
         self._witness(request, decision)
-        _COUNTED[decision.effect].inc()
         if decision.allowed:
             return Answer(200, decision.id, "allow", request=request, decision=decision)
         if decision.effect == "step_up":
@@ -134,7 +133,7 @@ class Judge:
         block = self._blocklist.find(principal, attempt.address)
         if block is None:
             return None
-        _COUNTED["deny"].inc()
+        _COUNTED["blocked"].inc()
         request = self._request(principal, attempt, self._clock()) if principal is not None else None
         return Answer(
             403, refusal_id(), "deny", ("blocked",), request=request if isinstance(request, AccessRequest) else None
@@ -151,7 +150,7 @@ class Judge:
         )
 
     def _bad(self, reason: str) -> Answer:
-        _COUNTED["deny"].inc()
+        _COUNTED["unfit"].inc()
         return Answer(403 if reason == "no_route" else 400, refusal_id(), "deny", (reason,))
 
     def _failed(self) -> Answer:

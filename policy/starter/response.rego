@@ -58,7 +58,7 @@ risks contains high_risk(input.verdict.subject) if {
 
 risks contains high_risk(victim) if {
 	input.verdict.detector == "endpoint"
-	input.verdict.technique == credential_dumping
+	startswith(input.verdict.technique, credential_dumping)
 	victim != ""
 }
 

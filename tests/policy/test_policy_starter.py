@@ -154,7 +154,7 @@ async def test_below_the_threshold_nothing_happens(pdp: Pdp) -> None:
 
 
 async def test_dumped_credentials_raise_risk_and_block_nobody(pdp: Pdp) -> None:
-    found = verdict(detector="endpoint", kind="principal", subject="person:tina", technique="T1003")
+    found = verdict(detector="endpoint", kind="principal", subject="person:tina", technique="T1003.001")
     response = await pdp.respond(found, "person:tina", NOW)
     assert (response.blocks, response.risks) == ((), (RiskChange("person:tina", "high", 3600, WHY),))
     on_host = verdict(detector="endpoint", kind="host", subject="laptop-7", technique="T1003")
