@@ -43,7 +43,7 @@ class Service(Branch):
 
     address: str
     port: Port
-    protocol: Literal["http1", "http2"] = "http1"
+    protocol: Literal["http1", "http2", "grpc"] = "http1"  # policy sees every request to a grpc service as a CALL
 
 
 class Route(Branch):

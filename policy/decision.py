@@ -11,7 +11,7 @@ from policy.principal import Principal
 Effect = Literal["allow", "deny", "step_up"]
 
 
-class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
+class AccessRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who wants to do what to which resource, in which context. One request, or one stream at its start."""
 
     principal: Principal
@@ -26,7 +26,7 @@ class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
     time: float = 0.0  # Unix seconds
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The PDP's answer. `allow` is the only effect that lets anything pass."""
 
     id: str  # "d-" and 16 hex digits; in every answer, log and metric exemplar

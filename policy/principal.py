@@ -10,7 +10,7 @@ import msgspec
 PrincipalKind = Literal["person", "workload", "agent"]
 
 
-class Actor(msgspec.Struct, frozen=True):
+class Actor(msgspec.Struct, frozen=True, gc=False):
     """One link of a delegation chain (RFC 8693 section 4.1)."""
 
     id: str  # "agent:invoice-bot"
@@ -18,7 +18,7 @@ class Actor(msgspec.Struct, frozen=True):
     issuer: str = ""
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who asks, and on whose behalf. Ids are `kind:name`, unique within the bank (`person:alice`, `agent:invoice-bot`,
     `workload:spiffe://bank.example/batch`).
     """

@@ -87,7 +87,7 @@ class Run:
             "edge": self._edge(network),
             "services": {
                 "accounts": {"address": "127.0.0.1", "port": self.ports.http},
-                "ledger": {"address": "127.0.0.1", "port": self.ports.grpc, "protocol": "http2"},
+                "ledger": {"address": "127.0.0.1", "port": self.ports.grpc, "protocol": "grpc"},
             },
             "routes": ROUTES,
             "identity": {

@@ -91,9 +91,9 @@ def circuit_breakers() -> dict[str, Any]:
 
 
 def http_protocol(version: str) -> dict[str, Any]:
-    """A cluster's protocol options: `http1` or `http2`."""
+    """A cluster's protocol options: `http1`, or `http2` and `grpc`, which speaks it."""
     explicit: dict[str, Any] = {"http_protocol_options": {}}
-    if version == "http2":
+    if version != "http1":
         explicit = {"http2_protocol_options": {"max_concurrent_streams": STREAMS}}
     options = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", "explicit_http_config": explicit}
     return {_HTTP_OPTIONS: options}

@@ -21,7 +21,6 @@ class Attempt:
     address: str  # the caller's address that counts
     credentials: Credentials
     body: bytes = b""
-    grpc: bool = False
 
 
 class Refused(msgspec.Struct):

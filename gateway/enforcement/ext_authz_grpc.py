@@ -40,7 +40,6 @@ def attempt_of(request: CheckRequest) -> Attempt:
         address=request.attributes.source.address.socket_address.address,
         credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
         body=http.raw_body or http.body.encode(),
-        grpc=headers.get("content-type", "").startswith("application/grpc"),
     )
 
 

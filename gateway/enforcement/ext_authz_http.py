@@ -13,7 +13,6 @@ from typing import Any
 import httptools
 import structlog
 
-from gateway.edge import CONTENT_TYPE_HEADER
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
@@ -21,7 +20,6 @@ from gateway.identity import Credentials
 _log = structlog.get_logger()
 _LARGEST_BODY = 1 << 20  # bytes; the route's own limit is below it
 _REASONS = {400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 503: b"Service Unavailable"}
-_CONTENT_TYPE = CONTENT_TYPE_HEADER.encode()
 _ALLOW = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: authorization\r\n"
     b"x-portcullis-effect: allow\r\nx-portcullis-decision: "
@@ -104,7 +102,6 @@ class ExtAuthz(asyncio.Protocol):
                 get(b"authorization", b"").decode("latin-1"), get(b"x-forwarded-client-cert", b"").decode("latin-1")
             ),
             body=self._body,
-            grpc=get(_CONTENT_TYPE, b"").startswith(b"application/grpc"),
         )
 
 

@@ -43,6 +43,7 @@ class Judge:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
+        self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
         self._realm = config.identity.realm
         self._identifier = identifier
         self._blocklist = blocklist
@@ -103,7 +104,7 @@ class Judge:
             return self._bad("body_is_not_json")
         return AccessRequest(
             principal=principal,
-            action="CALL" if attempt.grpc else attempt.method,
+            action="CALL" if route.service in self._grpc else attempt.method,
             service=route.service,
             path=path,
             query=query,

@@ -99,7 +99,6 @@ def attempt_of(message: ProcessingRequest) -> Attempt:
         host=headers.get(":authority", ""),
         address=headers.get("x-forwarded-for", "").rpartition(",")[2].strip(),
         credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
-        grpc=headers.get("content-type", "").startswith("application/grpc"),
     )
 
 

@@ -246,7 +246,7 @@ def configuration(upstream: int, ledger: int, run: Path, **edge: Any) -> Config:
         edge=Edge(**settings),
         services={
             "accounts": Service(address="127.0.0.1", port=upstream),
-            "ledger": Service(address="127.0.0.1", port=ledger, protocol="http2"),
+            "ledger": Service(address="127.0.0.1", port=ledger, protocol="grpc"),
         },
         routes=(
             Route(prefix="/streams/", service="accounts", stream=True),

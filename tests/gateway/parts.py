@@ -47,13 +47,16 @@ class Bank:
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.config = Config(
-            services={"bank": Service(address="127.0.0.1", port=1)},
+            services={
+                "bank": Service(address="127.0.0.1", port=1),
+                "ledger": Service(address="127.0.0.1", port=2, protocol="grpc"),
+            },
             routes=(
                 Route(prefix="/streams/", service="bank", stream=True),
                 Route(prefix="/accounts/", service="bank"),
                 Route(prefix="/pay", service="bank", body_bytes=100),
                 Route(prefix="/step", service="bank"),
-                Route(prefix="/bank.Ledger/", service="bank"),
+                Route(prefix="/bank.Ledger/", service="ledger"),
             ),
             identity=Identity(issuers=(Issuer(issuer=ISSUER, jwks_url="http://unused", audience="bank"),)),
         )

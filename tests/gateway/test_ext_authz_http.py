@@ -78,9 +78,8 @@ async def test_the_body_reaches_policy(bank: Bank, client: aiohttp.ClientSession
         assert answer.status == 403
 
 
-async def test_a_grpc_call_is_told_from_a_post(bank: Bank, client: aiohttp.ClientSession) -> None:
-    headers = asking(bank, **{"x-portcullis-content-type": "application/grpc"})
-    async with client.post("/bank.Ledger/Balance", headers=headers) as answer:
+async def test_a_request_to_a_grpc_service_is_a_call(bank: Bank, client: aiohttp.ClientSession) -> None:
+    async with client.post("/bank.Ledger/Balance", headers=asking(bank)) as answer:
         assert answer.status == 200
     assert bank.seen[0][0].action == "CALL"
 
