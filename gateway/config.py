@@ -68,7 +68,7 @@ class Issuer(Branch):
 class Identity(Branch):
     """Who may vouch for whom."""
 
-    realm: str = "portcullis"
+    realm: Annotated[str, Field(pattern=r"^[!#-\[\]-~ ]{1,64}$")] = "portcullis"  # fit to stand in quotes
     issuers: tuple[Issuer, ...] = ()
     trust_domains: tuple[str, ...] = ()  # SPIFFE trust domains whose client certificates count
     max_chain: Annotated[int, Field(ge=0, le=16)] = 4  # actors in a delegation chain

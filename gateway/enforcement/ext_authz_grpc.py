@@ -30,15 +30,17 @@ class Authorization:
 
 
 def attempt_of(request: CheckRequest) -> Attempt:
-    """The attempt that a CheckRequest describes; the address is the mesh's own view of the peer."""
+    """The attempt that a CheckRequest describes. Address and certificate are the mesh's own view of its peer
+    (`include_peer_certificate`), never what a header claims.
+    """
     http = request.attributes.request.http
-    headers = http.headers
+    headers, shown = http.headers, request.attributes.source.certificate
     return Attempt(
         method=http.method,
         target=http.path,
         host=http.host,
         address=request.attributes.source.address.socket_address.address,
-        credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
+        credentials=Credentials(headers.get("authorization", ""), f'Cert="{shown}"' if shown else ""),
         body=http.raw_body or http.body.encode(),
     )
 

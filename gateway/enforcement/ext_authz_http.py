@@ -12,13 +12,16 @@ from typing import Any
 
 import httptools
 import structlog
+from prometheus_client import Counter
 
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
 _log = structlog.get_logger()
-_LARGEST_BODY = 1 << 20  # bytes; the route's own limit is below it
+_LARGEST_HEAD = 96 * 1024  # bytes; the edge's own limit is not above it
+_LARGEST_BODY = 1 << 20  # bytes; the route's own limit is not above it
+_CLOSED = Counter("portcullis_gateway_authz_closed_total", "Connections closed because they sent something else")
 _REASONS = {400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 503: b"Service Unavailable"}
 _ALLOW = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: authorization\r\n"
@@ -26,27 +29,36 @@ _ALLOW = (
 )
 
 
+class TooLarge(Exception):
+    """The peer sent more than an authorization request may be."""
+
+
 class ExtAuthz(asyncio.Protocol):
     """One connection of Envoy's; requests come one at a time (Envoy does not pipeline)."""
 
-    def __init__(self, judge: Judge, waiting: set[asyncio.Task[None]]) -> None:
+    def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._waiting = waiting
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
-        self._busy = False
+        self._waiting: asyncio.Task[None] | None = None
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = transport
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """Envoy gave up: so do we."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
     def data_received(self, data: bytes) -> None:
-        """Parse; anything that is not HTTP closes the connection."""
+        """Parse; anything that is not an HTTP request within the bounds closes the connection."""
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, UnicodeDecodeError) as error:
-            _log.warning("authorization request is not HTTP, closed", error=str(error))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            _CLOSED.inc()
+            _log.warning("not an authorization request, closed", error=str(error))
             self._transport.close()
 
     def on_message_begin(self) -> None:
@@ -54,42 +66,46 @@ class ExtAuthz(asyncio.Protocol):
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
+        self._size = 0
 
     def on_url(self, url: bytes) -> None:
         """Part of the target."""
+        self._grow(len(url), _LARGEST_HEAD)
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; a repeated one is joined as RFC 9110 section 5.3 says."""
+        self._grow(len(name) + len(value), _LARGEST_HEAD)
         earlier = self._headers.get(name)
         self._headers[name] = value if earlier is None else earlier + b"," + value
 
     def on_body(self, body: bytes) -> None:
-        """Part of the body, bounded."""
+        """Part of the body."""
+        self._grow(len(body), _LARGEST_HEAD + _LARGEST_BODY)
         self._body += body
-        if len(self._body) > _LARGEST_BODY:
-            raise UnicodeDecodeError("utf-8", b"", 0, 1, "body too large")
 
     def on_message_complete(self) -> None:
         """A request is whole: answer at once, or when it can be."""
-        if self._busy:
+        if self._waiting is not None:
             self._transport.close()
             return
         attempt = self._attempt()
         answer = self._judge.at_once(attempt)
         if answer is not None:
-            self._transport.write(encode(answer))
-            return
-        self._busy = True
-        task = asyncio.get_running_loop().create_task(self._later(attempt))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+            self._transport.write(encode(answer, attempt.method))
+        else:
+            self._waiting = asyncio.get_running_loop().create_task(self._later(attempt))
 
     async def _later(self, attempt: Attempt) -> None:
         answer = await self._judge.ask(attempt)
-        self._busy = False
+        self._waiting = None
         if not self._transport.is_closing():
-            self._transport.write(encode(answer))
+            self._transport.write(encode(answer, attempt.method))
+
+    def _grow(self, size: int, limit: int) -> None:
+        self._size += size
+        if self._size > limit:
+            raise TooLarge
 
     def _attempt(self) -> Attempt:
         get = self._headers.get
@@ -105,8 +121,8 @@ class ExtAuthz(asyncio.Protocol):
         )
 
 
-def encode(answer: Answer) -> bytes:
-    """The HTTP response that tells Envoy, and through it the caller, the answer."""
+def encode(answer: Answer, method: str) -> bytes:
+    """The HTTP response that tells Envoy, and through it the caller, the answer. To HEAD it has no body."""
     if answer.allowed and answer.request is not None:
         principal = answer.request.principal
         return _ALLOW + (
@@ -121,13 +137,11 @@ def encode(answer: Answer) -> bytes:
         *(f"{name}: {value}".encode("ascii") for name, value in answer.identity()),
         *([b"www-authenticate: " + answer.challenge.encode("latin-1")] if answer.challenge else []),
     ]
-    return b"\r\n".join(head) + b"\r\n\r\n" + body
+    return b"\r\n".join(head) + b"\r\n\r\n" + (b"" if method == "HEAD" else body)
 
 
 async def serve_http(judge: Judge, socket: Path) -> None:
     """Answer on a Unix socket until cancelled."""
-    waiting: set[asyncio.Task[None]] = set()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(lambda: ExtAuthz(judge, waiting), str(socket), backlog=1024)
+    server = await asyncio.get_running_loop().create_unix_server(lambda: ExtAuthz(judge), str(socket), backlog=1024)
     async with server:
         await server.serve_forever()

@@ -100,7 +100,7 @@ class Judge:
             return self._bad("no_route")
         try:
             body = _JSON.decode(attempt.body) if attempt.body else None
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._bad("body_is_not_json")
         return AccessRequest(
             principal=principal,
@@ -147,7 +147,7 @@ class Judge:
             refusal_id(),
             "deny",
             (refusal.error or "no_credentials",),
-            refusal.challenge(self._realm) if refusal.status == 401 else "",
+            refusal.challenge(self._realm),
         )
 
     def _bad(self, reason: str) -> Answer:

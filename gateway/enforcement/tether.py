@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import structlog
 from envoy.service.ext_proc.v3.external_processor_pb2 import (
     CommonResponse,
     HeaderMutation,
@@ -30,6 +31,7 @@ from gateway.identity import Credentials
 from gateway.sessions import Session, Sessions
 from policy import AccessRequest, Decision
 
+_log = structlog.get_logger()
 _METADATA = "envoy.filters.http.ext_proc"
 
 
@@ -58,7 +60,7 @@ class Tether:
         session = Session(answer.id, request, decision, self._clock(), leash.end)
         self._sessions.open(session)
         reading = asyncio.create_task(_drain(context))
-        reading.add_done_callback(lambda _: leash.end(""))
+        reading.add_done_callback(leash.let_go)
         try:
             await context.write(admission(answer))
             reason = await leash.ended
@@ -78,6 +80,12 @@ class _Leash:
     def end(self, reason: str) -> None:
         if not self.ended.done():
             self.ended.set_result(reason)
+
+    def let_go(self, reading: asyncio.Task[None]) -> None:
+        """Envoy closed the stream, or it broke."""
+        if not reading.cancelled() and (error := reading.exception()):
+            _log.info("tether broke", error=str(error))
+        self.end("")
 
 
 async def _drain(context: Any) -> None:

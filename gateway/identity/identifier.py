@@ -39,7 +39,9 @@ class Identifier:
         self._remembered: dict[Credentials, Principal] = {}
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
-        """Replace an issuer's keys; what was verified with the old ones must be verified again."""
+        """Replace an issuer's keys; what was verified with others must be verified again."""
+        if self._keys[issuer] == keys:
+            return
         self._keys[issuer] = keys
         self._remembered.clear()
 
@@ -56,20 +58,35 @@ class Identifier:
         return answer
 
     def _examine(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
-        certificate: ClientCertificate | Refusal | None = None
-        if credentials.client_certificate:
-            certificate = client_certificate.parse(credentials.client_certificate, self._settings.trust_domains)
+        certificate = (
+            client_certificate.parse(credentials.client_certificate) if credentials.client_certificate else None
+        )
         if isinstance(certificate, Refusal):
             return certificate
         if credentials.authorization:
             return self._bearer(credentials.authorization, certificate, now)
-        return _workload(certificate, now) if certificate else Refusal("", "no credentials")
+        return self._workload(certificate, now) if certificate else Refusal("", "no credentials")
+
+    def _workload(self, certificate: ClientCertificate, now: float) -> Principal | Refusal:
+        name = client_certificate.spiffe_id(certificate, self._settings.trust_domains, now)
+        if isinstance(name, Refusal):
+            return name
+        return Principal(
+            id=f"workload:{name}",
+            kind="workload",
+            issuer=name.split("/")[2],
+            proof=("mtls", "x509-svid"),
+            authenticated=now,
+            expires=certificate.expires,
+        )
 
     def _bearer(
         self, authorization: str, certificate: ClientCertificate | None, now: float
     ) -> Principal | Refusal | UnknownKey:
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token or "," in token or " " in token:
+        if scheme.lower() != "bearer":
+            return Refusal("", "another scheme than Bearer")
+        if not token or "," in token or " " in token:
             return Refusal("invalid_request", "not one bearer token")
         peeked = peek(token)
         if isinstance(peeked, Refusal):
@@ -92,30 +109,12 @@ class Identifier:
         self._remembered[credentials] = principal
 
 
-def _workload(certificate: ClientCertificate, now: float) -> Principal:
-    return Principal(
-        id=f"workload:{certificate.spiffe_id}",
-        kind="workload",
-        issuer=certificate.spiffe_id.split("/")[2],
-        proof=("mtls", "x509-svid"),
-        authenticated=now,
-        expires=now + 3600,  # Envoy ends the connection's life with the certificate; judged anew each hour at least
-    )
-
-
 def _bound(principal: Principal, certificate: ClientCertificate | None) -> Principal | Refusal:
     """Check sender constraint (RFC 8705 section 3.1); a constraint that we cannot check is a refusal."""
     confirmation = principal.attributes.get("cnf")
     if confirmation is None:
         return principal
-    thumbprint = _thumbprint(certificate.sha256) if certificate else ""
-    if set(confirmation) != {"x5t#S256"} or not thumbprint or confirmation["x5t#S256"] != thumbprint:
+    thumbprint = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode() if certificate else None
+    if set(confirmation) != {"x5t#S256"} or confirmation["x5t#S256"] != thumbprint:
         return Refusal("invalid_token", "the token is bound to another sender")
     return msgspec.structs.replace(principal, proof=(*principal.proof, "mtls"))
-
-
-def _thumbprint(sha256: str) -> str:
-    try:
-        return urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
-    except ValueError:
-        return ""

@@ -55,7 +55,7 @@ class KeySet:
 def _parse(entry: Any) -> tuple[str, str | None, jwt.PyJWK] | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str):
         return None
-    if entry.get("kty") not in {"EC", "RSA", "OKP"} or entry.get("use", "sig") != "sig" or "d" in entry:
+    if entry.get("kty") not in ("EC", "RSA", "OKP") or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     try:
         return entry["kty"], entry.get("crv"), jwt.PyJWK.from_dict(entry, _algorithm(entry))
@@ -83,15 +83,22 @@ class JwksClient:
         self._pause = pause
         self._clock = clock
         self._fetched = float("-inf")
-        self._lock = asyncio.Lock()
+        self._under_way: asyncio.Future[bool] | None = None
 
     async def refresh(self) -> bool:
-        """Fetch unless somebody just did; true if the keys changed. A failure keeps the old ones and is counted."""
-        async with self._lock:
+        """Fetch, or share the fetch under way, unless one just ended; true if the keys changed. A failure keeps the
+        old keys and is counted.
+        """
+        if self._under_way is None:
             if self._clock() - self._fetched < self._pause:
                 return False
-            self._fetched = self._clock()
-            return await self._fetch()
+            self._under_way = asyncio.ensure_future(self._fetch())
+            self._under_way.add_done_callback(self._ended)
+        return await asyncio.shield(self._under_way)
+
+    def _ended(self, fetch: asyncio.Future[bool]) -> None:
+        self._fetched = self._clock()
+        self._under_way = None
 
     async def _fetch(self) -> bool:
         try:

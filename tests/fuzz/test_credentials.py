@@ -48,7 +48,11 @@ def test_any_client_certificate_header(header: str) -> None:
     assert isinstance(answer, Refusal) or (not isinstance(answer, UnknownKey) and answer.kind == "workload")
 
 
-@given(_json)
+_key = st.dictionaries(st.sampled_from(["kty", "alg", "use", "crv", "x", "y", "n", "e"]), _json | st.just("EC"))
+_jwks = st.lists(_json | _key.map(lambda fields: {"kid": "k", **fields})).map(lambda keys: {"keys": keys})
+
+
+@given(_json | _jwks)
 def test_any_jwks(document: object) -> None:
     try:
         KeySet.parse(document)

@@ -84,6 +84,31 @@ async def test_a_request_to_a_grpc_service_is_a_call(bank: Bank, client: aiohttp
     assert bank.seen[0][0].action == "CALL"
 
 
+async def test_a_refusal_to_head_has_no_body(bank: Bank, client: aiohttp.ClientSession) -> None:
+    for _ in range(3):
+        async with client.head("/accounts/7", headers=asking(bank)) as answer:
+            assert answer.status == 403
+
+
+async def test_a_caller_that_gives_up_leaves_nothing_waiting(bank: Bank, socket: Path) -> None:
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: str) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    bank.judge._fetch_keys = slow
+    _, writer = await asyncio.open_unix_connection(str(socket))
+    writer.write(f"GET / HTTP/1.1\r\nauthorization: Bearer {bank.token()}\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        await asked.wait()
+        writer.close()
+        await given_up.wait()
+
+
 async def test_one_connection_carries_many(bank: Bank, client: aiohttp.ClientSession) -> None:
     for _ in range(3):
         async with client.get("/accounts/1001", headers=asking(bank)) as answer:
@@ -96,6 +121,16 @@ async def test_what_is_not_http_is_closed(socket: Path, junk: bytes) -> None:
     writer.write(junk)
     async with asyncio.timeout(5):
         assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("line", [b"x-a: " + b"x" * 100_000, b"\r\n".join(b"x-%d: x" % n for n in range(50_000))])
+async def test_a_huge_head_is_closed(socket: Path, line: bytes) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    writer.write(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
     writer.close()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import datetime
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.config import Identity, Issuer
@@ -21,8 +24,36 @@ ISSUER = "https://issuer.bank.example"
 _EC = ec.generate_private_key(ec.SECP256R1())
 _OTHER = ec.generate_private_key(ec.SECP256R1())
 _RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-SHA256 = hashlib.sha256(b"certificate").hexdigest()
-THUMBPRINT = urlsafe_b64encode(bytes.fromhex(SHA256)).rstrip(b"=").decode()
+SVID = "spiffe://bank.example/batch"
+
+
+def certificate(*uris: str, ca: bool = False, signs: bool = True, signs_others: bool = False, days: int = 1) -> Any:
+    """A self-signed certificate with these URI names; the chain is the edge's to check."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "batch")])
+    now = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
+    usage = [signs, False, False, False, False, signs_others, False, False, False]
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca, None), True)
+        .add_extension(x509.KeyUsage(*usage), True)
+    )
+    if uris:
+        names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        built = built.add_extension(x509.SubjectAlternativeName(names), False)
+    return built.sign(key, hashes.SHA256())
+
+
+def forwarded(shown: x509.Certificate) -> str:
+    """The header as Envoy writes it."""
+    pem = shown.public_bytes(serialization.Encoding.PEM).decode()
+    return f'Hash={shown.fingerprint(hashes.SHA256()).hex()};Cert="{quote(pem, safe="")}";URI={SVID}'
+
+
+SHOWN = certificate(SVID)
+THUMBPRINT = urlsafe_b64encode(SHOWN.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
 
 Mint = Callable[..., str]
 
@@ -134,15 +165,16 @@ def test_an_unknown_key_is_asked_for(identifier: Identifier) -> None:
     assert show(identifier, mint(headers={"kid": "k2"})) == UnknownKey(ISSUER)
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer a,Bearer b", "Basic YTpi", "bearer  x"])
+@pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer a,Bearer b", "bearer  x"])
 def test_a_header_that_is_not_one_bearer_token_is_the_clients_fault(identifier: Identifier, header: str) -> None:
     answer = identifier.identify(Credentials(header), NOW)
     assert isinstance(answer, Refusal)
     assert answer.status == 400
 
 
-def test_no_credentials_are_challenged_without_an_error(identifier: Identifier) -> None:
-    answer = identifier.identify(Credentials(), NOW)
+@pytest.mark.parametrize("header", ["", "Basic YTpi"])
+def test_no_bearer_credentials_are_challenged_without_an_error(identifier: Identifier, header: str) -> None:
+    answer = identifier.identify(Credentials(header), NOW)
     assert isinstance(answer, Refusal)
     assert (answer.status, answer.challenge("bank")) == (401, 'Bearer realm="bank"')
 
@@ -163,44 +195,62 @@ def test_a_removed_key_is_forgotten_with_what_it_signed(identifier: Identifier) 
 
 def test_a_bound_token_needs_its_certificate(identifier: Identifier) -> None:
     token = mint(cnf={"x5t#S256": THUMBPRINT})
-    good = show(identifier, token, f"Hash={SHA256};URI=spiffe://bank.example/web")
+    good = show(identifier, token, forwarded(SHOWN))
     assert isinstance(good, Principal)
     assert good.proof == ("bearer", "mtls")
-    other = hashlib.sha256(b"other").hexdigest()
-    assert isinstance(show(identifier, token, f"Hash={other};URI=spiffe://bank.example/web"), Refusal)
+    assert isinstance(show(identifier, token, forwarded(certificate(SVID))), Refusal)
 
 
-def test_a_certificate_names_a_workload(identifier: Identifier) -> None:
-    batch = identifier.identify(Credentials("", f"Hash={SHA256};URI=spiffe://bank.example/batch"), NOW)
+def test_a_certificate_that_is_no_svid_still_binds_a_token(identifier: Identifier) -> None:
+    laptop = certificate()
+    bound = urlsafe_b64encode(laptop.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
+    assert isinstance(show(identifier, mint(cnf={"x5t#S256": bound}), forwarded(laptop)), Principal)
+    assert isinstance(identifier.identify(Credentials("", forwarded(laptop)), NOW), Refusal)
+
+
+def test_a_certificate_names_a_workload_for_as_long_as_it_is_valid(identifier: Identifier) -> None:
+    batch = identifier.identify(Credentials("", forwarded(SHOWN)), NOW)
     assert isinstance(batch, Principal)
-    assert (batch.id, batch.kind, batch.proof) == (
-        "workload:spiffe://bank.example/batch",
-        "workload",
-        ("mtls", "x509-svid"),
-    )
+    assert (batch.id, batch.kind, batch.proof) == (f"workload:{SVID}", "workload", ("mtls", "x509-svid"))
+    assert batch.expires == NOW + 86_400
+    assert isinstance(identifier.identify(Credentials("", forwarded(SHOWN)), NOW + 86_400), Refusal)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        certificate(),
+        certificate(SVID, "spiffe://bank.example/b"),
+        certificate("spiffe://evil.example/batch"),
+        certificate("spiffe://bank.example/../batch"),
+        certificate("spiffe://bank.example"),
+        certificate("https://bank.example/batch"),
+        certificate(SVID, ca=True),
+        certificate(SVID, signs=False),
+        certificate(SVID, signs_others=True),
+        certificate(SVID, days=-1),
+    ],
+    ids=["none", "two", "foreign", "dots", "no path", "no spiffe", "ca", "cannot sign", "signs others", "expired"],
+)
+def test_a_certificate_that_is_no_svid_of_ours_proves_nobody(identifier: Identifier, shown: x509.Certificate) -> None:
+    answer = identifier.identify(Credentials("", forwarded(shown)), NOW)
+    assert isinstance(answer, Refusal)
+    assert answer.status == 401
 
 
 @pytest.mark.parametrize(
     "header",
-    [
-        f"Hash={SHA256}",
-        "URI=spiffe://bank.example/a;URI=spiffe://bank.example/b",
-        "URI=spiffe://bank.example/a,URI=spiffe://bank.example/b",
-        "URI=spiffe://evil.example/batch",
-        "URI=spiffe://bank.example/../batch",
-        "URI=spiffe://bank.example",
-        "URI=https://bank.example/batch",
-        'URI="spiffe://bank.example/a',
-        "=;;;",
-    ],
+    [f"URI={SVID}", f"{forwarded(SHOWN)},{forwarded(SHOWN)}", 'Cert="junk"', 'Cert="', "=;;;", "x" * 40_000],
 )
-def test_a_certificate_without_exactly_one_trusted_id_proves_nobody(identifier: Identifier, header: str) -> None:
+def test_a_header_that_is_not_one_certificate_proves_nobody(identifier: Identifier, header: str) -> None:
     assert isinstance(identifier.identify(Credentials("", header), NOW), Refusal)
 
 
 def test_private_and_symmetric_keys_in_a_jwks_are_skipped() -> None:
     private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(_EC)) | {"kid": "private"}
-    parsed = KeySet.parse({"keys": [private, {"kty": "oct", "k": "AAAA", "kid": "secret"}, 7, {"kty": "EC"}]})
+    odd = [{"kid": "odd", "kty": []}, {"kid": "odd", "kty": "EC", "alg": []}, 7, {"kty": "EC"}]
+    parsed = KeySet.parse({"keys": [private, {"kty": "oct", "k": "AAAA", "kid": "secret"}, *odd]})
+    assert "odd" not in parsed
     assert "private" not in parsed
     assert "secret" not in parsed
     with pytest.raises(ValueError, match="JWKS"):

@@ -79,7 +79,14 @@ async def test_a_key_that_the_issuer_does_not_have_is_a_refusal(bank: Bank) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b'{"amount": 99}', 200), (b'{"amount": 100}', 403), (b"{", 400), (b"[" * 2000, 400)]
+    ("body", "status"),
+    [
+        (b'{"amount": 99}', 200),
+        (b'{"amount": 100}', 403),
+        (b"{", 400),
+        (b"[" * 2000, 400),
+        (b'{"amount": "\xff"}', 400),
+    ],
 )
 async def test_the_body_is_judged(bank: Bank, body: bytes, status: int) -> None:
     answer = await bank.judge.ask(attempt(bank.token(), "/pay", body, "POST"))

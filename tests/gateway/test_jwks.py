@@ -58,7 +58,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def test_a_storm_makes_one_fetch(stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession) -> None:
     client = JwksClient(issuer, session)
     changed = await asyncio.gather(*(client.refresh() for _ in range(100)))
-    assert (stub.fetches, changed.count(True)) == (1, 1)
+    assert stub.fetches == 1
+    assert all(changed)
     assert "k1" in client.keys
 
 
