@@ -8,6 +8,7 @@ from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
 from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
 from telemetry.files import FileReading, UnknownFormat, read_file
 from telemetry.framing import FrameError, frame, read_frame
+from telemetry.logs import plain_logs
 from telemetry.malformed import Malformed, Parse, Parsed
 from telemetry.rejects import Reject, Rejects
 from telemetry.sources.access_log import access_logs
@@ -56,6 +57,7 @@ __all__ = [
     "parse_eve",
     "parse_json_line",
     "parse_windows",
+    "plain_logs",
     "read_file",
     "read_frame",
     "read_pcap",

@@ -6,6 +6,7 @@ import typer
 
 from console.cli import audit, blocks, config, demo, events, lines, policy, run, sessions, status, up
 from console.cli.exits import Commands
+from telemetry import plain_logs
 
 app = typer.Typer(
     name="portcullis",
@@ -23,5 +24,6 @@ for noun in (config, policy, blocks, lines, sessions, events, audit, run):
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command that the arguments name: the one way into every process of ours."""
+    plain_logs()
     app()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,31 @@ def test_an_audit_finds_what_was_altered(file: Path, tmp_path: Path) -> None:
     Places(tmp_path / "ledger").head.unlink()
     result = call(file, "audit", "verify", "-o", "json")
     assert (result.exit_code, json.loads(result.stdout)[0]["what"]) == (3, "the head file is missing")
+
+
+FAILING = """
+import sys
+import structlog
+from console.cli import main
+from console.client import Client
+
+def leak(self, method, path, body=None):
+    token = "eyJ" + "hbGci"
+    try:
+        raise ValueError("no answer")
+    except ValueError:
+        structlog.get_logger().exception("asking failed")
+    return {}
+
+Client.ask = leak
+sys.argv = ["portcullis", "status", "-c", sys.argv[1]]
+main()
+"""
+
+
+def test_every_command_logs_without_what_variables_held(file: Path) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", FAILING, str(file)], cwd=root, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert json.loads(done.stderr)["event"] == "asking failed"
+    assert "eyJhbGci" not in done.stderr
