@@ -82,9 +82,8 @@ def read_command(payload: bytes) -> Command:
     """Read a command; never raises: what cannot be carried out is a Fault."""
     if len(payload) > MAX_MESSAGE:
         return Command(Fault(400, f"longer than {MAX_MESSAGE} bytes"))
-    try:
-        message = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
+    message = read_json(payload)
+    if message is None:
         return Command(Fault(400, "not JSON"))
     headers = as_dict(as_dict(message).get("headers"))
     body = as_dict(as_dict(as_dict(message).get("body")).get("openc2")).get("request")
@@ -102,6 +101,14 @@ def read_command(payload: bytes) -> Command:
         foreign=foreign,
         answer=_answer(arguments),
     )
+
+
+def read_json(payload: bytes) -> Any:
+    """The JSON document that arrived, or None if it is none (or null)."""
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def is_number(value: Any) -> TypeGuard[int]:

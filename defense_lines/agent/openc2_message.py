@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from defense_lines.agent.openc2_command import ORDERS, Command, as_dict, is_number
+from defense_lines.agent.openc2_command import ORDERS, Command, as_dict, is_number, read_json
 
 
 def request(request_id: str, producer: str, created: float, command: dict[str, Any]) -> bytes:
@@ -78,17 +78,16 @@ class Response(msgspec.Struct, frozen=True):
 
 def read_response(payload: bytes) -> Response | None:
     """Read what an actuator answered; None if it is not an OpenC2 response to anybody's request."""
-    try:
-        message = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+    message = read_json(payload)
     headers = as_dict(as_dict(message).get("headers"))
     body = as_dict(as_dict(as_dict(as_dict(message).get("body")).get("openc2")).get("response"))
     request_id, status, created = headers.get("request_id"), body.get("status"), headers.get("created")
     if not isinstance(request_id, str) or not is_number(status):
         return None
     when = created / 1000 if is_number(created) else 0.0
-    return Response(request_id, status, when, str(body.get("status_text", ""))[:500], as_dict(body.get("results")))
+    text = body.get("status_text")
+    words = text[:500] if isinstance(text, str) else ""
+    return Response(request_id, status, when, words, as_dict(body.get("results")))
 
 
 def _command(action: str, target: dict[str, Any], arguments: dict[str, Any], command_id: str) -> dict[str, Any]:

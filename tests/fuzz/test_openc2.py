@@ -7,18 +7,34 @@ import copy
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from defense_lines.agent import Order, Result
+from defense_lines.agent.openc2_command import read_command
 from defense_lines.agent.openc2_consumer import Consumer
-from defense_lines.agent.openc2_message import deny, read_response, request
+from defense_lines.agent.openc2_message import deny, read_response, request, response
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
+
+DENY = request("r-1", "soc", 1.0, deny("198.51.100.0/24", 60, "b-00000000000000aa"))
+DONE = response(read_command(DENY), "fw-1", 1.0, 200, "so it is", {"slpf": {"rule_number": 7}})
+DEEP = b"[" * 400 + b"]" * 400  # deep enough to be read, and too deep for much that is done with it then
+
+
+@st.composite
+def mutations(draw: st.DrawFn, message: bytes) -> bytes:
+    """A good message with up to four stretches of bytes replaced, so that it stays nearly good."""
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(message)))
+        end = start + draw(st.integers(0, 3) | st.integers(0, len(message)))
+        put = draw(st.binary(max_size=4) | st.sampled_from([b"\xff", b'"\xff"', b"\x00", b"{", DEEP, b"9" * 400]))
+        message = message[:start] + put + message[end:]
+    return message
 
 
 class Filter:
@@ -67,6 +83,15 @@ def test_any_bytes(payload: bytes) -> None:
     assert wall.applied == []
 
 
+@example(DENY.replace(b"soc", b"\xff"))
+@example(DENY.replace(b'"soc"', b"[" * 60_000))
+@given(mutations(DENY))
+def test_a_command_with_some_bytes_changed(payload: bytes) -> None:
+    """No exception; 200 if and only if something is applied."""
+    status, wall = answer(payload)
+    assert (status in (200, 102)) == bool(wall.applied) or status == 0
+
+
 @given(json_values, st.booleans())
 def test_any_json_as_the_command(body: Any, works: bool) -> None:
     """No exception; a deny that says 200 is applied, and nothing is applied without one."""
@@ -94,7 +119,10 @@ def test_a_deny_with_any_one_part_replaced(data: st.DataObject, value: Any, work
         assert status != 200
 
 
-@given(st.binary(max_size=500) | json_values.map(msgspec.json.encode))
+@example(DONE.replace(b"so it is", b"\xff"))
+@example(DONE.replace(b'"so it is"', DEEP))
+@example(DONE.replace(b'"so it is"', b"[" * 60_000))
+@given(st.binary(max_size=500) | json_values.map(msgspec.json.encode) | mutations(DONE))
 def test_any_response(payload: bytes) -> None:
     """The producer reads it or passes it over; what it reads has a request id, a status, and rule numbers that are."""
     read = read_response(payload)
