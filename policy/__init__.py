@@ -9,6 +9,7 @@ from policy.decision import AccessRequest, Decision, Effect
 from policy.pdp import Pdp, embedded_pdp, opa_pdp
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
+from policy.question import too_deep
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Revision, compile_bundle
 
@@ -36,4 +37,5 @@ __all__ = [
     "embedded_pdp",
     "opa_pdp",
     "read_bundle",
+    "too_deep",
 ]

@@ -10,9 +10,13 @@ from detectors import Verdict
 from policy.decision import AccessRequest
 from policy.rego.values import from_python
 
+MAX_DEPTH = 64  # of arrays and objects in one another, far below what Python's own stack bears
+
 
 def access_input(request: AccessRequest) -> dict[str, Any]:
-    """`input` of an access decision. Raises TypeError if the body is not JSON (a NaN, for one)."""
+    """`input` of an access decision. Raises TypeError if the body is not JSON (a NaN, for one); a body that
+    is `too_deep` may overflow the stack.
+    """
     who, path, body = request.principal, request.path, request.body
     actors = who.actors
     return {
@@ -40,6 +44,19 @@ def access_input(request: AccessRequest) -> dict[str, Any]:
         "body": None if body is None else from_python(body),
         "time": request.time,
     }
+
+
+def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
+    """Whether JSON nests more than `limit` arrays and objects in one another: then it is no body for an access request,
+    and its sender is to be told so. Looks at each value once, level by level.
+    """
+    level = [value]
+    for _ in range(limit + 1):
+        level = [held for held in level if type(held) is dict or type(held) is list]
+        if not level:
+            return False
+        level = [inner for held in level for inner in (held.values() if type(held) is dict else held)]
+    return True
 
 
 def response_input(verdict: Verdict, principal: str, now: float) -> dict[str, Any]:
