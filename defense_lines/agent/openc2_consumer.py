@@ -14,7 +14,6 @@ from collections import OrderedDict
 from typing import Any, NamedTuple, Protocol
 
 import aiomqtt
-import structlog
 import uvloop
 from prometheus_client import Counter
 
@@ -34,13 +33,12 @@ from defense_lines.agent.openc2_command import (
 )
 from defense_lines.agent.openc2_message import response
 from defense_lines.agent.openc2_mqtt import (
-    BACKOFF_SECONDS,
     Broker,
-    client,
     is_command,
     properties,
     publish,
     response_topic,
+    stay_connected,
 )
 from defense_lines.agent.openc2_rules import MAX_RULES, Rules, command, number
 from defense_lines.agent.orders import Order
@@ -48,10 +46,7 @@ from defense_lines.agent.until_signal import until_signal
 
 REMEMBERED = 10_000  # answers kept, so that a command delivered twice gets the same one; beyond it the oldest go
 
-_log = structlog.get_logger()
 _answers = Counter("portcullis_defense_lines_openc2_answers_total", "Commands answered, by status", ["status"])
-
-
 _ignored = Counter("portcullis_defense_lines_openc2_ignored_total", "Messages that are no OpenC2 command in JSON")
 
 
@@ -201,25 +196,12 @@ async def consume(broker: Broker, device: str, firewall: Firewall, stop: asyncio
     async with actuate(firewall) as actuator, asyncio.TaskGroup() as group:
         consumer = Consumer(device, actuator)
         await consumer.start()
-        listening = group.create_task(_reconnect(broker, device, consumer))
+        topics = ("oc2/cmd/all", "oc2/cmd/ap/slpf", f"oc2/cmd/device/{device}")
+        listening = group.create_task(
+            stay_connected(broker, f"oc2-{device}", topics, lambda connection: _listen(connection, consumer))
+        )
         await stop.wait()
         listening.cancel()
-
-
-async def _reconnect(broker: Broker, device: str, consumer: Consumer) -> None:
-    wait = BACKOFF_SECONDS[0]
-    while True:
-        try:
-            async with client(broker, f"oc2-{device}") as connection:
-                for topic in ("oc2/cmd/all", "oc2/cmd/ap/slpf", f"oc2/cmd/device/{device}"):
-                    await connection.subscribe(topic, qos=1)
-                _log.info("listening for OpenC2 commands", device=device)
-                wait = BACKOFF_SECONDS[0]
-                await _listen(connection, consumer)
-        except aiomqtt.MqttError as error:
-            _log.warning("broker is away", error=str(error))
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, BACKOFF_SECONDS[1])
 
 
 async def _listen(connection: aiomqtt.Client, consumer: Consumer) -> None:

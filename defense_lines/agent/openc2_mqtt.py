@@ -1,20 +1,30 @@
-"""OpenC2 over MQTT 5 (transfer specification v1.0): topics, and what goes beside the messages."""
+"""OpenC2 over MQTT 5 (transfer specification v1.0): the connection, topics, and what goes beside the messages."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
 import aiomqtt
+import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from prometheus_client import Counter
 
 CONTENT_TYPE = "application/openc2"
 KEEP_ALIVE = 60  # seconds; the specification allows up to 300
 SESSION_SECONDS = 300  # the broker keeps a session, and what waits in it, this long
 QUEUE = 1_000  # messages received and not yet read; beyond it they are lost, and the producer hears nothing
 BACKOFF_SECONDS = (0.05, 5.0)  # first and longest wait before connecting again
+
+_log = structlog.get_logger()
+_lost = Counter(
+    "portcullis_defense_lines_openc2_connections_lost_total", "Connections to the broker that ended", ["why"]
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,35 @@ def client(broker: Broker, identifier: str) -> aiomqtt.Client:
     )
 
 
+async def stay_connected(
+    broker: Broker, identifier: str, topics: Sequence[str], converse: Callable[[aiomqtt.Client], Awaitable[None]]
+) -> NoReturn:
+    """Hold one connection to the broker, subscribed to the topics, and get another when it is lost, until cancelled.
+
+    `converse` is called with each, and ends when it is lost. A fault in it (a bug of ours) ends that connection alone:
+    it is logged, counted, and we connect again.
+    """
+    clock, wait = asyncio.get_running_loop().time, BACKOFF_SECONDS[0]
+    while True:
+        start = clock()
+        try:
+            async with client(broker, identifier) as connection:
+                for topic in topics:
+                    await connection.subscribe(topic, qos=1)
+                _log.info("connected to the broker", host=broker.host, port=broker.port, topics=topics)
+                await converse(connection)
+        except aiomqtt.MqttError as error:
+            _lost.labels("broker").inc()
+            _log.warning("broker is away", error=str(error))
+        except Exception:
+            _lost.labels("fault").inc()
+            _log.exception("fault in a conversation over MQTT")
+        if clock() - start > BACKOFF_SECONDS[1]:  # it stood for a while: no reason yet to wait long
+            wait = BACKOFF_SECONDS[0]
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, BACKOFF_SECONDS[1])
+
+
 async def publish(connection: aiomqtt.Client, topic: str, payload: bytes, said: Properties) -> None:
     """Publish with QoS 1 and wait for the broker's PUBACK. Raises aiomqtt.MqttError."""
     await connection.publish(topic, payload, qos=1, properties=said)
@@ -51,7 +90,8 @@ async def publish(connection: aiomqtt.Client, topic: str, payload: bytes, said: 
     # acknowledged that PUBACK, which Linux delays by 40 ms: acknowledge it now.
     end = connection._client.socket()
     if isinstance(end, socket.socket):
-        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        with suppress(OSError):  # lost meanwhile; whoever reads from it is told
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def response_topic(producer: str) -> str:

@@ -20,11 +20,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import aiomqtt
-import structlog
 from prometheus_client import Counter
 
 from defense_lines.agent.openc2_message import Response, delete, deny, list_orders, read_response, request
-from defense_lines.agent.openc2_mqtt import BACKOFF_SECONDS, Broker, client, properties, publish
+from defense_lines.agent.openc2_mqtt import Broker, properties, publish, stay_connected
 from defense_lines.line import LineUnavailable, Outcome, Receipt
 from policy import BlockPolicy, TargetKind
 
@@ -33,7 +32,6 @@ IN_FLIGHT = 10  # commands that wait for an answer at once; the others wait for 
 _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
 _REFUSED = frozenset((400, 401, 403, 404, 501))
 
-_log = structlog.get_logger()
 _stray = Counter("portcullis_defense_lines_openc2_stray_total", "Messages that answer nothing we wait for", ["what"])
 
 
@@ -64,27 +62,20 @@ class OpenC2Line:
     async def run(self, on_connected: Callable[[], None] = lambda: None) -> None:
         """Hold one connection to the broker, and get another when it is lost, until cancelled.
 
-        `connected` is set while there is one; `on_connected` is called at each.
+        `connected` is set while there is one; `on_connected` is called at each, once.
         """
-        wait = BACKOFF_SECONDS[0]
-        while True:
+
+        async def converse(connection: aiomqtt.Client) -> None:
+            self._connection = connection
+            self.connected.set()
             try:
-                async with client(self._broker, f"oc2-{self._producer}") as connection:
-                    for topic in ("oc2/rsp", f"oc2/rsp/{self._producer}"):
-                        await connection.subscribe(topic, qos=1)
-                    self._connection = connection
-                    self.connected.set()
-                    on_connected()
-                    on_connected()
-                    _log.info("connected to the broker", host=self._broker.host, port=self._broker.port)
-                    wait = BACKOFF_SECONDS[0]
-                    await self._listen(connection)
-            except aiomqtt.MqttError as error:
-                _log.warning("broker is away", error=str(error))
+                on_connected()
+                await self._listen(connection)
             finally:
                 self._disconnect()
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, BACKOFF_SECONDS[1])
+
+        topics = ("oc2/rsp", f"oc2/rsp/{self._producer}")
+        await stay_connected(self._broker, f"oc2-{self._producer}", topics, converse)
 
     async def apply(self, blocks: Sequence[BlockPolicy], head: str) -> Sequence[Receipt]:
         """See DefenseLine. If any command goes unanswered all of it is LineUnavailable; repeating it is harmless."""

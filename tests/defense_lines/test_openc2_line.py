@@ -12,17 +12,20 @@ from typing import Any
 import aiomqtt
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from defense_lines.agent import Firewall
 from defense_lines.agent.openc2_command import Deny, read_command
 from defense_lines.agent.openc2_message import response
 from defense_lines.agent.openc2_mqtt import CONTENT_TYPE, Broker, client, is_command, properties
 from defense_lines.line import LineUnavailable
+from defense_lines.lines.openc2 import OpenC2Line
 from tests.defense_lines.nftables_rig import namespaces
 from tests.defense_lines.openc2_rig import Mosquitto, consumer, mosquitto, producer
 from tests.defense_lines.test_nftables_line import block, capabilities
 
 PATIENCE = 50.0  # seconds
+LOST = "portcullis_defense_lines_openc2_connections_lost_total"
 
 
 def in_namespace(work: Callable[[], Awaitable[None]]) -> None:
@@ -175,13 +178,67 @@ def test_an_actuator_that_cannot_list_is_taken_at_its_word(tmp_path: Path) -> No
 def test_junk_answers_are_passed_over(tmp_path: Path) -> None:
     def answer(payload: bytes) -> list[bytes]:
         stranger = read_command(payload.replace(b'"request_id":"', b'"request_id":"x'))
-        return [b"\xff", b"[]", b"[" * 50_000, response(stranger, "x", 1.0, 200, "", {}), *says(501)(payload)]
+        return [
+            b"\xff",
+            b'{"a":"\xff"}',
+            b"[]",
+            b"[" * 50_000,
+            response(stranger, "x", 1.0, 200, "", {}),
+            *says(501)(payload),
+        ]
 
     async def story() -> None:
         async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker) as line:
             assert (await line.apply([block(1)], ""))[0].outcome == "refused"
 
     in_namespace(story)
+
+
+def test_whoever_asks_is_told_once_of_each_connection(tmp_path: Path) -> None:
+    async def story() -> None:
+        told: list[bool] = []
+        server = Mosquitto(tmp_path)
+        await server.start()
+        line = OpenC2Line(server.broker)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(line.run(lambda: told.append(line.connected.is_set())))
+            await line.connected.wait()
+            assert told == [True]
+            await server.kill()
+            while line.connected.is_set():  # noqa: ASYNC110 - nothing else tells of the loss
+                await asyncio.sleep(0.01)
+            await server.start()
+            await line.connected.wait()
+            assert told == [True, True]
+            running.cancel()
+        await server.kill()
+
+    in_namespace(story)
+
+
+@pytest.mark.parametrize(
+    "part", ["defense_lines.lines.openc2.read_response", "defense_lines.agent.openc2_consumer.read_command"]
+)
+def test_a_fault_in_reading_costs_a_connection_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    faults = REGISTRY.get_sample_value(LOST, {"why": "fault"}) or 0
+
+    def fail(_: bytes) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    async def story() -> None:
+        async with mosquitto(tmp_path) as broker, consumer(broker), producer(broker, timeout=0.5) as line:
+            await answering(line)
+            monkeypatch.setattr(part, fail)
+            with pytest.raises(LineUnavailable):
+                await line.active()
+            await answering(line)  # both ends are there again
+            assert (await line.apply([block(1)], ""))[0].outcome == "enforced"
+
+    in_namespace(story)
+    assert REGISTRY.get_sample_value(LOST, {"why": "fault"}) == faults + 1
 
 
 def test_a_lost_broker_is_line_unavailable_until_it_is_back(tmp_path: Path) -> None:
