@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -15,10 +16,12 @@ import aiohttp
 from console.supervision import Child, Part, told_to_stop
 from defense_lines.agent.capabilities import Capability
 from gateway.config import Config, Policy
+from gateway.configuration import without_secrets
 from gateway.edge import ADMIN_SOCKET, EnvoyAdmin, envoy_command
 
 _PATIENCE = 5.0  # seconds between SIGTERM and SIGKILL
 _LOWEST_FREE_PORT = 1024
+_HARMLESS = ("PATH", "LANG", "TZ")  # all that Envoy is told of our environment
 _QUICK = aiohttp.ClientTimeout(total=2.0)
 
 
@@ -31,18 +34,21 @@ def refuse_bad_policy(settings: Policy) -> None:
         compile_bundle(bundle)
 
 
-def parts(config: Config, file: Path, run: Path) -> list[Part]:
-    """Every process of this configuration, the edge first."""
+def parts(config: Config, file: Path, run: Path, environ: Mapping[str, str]) -> list[Part]:
+    """Every process of this configuration, the edge first. The gateway alone is given the environment's secrets."""
     ours = [sys.executable, "-m", "console.cli", "run"]
     whose = ["-c", str(file)]
-    low = config.edge.port < _LOWEST_FREE_PORT
+    bare = {name: environ[name] for name in _HARMLESS if name in environ}
+    masked = without_secrets(environ)
+    low = frozenset({Capability.NET_BIND_SERVICE}) if config.edge.port < _LOWEST_FREE_PORT else frozenset()
     children = [
-        Part("edge", envoy_command(config, run), frozenset({Capability.NET_BIND_SERVICE}) if low else frozenset()),
-        Part("gateway", [*ours, "gateway", *whose]),
-        Part("detectors", [*ours, "detectors", *whose]),
+        Part("edge", envoy_command(config, run), bare, low),
+        Part("gateway", [*ours, "gateway", *whose], environ),
+        Part("detectors", [*ours, "detectors", *whose], masked),
     ]
     if config.lines.nftables:
-        children.append(Part("nftables", [*ours, "line", "nftables", *whose], frozenset({Capability.NET_ADMIN})))
+        firewall = frozenset({Capability.NET_ADMIN})
+        children.append(Part("nftables", [*ours, "line", "nftables", *whose], masked, firewall))
     return children
 
 
@@ -51,7 +57,7 @@ async def supervise(config: Config, file: Path) -> None:
     run = config.state / "run"
     run.mkdir(mode=0o700, exist_ok=True)
     run.chmod(0o700)
-    children = [Child(part, partial(_say, part.name)) for part in parts(config, file, run)]
+    children = [Child(part, partial(_say, part.name)) for part in parts(config, file, run, os.environ)]
     stop = told_to_stop()
     async with asyncio.TaskGroup() as tasks:
         for child in children:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,14 @@ def effective(loaded: Loaded) -> list[Setting]:
     ]
 
 
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process that reads the same tree and needs none of its secrets: each is masked in place.
+
+    Raises ConfigurationError where the environment does not load either.
+    """
+    return {**environ, **{variable: _without_secrets(variable, environ[variable]) for variable in _overrides(environ)}}
+
+
 class _Environment(Config, BaseSettings):
     """The same tree, as pydantic-settings reads it from variables like PORTCULLIS__EDGE__PORT."""
 
@@ -106,6 +115,30 @@ def _from_environment(variable: str, text: str) -> dict[str, Any]:
     if not branch:
         raise ConfigurationError([f"environment {variable}: unknown key{_guess(_top(variable), Config)}"])
     return branch
+
+
+def _without_secrets(variable: str, text: str) -> str:
+    branch = _from_environment(variable, text)
+    masked: Any = _masked(branch, ())
+    if masked == branch:
+        return text
+    for step in variable[len(PREFIX) :].lower().split("__"):
+        masked = masked[step]
+    return masked if isinstance(masked, str) else json.dumps(masked)
+
+
+def _masked(value: Any, key: Key) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(child, (*key, name)) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_masked(child, (*key, index)) for index, child in enumerate(value)]
+    return MASK if _is_secret(key) else value
+
+
+def _is_secret(key: Key) -> bool:
+    model = _branch(key[:-1])
+    field = model.model_fields.get(str(key[-1])) if model else None
+    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def _top(variable: str) -> str:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from console.supervision.backoff import Backoff, Failures
@@ -21,10 +21,11 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How a process is started, and the capabilities that it keeps."""
+    """How a process is started: its command, all that it is given as environment, and the capabilities it keeps."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str]
     keep: frozenset[Capability] = frozenset()
 
 
@@ -133,6 +134,7 @@ def _spawn(part: Part) -> subprocess.Popen[bytes]:
 
     return subprocess.Popen(
         list(part.command),
+        env=dict(part.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

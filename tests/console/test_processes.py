@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from console.processes import parts
@@ -15,7 +16,7 @@ BANK = Config(
 
 def test_each_process_keeps_what_it_needs_and_no_more(tmp_path: Path) -> None:
     every = BANK.model_copy(update={"edge": Edge(port=443), "lines": Lines(nftables=NftablesLine())})
-    assert {part.name: set(part.keep) for part in parts(every, Path("bank.yaml"), tmp_path)} == {
+    assert {part.name: set(part.keep) for part in parts(every, Path("bank.yaml"), tmp_path, {})} == {
         "edge": {10},  # CAP_NET_BIND_SERVICE, for a port below 1024
         "gateway": set(),
         "detectors": set(),
@@ -24,6 +25,23 @@ def test_each_process_keeps_what_it_needs_and_no_more(tmp_path: Path) -> None:
 
 
 def test_an_edge_on_a_high_port_keeps_nothing_and_no_line_means_no_process(tmp_path: Path) -> None:
-    children = parts(BANK, Path("bank.yaml"), tmp_path)
+    children = parts(BANK, Path("bank.yaml"), tmp_path, {})
     assert {part.name: set(part.keep) for part in children} == {"edge": set(), "gateway": set(), "detectors": set()}
     assert list(children[1].command[1:]) == ["-m", "console.cli", "run", "gateway", "-c", "bank.yaml"]
+
+
+def test_the_edge_is_given_nothing_of_ours_and_only_the_gateway_secrets(tmp_path: Path) -> None:
+    environ = {
+        "PATH": "/bin",
+        "LANG": "C.UTF-8",
+        "SSH_AUTH_SOCK": "/tmp/agent",
+        "PORTCULLIS__STATE": "state",
+        "PORTCULLIS__POLICY__OPA__TOKEN": "hunter2",
+        "PORTCULLIS__LINES": '{"nftables": {"table": "bank"}, "openc2": {"broker": {"password": "hunter2"}}}',
+    }
+    edge, gateway, detectors = (part.environment for part in parts(BANK, Path("bank.yaml"), tmp_path, environ))
+    assert edge == {"PATH": "/bin", "LANG": "C.UTF-8"}
+    assert gateway == environ
+    assert "hunter2" not in str(detectors)
+    assert detectors["PORTCULLIS__STATE"] == "state"
+    assert json.loads(detectors["PORTCULLIS__LINES"])["nftables"] == {"table": "bank"}

@@ -48,7 +48,7 @@ class Said:
 
 @asynccontextmanager
 async def alive(said: Said, program: str, patience: float = 5.0) -> AsyncIterator[Child]:
-    child = Child(Part("test", [sys.executable, "-c", program]), said, FAST)
+    child = Child(Part("test", [sys.executable, "-c", program], os.environ), said, FAST)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(child.keep_alive())
         try:
@@ -97,7 +97,7 @@ async def test_a_child_that_hears_nothing_is_killed() -> None:
 
 async def test_an_end_between_two_lives_is_at_once() -> None:
     said = Said()
-    child = Child(Part("test", [sys.executable, "-c", "raise SystemExit(1)"]), said, Backoff(60.0, 60.0))
+    child = Child(Part("test", [sys.executable, "-c", "raise SystemExit(1)"], os.environ), said, Backoff(60.0, 60.0))
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         tasks.create_task(child.keep_alive())
         await said.times("exit code 1", 1)
@@ -107,10 +107,20 @@ async def test_an_end_between_two_lives_is_at_once() -> None:
 
 async def test_what_cannot_be_started_is_tried_again() -> None:
     said = Said()
-    child = Child(Part("test", ["/nowhere/envoy"]), said, FAST)
+    child = Child(Part("test", ["/nowhere/envoy"], {}), said, FAST)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(child.keep_alive())
         await said.times("cannot be started", 2)
+        await child.end(5.0)
+
+
+async def test_a_child_is_given_its_environment_and_no_other() -> None:
+    said = Said()
+    program = "import os; print(sorted(os.environ), flush=True); " + SLEEPER
+    child = Child(Part("test", [sys.executable, "-I", "-c", program], {"ONLY": "this", "LC_CTYPE": "C.UTF-8"}), said)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(child.keep_alive())
+        await said.times("['LC_CTYPE', 'ONLY']", 1)
         await child.end(5.0)
 
 
@@ -124,11 +134,11 @@ async def test_a_child_holds_no_capability() -> None:
 
 
 SUPERVISOR = """
-import asyncio, sys
+import asyncio, os, sys
 from console.supervision import Child, Part
 program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 async def main():
-    await Child(Part("test", [sys.executable, "-c", program]), print).keep_alive()
+    await Child(Part("test", [sys.executable, "-c", program], os.environ), print).keep_alive()
 asyncio.run(main())
 """
 
