@@ -55,7 +55,9 @@ class Hub:
         clock: Callable[[], float] = time.time,
         pace: Pace | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        expected: Sequence[str] = (),
     ) -> None:
+        """`expected` names lines that will connect: shown as away, and orders pend for them, until they do."""
         self._ledger = ledger
         self._clock = clock
         self._pace = pace or Pace()
@@ -67,6 +69,8 @@ class Hub:
         self._unwritten: dict[str, Permit] = {}  # at the edge, not yet acknowledged
         self._retry: set[str] = set()  # of these, what the ledger refused
         self._outbox = Outbox(ledger, self._cursors)
+        for name in expected:
+            self._supervise(name)
         for line in lines:
             self.attach(line)
         ledger.watch(self._committed)
@@ -94,12 +98,7 @@ class Hub:
 
     def attach(self, line: DefenseLine) -> None:
         """A line is there, for the first time or again."""
-        supervisor = self._supervisors.get(line.name)
-        if supervisor is None:
-            supervisor = Supervisor(line.name, self._ledger, self, self._clock, self._pace, self._monotonic)
-            self._supervisors[line.name] = supervisor
-            if self._tasks:
-                self._tasks.create_task(supervisor.run())
+        supervisor = self._supervisors.get(line.name) or self._supervise(line.name)
         if isinstance(line, EdgeLine):
             self._edge = line
         supervisor.attach(line)
@@ -115,24 +114,32 @@ class Hub:
             supervisor.wake()
 
     async def submit(self, permit: Permit) -> BlockPolicy:
-        """Enforce a block: at the edge now, on record when this returns, on every other line from then on.
+        """Enforce a block: `enforce`, then `record`."""
+        self.enforce(permit)
+        return await self.record(permit)
 
-        Raises LedgerUnwritable: the block is not acknowledged; the edge goes on enforcing it, and it is tried again
-        until it expires. Raises InvalidRecord, TypeError (no permit): nothing stands.
-        """
+    def enforce(self, permit: Permit) -> None:
+        """At the edge, at once: nothing is waited for. `record` has to follow. Raises TypeError (no permit)."""
         if not isinstance(permit, Permit):
             raise TypeError("a block needs the guard's permit")
-        block = permit.block
         self._hold(permit)
-        course = self._follow(block.id, permit.accepted)
-        self._enforce_now(block, course)
+        self._enforce_now(permit.block, self._follow(permit.block.id, permit.accepted))
+
+    async def record(self, permit: Permit) -> BlockPolicy:
+        """On record when this returns, and on every other line from then on.
+
+        Raises LedgerUnwritable: the block is not acknowledged; the edge goes on enforcing it, and it is tried again
+        until it expires. Raises InvalidRecord: nothing stands.
+        """
+        block = permit.block
         try:
             entry = await self._ledger.append(permit)
         except InvalidRecord:
             self._let_go(block.id)
             raise
         except LedgerUnwritable:
-            self._retry.add(block.id)
+            if block.id in self._unwritten:  # not withdrawn meanwhile
+                self._retry.add(block.id)
             raise
         self._written(block.id)
         if self._ledger.standing(block.id, self._clock()) is None:
@@ -143,7 +150,7 @@ class Hub:
         """End a block before its time, on record; False if no such block stands. Raises LedgerUnwritable."""
         block = self._ledger.standing(block_id, self._clock())
         if block is None:
-            return self._withdraw(block_id, by, reason)
+            return await self._withdraw(block_id, by, reason)
         self._courses[block_id] = _Course(self._monotonic(), lifted=block)
         await self._ledger.append(Lift(block=block_id, by=by, reason=reason))
         return True
@@ -180,6 +187,13 @@ class Hub:
             after = None if course.accepted is None else self._monotonic() - course.accepted
             self._outbox.post(Answer(block=receipt.block, receipt=receipt, after=after, durable=course.durable))
 
+    def _supervise(self, name: str) -> Supervisor:
+        supervisor = Supervisor(name, self._ledger, self, self._clock, self._pace, self._monotonic)
+        self._supervisors[name] = supervisor
+        if self._tasks:
+            self._tasks.create_task(supervisor.run())
+        return supervisor
+
     def _cursors(self) -> dict[str, int]:
         return {name: supervisor.cursor for name, supervisor in self._supervisors.items()}
 
@@ -212,12 +226,15 @@ class Hub:
         self._unwritten.pop(block_id, None)
         self._retry.discard(block_id)
 
-    def _withdraw(self, block_id: str, by: str, reason: str) -> bool:
+    async def _withdraw(self, block_id: str, by: str, reason: str) -> bool:
         """A block that stands at the edge alone, for want of a writable ledger, can be lifted too."""
         if block_id not in self._unwritten:
             return False
         log.warning("unwritten block withdrawn", block=block_id, by=by, reason=reason)
+        on_its_way = block_id not in self._retry
         self._let_go(block_id)
+        if on_its_way:  # the ledger keeps the order of what it is given: this comes after the block
+            await self._ledger.append(Lift(block=block_id, by=by, reason=reason))
         return True
 
     def _let_go(self, block_id: str) -> None:
@@ -272,18 +289,28 @@ class Hub:
         return True
 
     async def _write_again(self) -> None:
-        """Blocks that the ledger could not take are offered again until they expire."""
+        """Blocks that the ledger could not take are offered again until they expire; without any, a probe is."""
         while True:
             await asyncio.sleep(_RETRY)
             for permit in [self._unwritten[block_id] for block_id in self._retry]:
                 if permit.block.expires <= self._clock():
                     self._written(permit.block.id)
-                elif not await self._append_again(permit):
+                elif permit.block.id in self._retry and not await self._append_again(permit):
                     break
+            if not (self._ledger.writable or self._retry):
+                await self._probe()
 
     async def _append_again(self, permit: Permit) -> bool:
         try:
             await self._ledger.append(permit)
         except LedgerUnwritable:
             return False
+        except InvalidRecord as error:
+            log.error("block cannot be recorded, let go", block=permit.block.id, error=str(error))
+            self._let_go(permit.block.id)
         return True
+
+    async def _probe(self) -> None:
+        """A write that changes nothing tells whether the disk works again, though nobody has anything to record."""
+        with suppress(LedgerUnwritable):
+            await self._ledger.advance(EdgeLine.name, self._ledger.cursor(EdgeLine.name))

@@ -70,10 +70,11 @@ class Supervisor:
         self._caught_up = False
         self._orders = Orders(self._from)
         self._wake = asyncio.Event()
-        self._state: State = "starting"
+        self._state: State = "away"
         self._failures = 0
         self._rest_until = 0.0
         self._reconcile_at = 0.0
+        self._swept = monotonic()
         self._batch = self._pace.batch
         self._enforced: set[str] = set()
         self._refused: set[str] = set()
@@ -81,7 +82,7 @@ class Supervisor:
         self._foreign: tuple[str, ...] = ()
         self._drifted = 0
         self._last_contact: float | None = None
-        self._last_error = ""
+        self._last_error = "has not connected yet"
         self._delays = Delays()
 
     @property
@@ -91,6 +92,8 @@ class Supervisor:
 
     def attach(self, line: DefenseLine) -> None:
         """The line has (re)connected: try at once, and compare what it enforces with what it should."""
+        if self.line is None:
+            self._state, self._last_error = "starting", ""
         self.line = line
         self._refused.clear()
         self.wake()
@@ -162,8 +165,14 @@ class Supervisor:
                 # a driver's bug must not end its supervisor: counted, shown, tried again later
                 log.error("line failed", line=self.name, error=repr(error), at=_where(error))
                 self._lost("failing", repr(error))
-            _PENDING.labels(self.name).set(len(self._orders))
+            self._sweep()
             await self._rest()
+
+    def _sweep(self) -> None:
+        """What has expired is not pending any longer, whether the line is there or not."""
+        self._swept = self._monotonic()
+        self._orders.drop_expired(self._clock())
+        _PENDING.labels(self.name).set(len(self._orders))
 
     async def _catch_up(self) -> None:
         """Order what stands and this line has not answered: after its cursor, or all of it if it is new."""
@@ -360,20 +369,20 @@ class Supervisor:
         """Sleep until something is due. New orders do not shorten the pause after a failure; a reconnection does."""
         while True:
             now = self._monotonic()
-            until = self._next(now)
-            if until is not None and until <= now:
+            until = self._next()
+            if until <= now:
                 await asyncio.sleep(0)
                 return
             self._wake.clear()
             try:
-                async with asyncio.timeout(None if until is None else until - now):
+                async with asyncio.timeout(until - now):
                     await self._wake.wait()
             except TimeoutError:
                 return
 
-    def _next(self, now: float) -> float | None:
+    def _next(self) -> float:
         if self.line is None:
-            return None
+            return self._swept + self._pace.reconcile
         due = self._orders.next_due()
         work = self._reconcile_at if due is None else min(due, self._reconcile_at)
         return max(work, self._rest_until)

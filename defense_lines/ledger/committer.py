@@ -22,6 +22,7 @@ from defense_lines.ledger.record import Record
 from defense_lines.ledger.store import Erasure, Result, Store
 
 MAX_GROUP = 4096  # records in one commit
+SLOW = 5.0  # seconds of one commit; from then on the disk counts as unwritable
 MAX_WAITING = 100_000  # records; beyond it an append is refused as unwritable
 _COMMIT = Histogram(
     "portcullis_defense_lines_ledger_commit_seconds",
@@ -66,8 +67,16 @@ class Committer:
         self._jobs: queue.SimpleQueue[_Append | _Erase | None] = queue.SimpleQueue()
         self._waiting = 0
         self._closed = False
+        self._failed = False  # these two are the thread's to set
+        self._began: float | None = None  # monotonic seconds, while a commit runs
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the last commit succeeded and none takes longer than SLOW now."""
+        began = self._began
+        return not (self._closed or self._failed or (began is not None and time.monotonic() - began > SLOW))
 
     async def append(self, records: Sequence[Record], cursors: Mapping[str, int]) -> list[Result]:
         """Returns when all are durable. Raises LedgerUnwritable."""
@@ -124,21 +133,26 @@ class Committer:
     def _append(self, group: list[_Append]) -> None:
         records = [record for job in group for record in job.records]
         cursors = {line: seq for job in group for line, seq in job.cursors.items()}
+        self._began = started = time.monotonic()
         try:
-            started = time.perf_counter()
             results = self._store.commit(records, cursors, self._clock())
-            _COMMIT.observe(time.perf_counter() - started)
-            _WRITABLE.set(1)
+            _COMMIT.observe(time.monotonic() - started)
+            self._written(True)
             _RECORDS.inc(len(records))
             self._tell(self._finish, group, results, cursors, self._store.head)
         except LedgerUnwritable as error:
-            _WRITABLE.set(0)
+            self._written(False)
             _UNWRITABLE.inc(len(records))
             log.error("ledger unwritable, nothing acknowledged", records=len(records), error=str(error))
             self._tell(self._fail, group, error)
         except Exception as error:
+            self._written(False)
             log.exception("ledger failed, nothing acknowledged", records=len(records))
             self._tell(self._fail, group, LedgerUnwritable(repr(error)))
+
+    def _written(self, succeeded: bool) -> None:
+        self._failed, self._began = not succeeded, None
+        _WRITABLE.set(succeeded)
 
     def _erase(self, job: _Erase) -> None:
         try:

@@ -55,6 +55,11 @@ class Ledger:
         """The signed head of what is durable."""
         return self._head
 
+    @property
+    def writable(self) -> bool:
+        """Whether the disk took what it was last given, and takes what it is being given now within seconds."""
+        return self._committer.writable
+
     async def append(self, record: Written) -> Entry:
         """Returns when durable. A block already on record is answered with the entry it has.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from defense_lines import (
     LineStatus,
     Pace,
 )
+from defense_lines.ledger import committer, store
 from policy import BlockPolicy
 from tests.defense_lines.line_rig import MemoryLine, MemoryPort, block, permit
 
@@ -360,11 +362,17 @@ class UnwritableLedger:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.full = False
+        self.fault: Exception | None = None  # what the disk comes back with
+        self.slow: asyncio.Event | None = None  # until when nothing returns
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.ledger, name)
 
     async def append(self, record: object) -> object:
+        if self.slow:
+            await self.slow.wait()
+        if self.fault:
+            raise self.fault
         if self.full:
             raise LedgerUnwritable("disk full")
         return await self.ledger.append(record)  # type: ignore[arg-type]
@@ -395,6 +403,119 @@ async def test_a_block_that_stands_at_the_edge_alone_can_be_withdrawn(ledger: Le
             await hub.submit(permit(wanted))
         assert await hub.lift(wanted.id, "analyst:jo", "false alarm")
         await until(lambda: not port.blocks)
+
+
+async def test_enforcing_waits_for_nothing_and_recording_waits_for_the_disk(ledger: Ledger) -> None:
+    disk, port = UnwritableLedger(ledger), MemoryPort()
+    async with running(disk, EdgeLine(port)) as hub:  # type: ignore[arg-type]
+        disk.slow = asyncio.Event()
+        wanted = [permit(block()) for _ in range(3)]
+        for each in wanted:
+            hub.enforce(each)
+        assert set(port.blocks) == {each.block.id for each in wanted}
+        recording = asyncio.gather(*(hub.record(each) for each in wanted))
+        await asyncio.sleep(0)
+        assert not recording.done()
+        disk.slow.set()
+        assert [each.id for each in await recording] == [each.block.id for each in wanted]
+        assert len(ledger.live(time.time())) == 3
+
+
+async def test_a_block_lifted_on_its_way_to_the_disk_does_not_stand(ledger: Ledger) -> None:
+    port, line = MemoryPort(), MemoryLine()
+    async with running(ledger, EdgeLine(port), line, pace=QUICK) as hub:
+        wanted = permit(block())
+        hub.enforce(wanted)
+        recording = asyncio.create_task(hub.record(wanted))
+        await asyncio.sleep(0)  # it is on its way
+        assert await hub.lift(wanted.block.id, "analyst:jo", "false alarm")
+        await recording
+        await until(lambda: not port.blocks)
+        line.calls.clear()
+        await line.calls.wait()  # a reconciliation has passed
+        await until(lambda: not line.blocks)
+        assert not ledger.live(time.time())
+
+
+async def test_a_block_withdrawn_while_the_disk_fails_is_not_tried_again(ledger: Ledger) -> None:
+    disk, port = UnwritableLedger(ledger), MemoryPort()
+    async with running(disk, EdgeLine(port), pace=QUICK) as hub:  # type: ignore[arg-type]
+        disk.full, disk.slow = True, asyncio.Event()
+        kept, withdrawn = permit(block()), permit(block())
+        submitting = [asyncio.create_task(hub.submit(each)) for each in (withdrawn, kept)]
+        await asyncio.sleep(0)
+        lifting = asyncio.create_task(hub.lift(withdrawn.block.id, "analyst:jo", "false alarm"))
+        await asyncio.sleep(0)
+        disk.slow.set()
+        ended = await asyncio.gather(lifting, *submitting, return_exceptions=True)
+        assert all(isinstance(each, LedgerUnwritable) for each in ended)
+        disk.full = False
+        await until(lambda: ledger.standing(kept.block.id, time.time()) is not None)
+        assert set(port.blocks) == {kept.block.id}
+        assert [block.id for block in ledger.live(time.time())] == [kept.block.id]
+
+
+async def test_what_the_disk_will_never_take_ends_nothing(ledger: Ledger) -> None:
+    disk, port = UnwritableLedger(ledger), MemoryPort()
+    async with running(disk, EdgeLine(port), pace=QUICK) as hub:  # type: ignore[arg-type]
+        disk.full = True
+        with pytest.raises(LedgerUnwritable):
+            await hub.submit(permit(block()))
+        disk.full, disk.fault = False, InvalidRecord("no text")
+        await until(lambda: not port.blocks)
+        disk.fault = None
+        await hub.submit(permit(block()))
+
+
+async def test_a_line_that_never_connected_is_shown_with_what_waits_for_it(ledger: Ledger) -> None:
+    hub = Hub(ledger, [EdgeLine(MemoryPort())], pace=QUICK, expected=("memory",))
+    task = asyncio.create_task(hub.run())
+    await hub.submit(permit(block(ttl=0.3)))
+    kept = block()
+    await hub.submit(permit(kept))
+    await until(lambda: status_of(hub).pending == 2)
+    assert (status_of(hub).state, status_of(hub).last_error) == ("away", "has not connected yet")
+    await until(lambda: status_of(hub).pending == 1)  # what has expired waits for nobody
+    line = MemoryLine()
+    hub.attach(line)
+    await until(lambda: set(line.blocks) == {kept.id})
+    assert (status_of(hub).state, status_of(hub).pending) == ("up", 0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_ledger_is_writable_again_as_soon_as_the_disk_is(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(ledger, EdgeLine(MemoryPort()), pace=QUICK) as hub:
+        assert ledger.writable
+
+        def full(*_: object) -> Path:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(store, "stage_head", full)
+            with pytest.raises(LedgerUnwritable):
+                await hub.submit(permit(block(ttl=0.2)))
+            assert not ledger.writable
+        await until(lambda: ledger.writable)  # though the block has expired, and nobody writes anything
+
+
+async def test_a_disk_that_hangs_counts_as_unwritable(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer, "SLOW", 0.05)
+    commit, go = store.Store.commit, threading.Event()
+
+    def hang(*arguments: object) -> object:
+        go.wait(20)
+        return commit(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store.Store, "commit", hang)
+    async with running(ledger, EdgeLine(MemoryPort())) as hub:
+        submitting = asyncio.create_task(hub.submit(permit(block())))
+        await until(lambda: not ledger.writable)
+        go.set()
+        await submitting
+        assert ledger.writable
 
 
 async def test_what_cannot_be_recorded_does_not_stand(ledger: Ledger) -> None:
