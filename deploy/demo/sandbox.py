@@ -26,13 +26,47 @@ class NoSandbox(Exception):
 
 
 def enter() -> None:
-    """Move this process, which must have one thread, into namespaces of its own. Raises NoSandbox."""
+    """Move this process, which must have one thread, into namespaces of its own. Raises NoSandbox: nothing has moved.
+
+    There is no way back from half of a sandbox, so a child goes first.
+    """
     if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - the kernel's list of threads, not of files
         raise NoSandbox("namespaces must be entered before a second thread exists")
     for tool in ("ip", "mount"):
         if shutil.which(tool, path=_path()) is None:
             raise NoSandbox(f"the command `{tool}` is not installed")
     os.environ["PATH"] = _path()
+    _try_in_child()
+    _move()
+
+
+def _try_in_child() -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.write(writing, _failure().encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        missing = told.read()
+    os.waitpid(child, 0)
+    if missing:
+        raise NoSandbox(missing)
+
+
+def _failure() -> str:
+    """Why the sandbox cannot be had, tried out; empty if it can."""
+    try:
+        _move()
+        _run("ip", "netns", "add", "trial")
+        _run("ip", "link", "add", "to-trial", "type", "veth", "peer", "name", "eth0", "netns", "trial")
+    except (NoSandbox, OSError) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def _move() -> None:
     _enter_as_root() if os.geteuid() == 0 else _enter_as_user()
     _run("mount", "--make-rprivate", "/")
     _run("mount", "-t", "tmpfs", "tmpfs", "/run")
