@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Self
 
 import structlog
@@ -29,8 +30,8 @@ class Policies:
         if settings.engine == "opa":
             opa = settings.opa
             token = opa.token.get_secret_value() if opa.token else None
-            pdp = opa_pdp(bundle, host=opa.host, port=opa.port, token=token, timeout=opa.timeout_ms / 1000)
-            return cls(settings, pdp)
+            ask = partial(opa_pdp, bundle, host=opa.host, port=opa.port, token=token, timeout=opa.timeout_ms / 1000)
+            return cls(settings, await asyncio.to_thread(ask))
         return cls(settings, await asyncio.to_thread(embedded_pdp, bundle))
 
     async def aclose(self) -> None:

@@ -64,11 +64,11 @@ class Pdp:
         """
         if self._embedded is not None:
             return self.decide(request)
-        revision = self._engine.revision
         try:
-            return _decision(revision, await self._engine.ask(ACCESS, access_input(request), request.time))
+            answer = await self._engine.ask(ACCESS, access_input(request), request.time)
+            return _decision(self._engine.revision, answer)  # read now: what answered is what is live
         except Exception as error:
-            return _failed(revision, error)
+            return _failed(self._engine.revision, error)
 
     async def respond(self, verdict: Verdict, principal: str, now: float) -> Response:
         """What to do about a verdict; `principal` is the identity behind its subject, empty if unknown. A failure is

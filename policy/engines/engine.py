@@ -17,7 +17,9 @@ class Engine(Protocol):
     revision: Revision
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
-        """Value of an entry point, or `UNDEFINED`; `now` is Unix seconds. Raises PolicyUnavailable."""
+        """Value of an entry point, or `UNDEFINED`, by the revision and data that are live when this returns; `now` is
+        Unix seconds. Raises PolicyUnavailable.
+        """
         ...
 
     def activate(self, revision: Revision) -> None:

@@ -1,24 +1,29 @@
 """A real OPA as the engine, asked over its REST API through opa-python-client.
 
-The engine owns what it writes there: modules below `portcullis/` and the top-level keys of its data. Changes wait for
-the next question, which is asked only once OPA has them, so no answer is older than a change.
+Every answer proves which rules and data it was given from. One that proves an older state than ours, or none, does not
+count: OPA is given what it lacks, and is asked again. So neither a change nor a restart of OPA lets an old or empty
+policy answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from opa_client import AsyncOpaClient
 
 from policy.engines.engine import PolicyUnavailable
+from policy.engines.opa_store import OpaStore, State
 from policy.live import LiveData
 from policy.rego.values import UNDEFINED
 from policy.revision import Revision
 
-_ABSENT = object()
+log = structlog.get_logger()
+
+PUSH_SECONDS = 10.0  # longest that OPA may take to be given everything
+PAUSE_SECONDS = 0.1  # between pushes that fail; questions are refused meanwhile
+TRIES = 4  # how often a question is asked until an answer counts
 
 
 class OpaEngine:
@@ -27,92 +32,83 @@ class OpaEngine:
     def __init__(self, revision: Revision, *, host: str, port: int, token: str | None = None, timeout: float = 0.25):
         self.revision = revision
         self._live = LiveData(revision.data)
-        self._client = AsyncOpaClient(host=host, port=port, token=token, retries=0, timeout=timeout)
-        self._timeout = timeout  # seconds for a question, its changes included
-        self._open = False
-        self._rules_there: Revision | None = None  # what OPA has
-        self._modules_there = 0
-        self._data_there: dict[str, Any] = {}
-        self._changing = asyncio.Lock()
-        self._asking = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._wanted = State(revision, self._live.document, 1)
+        self._client = AsyncOpaClient(host=host, port=port, token=token, retries=0, timeout=PUSH_SECONDS)
+        self._store = OpaStore(self._client)
+        self._timeout = timeout  # seconds for a question, however often it is asked
+        self._pushing: asyncio.Task[str] | None = None
+        self._rested = 0.0  # when a push that failed may be tried again, loop time
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
-        """Value of an entry point. Raises PolicyUnavailable when OPA does not answer in time, or answers badly."""
+        """Value of an entry point, from the rules and data that are live when this returns. Raises PolicyUnavailable
+        when OPA does not answer in time, or answers badly.
+        """
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._up_to_date():
-                    answer = await self._client.query_rule(document, entrypoint)
+                answer = await self._proven(entrypoint, document)
+        except PolicyUnavailable:
+            raise
         except Exception as error:  # the client's own errors have no common base
             raise PolicyUnavailable(f"OPA: {error!r}") from error
-        if not isinstance(answer, dict):
-            raise PolicyUnavailable("OPA: an answer that is no object")
-        return answer.get("result", UNDEFINED)
+        return answer["result"].get("value", UNDEFINED)
 
     def activate(self, revision: Revision) -> None:
-        """Replace the rules before the next question; live data stays."""
+        """Replace the rules: no answer from older ones counts any more; live data stays."""
         self._live.rebase(revision.data)
         self.revision = revision
+        self._changed()
 
     def put_data(self, path: tuple[str, ...], value: Any) -> None:
-        """Write live data before the next question. Raises TypeError, ValueError."""
+        """Write live data: no answer without it counts any more. Raises TypeError, ValueError."""
         self._live.put(path, value)
+        self._changed()
 
     def remove_data(self, path: tuple[str, ...]) -> None:
-        """Take live data away before the next question."""
+        """Take live data away."""
         self._live.remove(path)
+        self._changed()
 
     async def aclose(self) -> None:
         """Close the connections to OPA."""
+        if self._pushing is not None:
+            self._pushing.cancel()
+            await asyncio.wait([self._pushing])
         await self._client.close_connection()
 
-    @asynccontextmanager
-    async def _up_to_date(self) -> AsyncIterator[None]:
-        """Hold while asking: OPA has the changes, and gets no new ones meanwhile."""
-        async with self._changing:
-            if self._rules_there is not self.revision or self._changes():
-                await self._quiet.wait()
-                await self._push()
-            self._asking += 1
-            self._quiet.clear()
+    def _changed(self) -> None:
+        self._wanted = State(self.revision, self._live.document, self._wanted.generation + 1)
+
+    async def _proven(self, entrypoint: str, document: Any) -> Any:
+        for _ in range(TRIES):
+            if self._store.held is not self._wanted:
+                await self._pushed()
+            held = self._store.held
+            answer = await self._store.ask(document, entrypoint)
+            if self._store.proves(answer, self._wanted):
+                return answer
+            if held is self._wanted and self._store.held is held:
+                self._store.held = None  # it is not that OPA any more
+        raise PolicyUnavailable("OPA: no answer from the policy that it was given")
+
+    async def _pushed(self) -> None:
+        """Wait for a push. It goes on when the question that waits here runs out of time."""
+        loop = asyncio.get_running_loop()
+        if self._pushing is None or self._pushing.done():
+            if loop.time() < self._rested:
+                raise PolicyUnavailable("OPA: it did not take the policy a moment ago")
+            self._pushing = loop.create_task(self._push())
+        if failed := await asyncio.shield(self._pushing):
+            raise PolicyUnavailable(f"OPA: {failed}")
+
+    async def _push(self) -> str:
+        """Give OPA what it lacks. Why it did not take it, empty if it did."""
+        state = self._wanted
         try:
-            yield
-        finally:
-            self._asking -= 1
-            if not self._asking:
-                self._quiet.set()
-
-    def _changes(self) -> list[dict[str, Any]]:
-        """JSON patch from the data that OPA has to the data as it is."""
-        document = self._live.document
-        changed = [name for name in document if self._data_there.get(name, _ABSENT) is not document[name]]
-        gone = [name for name in self._data_there if name not in document]
-        return [{"op": "add", "path": _pointer(name), "value": document[name]} for name in changed] + [
-            {"op": "remove", "path": _pointer(name)} for name in gone
-        ]
-
-    async def _push(self) -> None:
-        if not self._open:
-            await self._client.__aenter__()
-            self._open = True
-        if self._rules_there is not self.revision:
-            await self._push_rules(self.revision)
-        if patch := self._changes():
-            document = dict(self._live.document)
-            await self._client.patch_data("", patch)
-            self._data_there = document
-
-    async def _push_rules(self, revision: Revision) -> None:
-        self._rules_there = None
-        self._modules_there = max(self._modules_there, len(revision.sources))
-        for index, source in enumerate(revision.sources.values()):
-            await self._client.update_policy_from_string(source, f"portcullis/{index}", rego_compat=False)
-        while self._modules_there > len(revision.sources):
-            await self._client.delete_policy(f"portcullis/{self._modules_there - 1}")
-            self._modules_there -= 1
-        self._rules_there = revision
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+            async with asyncio.timeout(PUSH_SECONDS):
+                await self._store.push(state)
+        except Exception as error:
+            self._rested = asyncio.get_running_loop().time() + PAUSE_SECONDS
+            log.warning("OPA did not take the policy", revision=state.revision.id, error=repr(error))
+            return repr(error)
+        log.info("OPA holds the policy", revision=state.revision.id, generation=state.generation)
+        return ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
-import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from policy import (
     AccessRequest,
     Actor,
     Bundle,
+    Pdp,
     PolicyError,
     Principal,
     compile_bundle,
@@ -24,8 +25,8 @@ from policy import (
     opa_pdp,
     read_bundle,
 )
-from policy.opa_check import find_opa
 from policy.question import access_input
+from tests.policy.real_opa import RealOpa, Relay, opa_binary
 
 DATA = {"accounts": {"1001": {"owner": "person:alice"}, "1002": {"owner": "person:bob"}}}
 NOW = 1_700_000_000.0
@@ -33,10 +34,7 @@ NOW = 1_700_000_000.0
 
 @pytest.fixture(scope="module")
 def opa() -> Path:
-    found = find_opa()
-    if not found:
-        pytest.skip("needs opa")
-    return found
+    return opa_binary()
 
 
 def questions() -> Iterator[AccessRequest]:
@@ -100,34 +98,27 @@ def test_what_opa_refuses_is_refused(opa: Path) -> None:
 
 
 @pytest.fixture
-async def server(opa: Path) -> Any:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        str(opa), "run", "--server", "--addr", f"127.0.0.1:{port}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert process.stderr
+async def server(opa: Path) -> AsyncIterator[RealOpa]:
+    real = RealOpa(opa)
+    await real.start()
     try:
-        async with asyncio.timeout(20):
-            while b"Initializing server" not in await process.stderr.readline():
-                pass
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    break
-                except OSError:
-                    await asyncio.sleep(0.01)
-        writer.close()
-        yield port
+        yield real
     finally:
-        process.terminate()
-        await process.communicate()
+        await real.kill()
 
 
-async def test_opa_engine_answers_as_the_embedded_one(server: int) -> None:
+@contextlib.asynccontextmanager
+async def asking(bundle: Bundle, port: int, timeout: float = 10) -> AsyncIterator[Pdp]:
+    pdp = opa_pdp(bundle, host="127.0.0.1", port=port, timeout=timeout)
+    try:
+        yield pdp
+    finally:
+        await pdp.aclose()
+
+
+async def test_opa_engine_answers_as_the_embedded_one(server: RealOpa) -> None:
     bundle = Bundle(read_bundle().sources, DATA)
-    remote, embedded = opa_pdp(bundle, host="127.0.0.1", port=server, timeout=10), embedded_pdp(bundle)
+    remote, embedded = opa_pdp(bundle, host="127.0.0.1", port=server.port, timeout=10), embedded_pdp(bundle)
     try:
         for request in itertools.islice(questions(), 0, None, 5):
             here, there = embedded.decide(request), await remote.ask(request)
@@ -146,3 +137,128 @@ async def test_opa_engine_answers_as_the_embedded_one(server: int) -> None:
         assert (await remote.ask(request)).effect == "allow"
     finally:
         await remote.aclose()
+
+
+STARTER = Bundle(read_bundle().sources, DATA)
+PACKAGE = "package portcullis.access\n\n"
+
+
+def payment() -> AccessRequest:
+    return next(one for one in questions() if one.path == "/payments" and one.body and one.body.get("to"))
+
+
+def bundle_of(rule: str, data: Any = None) -> Bundle:
+    return Bundle({"a.rego": PACKAGE + rule}, data or {})
+
+
+async def test_a_restarted_opa_is_given_everything_again(server: RealOpa) -> None:
+    async with asking(STARTER, server.port) as pdp:
+        pdp.put_data(("risk", "person:alice"), "high")
+        assert (await pdp.ask(payment())).effect == "step_up"
+        await server.kill()
+        assert (await pdp.ask(payment())).reasons == ("policy_unavailable",)
+        await server.start()
+        assert (await pdp.ask(payment())).effect == "step_up"
+
+
+async def test_a_restarted_opa_with_the_policy_on_its_disk_lacks_the_risk_until_it_is_given(
+    server: RealOpa, tmp_path: Path
+) -> None:
+    files = [tmp_path / "access.rego", tmp_path / "data.json"]
+    files[0].write_text(STARTER.sources["starter/access.rego"])
+    files[1].write_text(json.dumps(DATA))
+    async with asking(STARTER, server.port) as pdp:
+        pdp.put_data(("risk", "person:alice"), "high")
+        assert (await pdp.ask(payment())).effect == "step_up"
+        await server.kill()
+        await server.start(*files)
+        assert [(await pdp.ask(payment())).effect for _ in range(5)] == ["step_up"] * 5
+
+
+async def test_an_older_policy_on_its_disk_does_not_mix_with_ours(server: RealOpa, tmp_path: Path) -> None:
+    old = tmp_path / "old.rego"
+    old.write_text(PACKAGE + 'decision := {"effect": "allow"} if input.path == "/payments"\n')
+    async with asking(bundle_of('decision := {"effect": "allow"} if input.path == "/other"'), server.port) as pdp:
+        assert (await pdp.ask(payment())).reasons == ("no_rule",)
+        await server.kill()
+        await server.start(old)
+        assert (await pdp.ask(payment())).reasons == ("policy_unavailable",)
+
+
+async def test_data_on_its_disk_that_our_rules_read_goes(server: RealOpa, tmp_path: Path) -> None:
+    data = tmp_path / "data.json"
+    data.write_text('{"exempt": {"person:alice": true}, "others": 1}')
+    await server.kill()
+    await server.start(data)
+    rule = 'decision := {"effect": "allow"} if data.exempt[input.principal.id]'
+    async with asking(bundle_of(rule), server.port) as pdp:
+        assert (await pdp.ask(payment())).reasons == ("no_rule",)
+        pdp.put_data(("exempt", "person:alice"), True)
+        assert (await pdp.ask(payment())).allowed
+    assert (await server.data())["others"] == 1
+
+
+async def test_rules_that_somebody_else_changes_do_not_count(server: RealOpa) -> None:
+    rule = 'decision := {{"effect": "{}"}} if input.action'
+    one, other = bundle_of(rule.format("deny")), bundle_of(rule.format("allow"))
+    async with asking(one, server.port) as ours, asking(other, server.port) as theirs:
+        for _ in range(3):
+            assert (await ours.ask(payment())).reasons == ()
+            assert (await theirs.ask(payment())).allowed
+
+
+async def test_modules_that_call_one_another_arrive_in_any_order(server: RealOpa) -> None:
+    caller = PACKAGE + "decision := data.lib.answer(input.path)"
+    one = 'package lib\n\nanswer(path) := {"effect": "allow", "reasons": [path]}'
+    other = 'package portcullis.access\n\ndecision := {"effect": "allow", "reasons": [helped]}\n\nhelped := "now"'
+    async with asking(Bundle({"a.rego": caller, "lib.rego": one}, {}), server.port) as pdp:
+        assert (await pdp.ask(payment())).reasons == ("/payments",)
+        pdp.activate(compile_bundle(Bundle({"lib.rego": "package lib\n\nother := 1", "z.rego": other}, {})))
+        assert (await pdp.ask(payment())).reasons == ("now",)
+
+
+async def test_an_answer_on_its_way_while_risk_rises_does_not_count(server: RealOpa) -> None:
+    async with Relay().to(server.port) as relay, asking(STARTER, relay.port) as pdp:
+        assert (await pdp.ask(payment())).allowed
+        relay.shut()
+        asked = asyncio.create_task(pdp.ask(payment()))
+        async with asyncio.timeout(10):
+            await relay.waiting.wait()
+            pdp.put_data(("risk", "person:alice"), "high")
+            relay.gate.set()
+            assert (await asked).effect == "step_up"
+
+
+async def test_an_answer_on_its_way_while_rules_change_does_not_count(server: RealOpa) -> None:
+    changed = compile_bundle(bundle_of('decision := {"effect": "deny", "reasons": ["closed"]}'))
+    async with Relay().to(server.port) as relay, asking(STARTER, relay.port) as pdp:
+        assert (await pdp.ask(payment())).allowed
+        relay.shut()
+        asked = asyncio.create_task(pdp.ask(payment()))
+        async with asyncio.timeout(10):
+            await relay.waiting.wait()
+            pdp.activate(changed)
+            relay.gate.set()
+            decision = await asked
+        assert (decision.reasons, decision.revision) == (("closed",), changed.id)
+        assert decision.depends == ()
+
+
+async def test_a_push_may_take_longer_than_a_question(server: RealOpa) -> None:
+    async with Relay().to(server.port) as relay, asking(STARTER, relay.port, timeout=0.05) as pdp:
+        relay.shut()
+        for _ in range(3):
+            assert (await pdp.ask(payment())).reasons == ("policy_unavailable",)
+        relay.gate.set()
+        async with asyncio.timeout(10):
+            while not (await pdp.ask(payment())).allowed:
+                pass
+
+
+async def test_a_contradiction_is_no_reason_to_push(server: RealOpa) -> None:
+    rule = 'decision := {"effect": "allow"} if input.action\n\ndecision := {"effect": "deny"} if input.body'
+    async with asking(bundle_of(rule), server.port) as pdp:
+        assert (await pdp.ask(payment())).reasons == ("policy_unavailable",)
+        held = (await server.data())["portcullis_state"]
+        assert (await pdp.ask(payment())).effect == "deny"
+        assert (await server.data())["portcullis_state"] == held
