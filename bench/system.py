@@ -138,11 +138,11 @@ class Issuer:
 @asynccontextmanager
 async def plain_envoy(config: Config, folder: Path) -> AsyncIterator[Running]:
     """Envoy with the same listener and routes and none of our filters, once it serves."""
-    plain = config.model_copy(update={"edge": config.edge.model_copy(update={"judge": False, "port": free_port()})})
+    plain = config.model_copy(update={"edge": config.edge.model_copy(update={"port": free_port()})})
     ads, server = Ads(), grpc.aio.server()
     ads.add_to(server)
     server.add_insecure_port(f"unix:{folder / GRPC_SOCKET}")
-    ads.publish(resources(plain))
+    ads.publish(resources(plain, judge=False))
     await server.start()
     try:
         async with process(*envoy_command(plain, folder)) as child:

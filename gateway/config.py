@@ -35,7 +35,6 @@ class Edge(Branch):
     authorize_timeout_ms: Annotated[int, Field(ge=1, le=60000)] = 1000
     max_headers_kb: Annotated[int, Field(ge=1, le=96)] = 60
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = 5
-    judge: bool = True  # false only in benchmarks: Envoy as it is, nothing asked and nothing logged
 
 
 class Service(Branch):

@@ -16,9 +16,9 @@ _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection
 
 
-def listener(edge: Edge) -> dict[str, Any]:
+def listener(edge: Edge, judge: bool) -> dict[str, Any]:
     """The one Listener resource."""
-    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(edge)}
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(edge, judge)}
     chain: dict[str, Any] = {"filters": [manager]}
     if edge.tls:
         chain["transport_socket"] = _tls(edge.tls)
@@ -30,32 +30,32 @@ def listener(edge: Edge) -> dict[str, Any]:
     }
 
 
-def connection_manager(edge: Edge) -> dict[str, Any]:
+def connection_manager(edge: Edge, judge: bool) -> dict[str, Any]:
     """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
     return any_of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
-        http_filters=[*_asking(edge), router()],
-        **_client(edge),
+        http_filters=[*(_asking(edge) if judge else []), router()],
+        **_client(edge, judge),
         **_path(),
         **_bounds(edge),
-        **({"access_log": [access_log(edge)]} if edge.judge else {}),
+        **({"access_log": [access_log(edge)]} if judge else {}),
     )
 
 
 def _asking(edge: Edge) -> list[dict[str, Any]]:
-    return [request_filter(edge), tether_filter(edge), permit_filter()] if edge.judge else []
+    return [request_filter(edge), tether_filter(edge), permit_filter()]
 
 
-def _client(edge: Edge) -> dict[str, Any]:
+def _client(edge: Edge, judge: bool) -> dict[str, Any]:
     """The caller is who opened the connection: its address counts, and its certificate if it showed one."""
     asks_certificate = edge.tls is not None and edge.tls.client_ca is not None
     details = {"uri": True, "cert": True} if asks_certificate else {}
     return {
         "use_remote_address": True,
         "internal_address_config": {"unix_sockets": False},
-        **({"skip_xff_append": True, "early_header_mutation_extensions": [_sanitize()]} if edge.judge else {}),
+        **({"skip_xff_append": True, "early_header_mutation_extensions": [_sanitize()]} if judge else {}),
         "forward_client_cert_details": "SANITIZE_SET" if asks_certificate else "SANITIZE",
         **({"set_current_client_cert_details": details} if asks_certificate else {}),
     }

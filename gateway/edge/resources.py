@@ -27,8 +27,10 @@ from gateway.edge.routes import cluster, route_configuration
 from gateway.edge.snapshot import CLUSTER, LISTENER, ROUTES, Snapshot
 
 
-def resources(config: Config) -> Snapshot:
+def resources(config: Config, judge: bool = True) -> Snapshot:
     """The edge's resources. The same configuration gives the same bytes, and so the same version.
+
+    Without `judge` it is Envoy as it is, for a benchmark's peer: nothing asked and nothing logged.
 
     Raises ValueError when a route names a service that the configuration does not have.
     """
@@ -38,8 +40,8 @@ def resources(config: Config) -> Snapshot:
     return Snapshot(
         {
             CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
-            LISTENER: _named(listener_pb2.Listener, listener(config.edge)),
-            ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config)),
+            LISTENER: _named(listener_pb2.Listener, listener(config.edge, judge)),
+            ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge)),
         }
     )
 

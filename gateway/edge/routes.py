@@ -11,9 +11,9 @@ from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT
 from gateway.edge.listener import ROUTES
 
 
-def route_configuration(config: Config) -> dict[str, Any]:
+def route_configuration(config: Config, judge: bool) -> dict[str, Any]:
     """The one RouteConfiguration resource: the first route that matches wins."""
-    routes = [_judged(route) if config.edge.judge else _route(route) for route in config.routes]
+    routes = [_judged(route) if judge else _route(route) for route in config.routes]
     return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 
 

@@ -281,7 +281,7 @@ async def envoy(config: Config, run: Path) -> AsyncIterator[asyncio.subprocess.P
 
 
 @asynccontextmanager
-async def rig(*, publish: bool = True, **edge: Any) -> AsyncIterator[Rig]:
+async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> AsyncIterator[Rig]:
     """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
     async with AsyncExitStack() as stack:
         run = Path(tempfile.mkdtemp(prefix="edge-"))
@@ -295,7 +295,7 @@ async def rig(*, publish: bool = True, **edge: Any) -> AsyncIterator[Rig]:
         await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
         if publish:
-            version = ads.publish(resources(config))
+            version = ads.publish(resources(config, judge))
             await until(admin.ready, "Envoy is ready")
             assert await ads.applied(version, DEADLINE)
         http = await stack.enter_async_context(ClientSession())
