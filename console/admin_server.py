@@ -111,5 +111,9 @@ def _listen(path: Path) -> socket.socket:
 def _listen_locally(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, error.strerror, f"127.0.0.1:{port}") from error
     return listener

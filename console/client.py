@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -41,20 +42,35 @@ class Client:
         with self._request("GET", path, None, patience=None) as answer:
             if answer.status != http.client.OK:
                 _read(answer)
-            for line in answer:
-                yield json.loads(line)
+            rest = b""
+            while data := answer.read1():  # not by lines: http.client takes a cut between two chunks for the end
+                *lines, rest = (rest + data).split(b"\n")
+                yield from map(json.loads, lines)
 
+    @contextlib.contextmanager
     def _request(
         self, method: str, path: str, body: Any, patience: float | None = _PATIENCE
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = _UnixConnection(self._path, patience)
-        try:
-            connection.request(method, path, data, {"connection": "close"})
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise Unreachable(f"no gateway answers on {self._path} ({error}); is `portcullis up` running?") from error
+        with contextlib.closing(_UnixConnection(self._path, patience)) as connection:
+            try:
+                connection.request(method, path, data, {"connection": "close"})
+                answer = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(
+                    f"no gateway answers on {self._path} ({error}); is `portcullis up` running?"
+                ) from error
+            with answer, _unless_cut():
+                yield answer
+
+
+@contextlib.contextmanager
+def _unless_cut() -> Iterator[None]:
+    """A connection that ends inside an answer is a gateway that went away."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException, json.JSONDecodeError) as error:
+        raise Unreachable("the gateway went away before its answer was whole; it may be starting again") from error
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -19,7 +21,7 @@ class Exit(IntEnum):
     CONFIGURATION = 64
 
 
-# By name: some of these floors take longer to load than most commands take to run.
+# By name: some of these floors take longer to load than most commands take to run. Their subclasses end alike.
 EXITS = {
     "gateway.configuration.ConfigurationError": Exit.CONFIGURATION,
     "policy.problem.PolicyError": Exit.CONFIGURATION,
@@ -27,7 +29,13 @@ EXITS = {
     "console.client.Refused": Exit.FAILURE,
     "console.supervision.lock.AlreadyRunning": Exit.FAILURE,
     "defense_lines.agent.capabilities.CapabilityError": Exit.FAILURE,
+    "defense_lines.agent.libnftables.NftError": Exit.FAILURE,
+    "defense_lines.agent.libnftables.NftablesUnavailable": Exit.FAILURE,
+    "defense_lines.ledger.faults.LedgerAltered": Exit.FAILURE,
+    "defense_lines.ledger.faults.LedgerInUse": Exit.FAILURE,
+    "defense_lines.ledger.faults.LedgerUnwritable": Exit.FAILURE,
     "gateway.edge.binary.EnvoyMissing": Exit.FAILURE,
+    "builtins.OSError": Exit.FAILURE,  # the disk's or the machine's: a folder that cannot be written, a port in use
     "detectors.models.model.ModelRefused": Exit.CONFIGURATION,
 }
 
@@ -40,8 +48,31 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            code = EXITS.get(f"{type(error).__module__}.{type(error).__name__}")
-            if code is None:
+            if isinstance(error, BrokenPipeError):
+                raise  # whoever read our output has seen enough: typer ends quietly
+            faults = list(_faults(error))
+            codes = [_code(fault) for fault in faults]
+            if None in codes:
                 raise
-            typer.echo(error, err=True)
-            raise typer.Exit(code) from error
+            for line in dict.fromkeys(map(_line, faults)):
+                typer.echo(line, err=True)
+            raise typer.Exit(codes[0] or Exit.FAILURE) from error
+
+
+def _faults(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong, without the task groups that it came through."""
+    if isinstance(error, BaseExceptionGroup):
+        yield from itertools.chain.from_iterable(map(_faults, error.exceptions))
+    else:
+        yield error
+
+
+def _code(error: BaseException) -> Exit | None:
+    names = (f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__)
+    return next((EXITS[name] for name in names if name in EXITS), None)
+
+
+def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

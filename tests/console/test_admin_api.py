@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import pwd
@@ -9,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,6 +152,43 @@ def _get(port: int, where: str) -> tuple[int, bytes]:
     answer = connection.getresponse()
     with answer:
         return answer.status, answer.read()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+ONE = b'8\r\n{"a":1}\n\r\n'
+
+
+@contextlib.contextmanager
+def answering(path: Path, answer: bytes) -> Iterator[Client]:
+    """A gateway that answers one request with these bytes and dies."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield Client(path)
+        thread.join(10)
+
+
+@pytest.mark.parametrize("rest", [b"", b"8", b"8\r\n{", b'8\r\n{"a":1}\n\r\n', b"9\r\n{\n\r\n", b"z\r\n"])
+def test_a_stream_that_is_cut_is_a_gateway_that_went_away(tmp_path: Path, rest: bytes) -> None:
+    with answering(tmp_path / "s", CHUNKED + ONE + rest) as client, pytest.raises(Unreachable, match="went away"):
+        assert all(event == {"a": 1} for event in client.follow("/v1/events"))
+    with answering(tmp_path / "t", CHUNKED + ONE + b"0\r\n\r\n") as client:
+        assert list(client.follow("/v1/events")) == [{"a": 1}]
+
+
+@pytest.mark.parametrize("answer", [CHUNKED + ONE, b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[", b"HTTP/", b""])
+def test_an_answer_that_is_cut_is_a_gateway_that_went_away(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path / "s", answer) as client, pytest.raises(Unreachable):
+        client.ask("GET", "/v1/status")
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -16,9 +16,13 @@ from typer.testing import CliRunner, Result
 
 from console.cli import app
 from console.cli.exits import EXITS
-from defense_lines.ledger import Ledger, Places
+from console.client import Client
+from defense_lines.agent.libnftables import NoSuchTable
+from defense_lines.ledger import Ledger, LedgerInUse, Places
 from telemetry import Event, Kind, json_line
 from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -177,6 +181,45 @@ def test_every_known_error_exists() -> None:
         assert issubclass(getattr(importlib.import_module(module), error), Exception)
 
 
+@pytest.mark.parametrize("command", [("up",), ("run", "gateway")])
+def test_a_state_folder_that_cannot_be_had_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "portcullis.yaml"
+    file.write_text(CONFIGURATION.format(state="/proc/portcullis"))  # where not even root makes a folder
+    done = subprocess.run(
+        [sys.executable, "-m", "console.cli", *command, "-c", str(file)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "/proc/portcullis" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (LedgerInUse("ledger.db is open elsewhere"), "ledger.db is open elsewhere\n"),
+        (PermissionError(13, "Permission denied", "/state"), "/state: Permission denied\n"),
+        (ExceptionGroup("tasks", [ExceptionGroup("more", [NoSuchTable("no table")])]), "no table\n"),
+    ],
+)
+def test_a_known_fault_is_one_line_and_exit_code_1(
+    file: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+) -> None:
+    def ask(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Client, "ask", ask)
+    result = call(file, "status")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", told)
+
+
+def test_an_unknown_fault_beside_a_known_one_keeps_its_traceback(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object) -> None:
+        raise ExceptionGroup("tasks", [OSError("disk"), ZeroDivisionError()])
+
+    monkeypatch.setattr(Client, "ask", ask)
+    assert isinstance(call(file, "status").exception, ExceptionGroup)
+
+
 def test_a_policy_that_does_not_compile_is_64_before_anything_starts(file: Path, tmp_path: Path) -> None:
     policy = tmp_path / "broken.rego"
     policy.write_text("package portcullis.access\n\ndecision := {\n")
@@ -247,8 +290,7 @@ main()
 
 
 def test_every_command_logs_without_what_variables_held(file: Path) -> None:
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", FAILING, str(file)], cwd=root, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", FAILING, str(file)], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
     assert json.loads(done.stderr)["event"] == "asking failed"
     assert "eyJhbGci" not in done.stderr
