@@ -16,7 +16,7 @@ from gateway.config import Config, Route
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.target import match, split
 from gateway.identity import Identifier, Refusal, UnknownKey
-from policy import AccessRequest, Decision, Pdp, Principal
+from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 
 _log = structlog.get_logger()
 _REFUSED = Counter("portcullis_gateway_refused_total", "Attempts refused before policy was asked", ["why"])
@@ -102,6 +102,8 @@ class Judge:
             body = _JSON.decode(attempt.body) if attempt.body else None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._bad("body_is_not_json")
+        if too_deep(body):
+            return self._bad("body_is_nested_too_deep")
         return AccessRequest(
             principal=principal,
             action="CALL" if route.service in self._grpc else attempt.method,

@@ -86,6 +86,7 @@ async def test_a_key_that_the_issuer_does_not_have_is_a_refusal(bank: Bank) -> N
         (b"{", 400),
         (b"[" * 2000, 400),
         (b'{"amount": "\xff"}', 400),
+        (b'{"amount": ' + b"[" * 600 + b"]" * 600 + b"}", 400),
     ],
 )
 async def test_the_body_is_judged(bank: Bank, body: bytes, status: int) -> None:
