@@ -208,8 +208,8 @@ def _answer(arguments: Any) -> ResponseRequested:
 
 
 def _net(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("not text")
+    if not isinstance(value, str) or "%" in value:  # a zone is for one host's own links
+        raise ValueError("not a network")
     return value
 
 

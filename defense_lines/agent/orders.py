@@ -26,11 +26,23 @@ class InvalidOrder(ValueError):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Packets from one network are dropped until a moment."""
+    """Packets from one network are dropped until a moment. Raises InvalidOrder where no firewall could hold it.
+
+    Nothing in an order can be taken for a part of nft's language.
+    """
 
     id: str
     network: Network  # an address is a network of one
     expires: float  # Unix seconds
+
+    def __post_init__(self) -> None:
+        """Check what may come from outside."""
+        if not ID.fullmatch(self.id):
+            raise InvalidOrder(f"id {self.id[:64]!r}: 1 to 48 of A-Z a-z 0-9 . _ : / -")
+        if not 0 < self.expires < 1e11:
+            raise InvalidOrder(f"expires {self.expires!r}: not a time")
+        if getattr(self.network.network_address, "scope_id", None) is not None:
+            raise InvalidOrder(f"target {str(self.network)[:64]!r}: a zone is for one host's own links")
 
     @classmethod
     def of(cls, block: BlockPolicy) -> Order:
@@ -41,15 +53,12 @@ class Order(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, identity: str, network: str, expires: float) -> Order:
-        """Check what came from outside. Raises InvalidOrder."""
-        if not ID.fullmatch(identity):
-            raise InvalidOrder(f"id {identity[:64]!r}: 1 to 48 of A-Z a-z 0-9 . _ : / -")
-        if not 0 < expires < 1e11:
-            raise InvalidOrder(f"expires {expires!r}: not a time")
+        """Read what came from outside. Raises InvalidOrder."""
         try:
-            return cls(identity, ipaddress.ip_network(network), expires)
+            read = ipaddress.ip_network(network)
         except ValueError as error:
             raise InvalidOrder(f"target {network[:64]!r}: {error}") from error
+        return cls(identity, read, expires)
 
 
 class OrderBook:

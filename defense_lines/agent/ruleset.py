@@ -1,4 +1,4 @@
-"""Our table in the kernel as libnftables JSON: how it is stated, and how it is read back.
+"""Our table in the kernel: how it is stated in nft commands, and how it is read back from libnftables's JSON.
 
 One table of family inet holds:
 
@@ -19,17 +19,19 @@ import hashlib
 import ipaddress
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from defense_lines.agent.libnftables import Command
-from defense_lines.agent.orders import InvalidOrder, Network, Order, OrderBook
+from defense_lines.agent.libnftables import Answer, NftError
+from defense_lines.agent.orders import Network, Order, OrderBook
 
 PRIORITY = -310  # before raw (-300) and conntrack (-200)
-MAX_TIMEOUT = 10 * 365 * 86_400  # seconds; libnftables reads a 32-bit number
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+MAX_TIMEOUT = 10 * 365 * 86_400_000  # milliseconds
+TICKS = 20  # milliseconds; the kernel counts in ticks of up to 10 ms, and rounds down both now and the timeout
+TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+TABLE_NAME_RULE = "a letter, then up to 31 letters, digits and underscores"
 Field = Literal["saddr", "daddr"]
 Length = tuple[int, int]  # IP version, prefix length
 
@@ -37,64 +39,61 @@ _CHAIN = "ingress"
 _BOOK = "orders"
 _COUNTER = "dropped"
 _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
-_SET = re.compile(r"ipv([46])_(\d{1,3})")
 
 
 class Change(msgspec.Struct, frozen=True):
     """One element of one set, as it is to be: there for a time, or gone."""
 
     set: str
-    value: Any
-    timeout: int = 0  # seconds; 0 for gone
+    value: str
+    timeout: int = 0  # milliseconds; 0 for gone
     comment: str = ""
 
-    def element(self) -> Command:
+    def element(self) -> str:
         """The element with what is known of it."""
-        comment = {"comment": self.comment} if self.comment else {}
-        return {"elem": {"val": self.value, "timeout": self.timeout or 1, **comment}}
+        comment = f' comment "{self.comment}"' if self.comment else ""
+        return f"{self.value} timeout {_duration(self.timeout or 1000)}{comment}"
 
 
 class Ruleset:
     """The commands for one table. `fields` are the addresses of a packet that are looked up."""
 
     def __init__(self, table: str, fields: Sequence[Field] = ("saddr",)) -> None:
-        if not NAME.fullmatch(table):
-            raise ValueError(f"table {table!r}: a letter, then up to 31 letters, digits and underscores")
-        self._table: Command = {"family": "inet", "table": table}
-        self._whole: Command = {"family": "inet", "name": table}
+        if not TABLE_NAME.fullmatch(table):
+            raise ValueError(f"table {table!r}: {TABLE_NAME_RULE}")
+        self._table = f"inet {table}"
         self._fields = tuple(fields)
 
-    def listing(self) -> Command:
+    def listing(self) -> str:
         """Ask for everything in the table."""
-        return {"list": {"table": self._whole}}
+        return f"list table {self._table}"
 
-    def deletion(self) -> list[Command]:
+    def deletion(self) -> list[str]:
         """Take the table away, whether or not it is there."""
-        return [{"add": {"table": self._whole}}, {"delete": {"table": self._whole}}]
+        return [f"add table {self._table}", f"delete table {self._table}"]
 
-    def frame(self, lengths: Iterable[Length]) -> list[Command]:
+    def frame(self, lengths: Iterable[Length]) -> list[str]:
         """State table, sets, chain and rules; idempotent, elements stay."""
         lengths = sorted(lengths)
-        chain = {**self._table, "name": _CHAIN}
-        hook = {"type": "filter", "hook": "prerouting", "prio": PRIORITY, "policy": "accept"}
+        hook = f"type filter hook prerouting priority {PRIORITY}; policy accept;"
         return [
-            {"add": {"table": self._whole}},
-            {"add": {"counter": {**self._table, "name": _COUNTER}}},
-            self._set(_BOOK, ["mark", "mark"]),
+            f"add table {self._table}",
+            f"add counter {self._table} {_COUNTER}",
+            self._set(_BOOK, "mark . mark"),
             *(self._set(_set_name(length), f"ipv{length[0]}_addr") for length in lengths),
-            {"add": {"chain": {**chain, **hook}}},
-            {"flush": {"chain": chain}},
+            f"add chain {self._table} {_CHAIN} {{ {hook} }}",
+            f"flush chain {self._table} {_CHAIN}",
             *(
-                {"add": {"rule": {**self._table, "chain": _CHAIN, "expr": expression}}}
-                for expression in self.rules(lengths)
+                f"add rule {self._table} {_CHAIN} {_lookup(length, field)} counter name {_COUNTER} drop"
+                for length in lengths
+                for field in self._fields
             ),
         ]
 
-    def rules(self, lengths: Iterable[Length]) -> Iterator[list[Command]]:
-        """The expressions of each rule that must stand for these lengths."""
-        for length in sorted(lengths):
-            for field in self._fields:
-                yield [_match(length, field), {"counter": _COUNTER}, {"drop": None}]
+    def rules(self, length: Length) -> Iterator[list[Answer]]:
+        """The expressions, as libnftables lists them, of each rule that must stand for this length."""
+        for field in self._fields:
+            yield [_match(length, field), {"counter": _COUNTER}, {"drop": None}]
 
     def put(self, order: Order, now: float) -> Change:
         """Write one order into the order book."""
@@ -109,14 +108,14 @@ class Ruleset:
         name, value = _set_name(_length(network)), str(network.network_address)
         return Change(name, value, _remaining(last, now), last.id) if last else Change(name, value)
 
-    def write(self, changes: Iterable[Change]) -> list[Command]:
+    def write(self, changes: Iterable[Change]) -> list[str]:
         """Make the changes, of which no two are to one element; whatever is there already."""
         # Kernels before 6.12 ignore the timeout of an element that is there, and deleting one that has just expired
         # fails the transaction: so add, delete, add. Many elements go in one command: many commands would be slow.
         sets: dict[str, list[Change]] = {}
         for change in changes:
             sets.setdefault(change.set, []).append(change)
-        commands: list[Command] = []
+        commands: list[str] = []
         for name, found in sets.items():
             standing = [change.element() for change in found if change.timeout]
             commands.append(self._elements("add", name, [change.element() for change in found]))
@@ -124,11 +123,11 @@ class Ruleset:
             commands += [self._elements("add", name, standing)] if standing else []
         return commands
 
-    def _elements(self, verb: str, name: str, elements: list[Any]) -> Command:
-        return {verb: {"element": {**self._table, "name": name, "elem": elements}}}
+    def _elements(self, verb: str, name: str, elements: list[str]) -> str:
+        return f"{verb} element {self._table} {name} {{ {', '.join(elements)} }}"
 
-    def _set(self, name: str, kind: str | list[str]) -> Command:
-        return {"add": {"set": {**self._table, "name": name, "type": kind, "flags": ["timeout"]}}}
+    def _set(self, name: str, kind: str) -> str:
+        return f"add set {self._table} {name} {{ type {kind}; flags timeout; }}"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -143,7 +142,7 @@ class Standing(msgspec.Struct, frozen=True):
         """Ids of the orders whose packets are dropped at this moment: in the book, in its set, and a rule reads it."""
         length_stands: dict[Length, bool] = {}
         for length in self.sets:
-            length_stands[length] = all(rule in self.rules for rule in ruleset.rules((length,)))
+            length_stands[length] = all(rule in self.rules for rule in ruleset.rules(length))
         return [
             order.id
             for order in self.orders
@@ -151,21 +150,50 @@ class Standing(msgspec.Struct, frozen=True):
         ]
 
 
-def read(answers: Iterable[Command]) -> Standing:
-    """Make sense of the listing of our table; what is not ours in it is passed over."""
-    orders: list[Order] = []
-    networks: set[Network] = set()
-    sets: set[Length] = set()
-    rules: list[Any] = []
-    hooked = False
-    for answer in answers:
-        if "set" in answer:
-            _read_set(answer["set"], orders, networks, sets)
-        elif "chain" in answer:
-            hooked |= _is_hooked(answer["chain"])
-        elif "rule" in answer and answer["rule"].get("chain") == _CHAIN:
-            rules.append(answer["rule"].get("expr"))
-    return Standing(tuple(orders), frozenset(networks), frozenset(sets), _effective(rules) if hooked else ())
+class _Set(msgspec.Struct):
+    name: str
+    elem: list[Any] = []
+
+
+class _Chain(msgspec.Struct):
+    name: str
+    hook: str = ""
+    prio: int | str = ""
+    type: str = ""
+
+    def is_ours(self) -> bool:
+        return (self.name, self.hook, self.prio, self.type) == (_CHAIN, "prerouting", PRIORITY, "filter")
+
+
+class _Rule(msgspec.Struct):
+    chain: str
+    expr: list[Any] = []
+
+
+class _Listed(msgspec.Struct):
+    """One object of a listing, of the kinds that matter here."""
+
+    set: _Set | None = None
+    chain: _Chain | None = None
+    rule: _Rule | None = None
+
+
+def read(answers: Sequence[Answer]) -> Standing:
+    """Make sense of the listing of our table; what is not ours in it is passed over. Raises NftError if it is none."""
+    try:
+        listed = msgspec.convert(answers, list[_Listed])
+    except msgspec.ValidationError as error:
+        raise NftError(f"libnftables listed what cannot be: {error}") from error
+    elements = {found.set.name: found.set.elem for found in listed if found.set}
+    sets = {_LENGTHS[name]: elements[name] for name in elements.keys() & _LENGTHS.keys()}
+    rules = [found.rule.expr for found in listed if found.rule and found.rule.chain == _CHAIN]
+    hooked = any(found.chain and found.chain.is_ours() for found in listed)
+    return Standing(
+        orders=tuple(order for order in map(_order, elements.get(_BOOK, ())) if order),
+        dropped=frozenset(network for length in sets for network in _networks(sets[length], length)),
+        sets=frozenset(sets),
+        rules=_effective(rules) if hooked else (),
+    )
 
 
 def lengths(book: OrderBook) -> set[Length]:
@@ -173,36 +201,30 @@ def lengths(book: OrderBook) -> set[Length]:
     return {_length(network) for network in book.networks()}
 
 
-def _read_set(found: Mapping[str, Any], orders: list[Order], networks: set[Network], sets: set[Length]) -> None:
-    if found.get("name") == _BOOK:
-        orders.extend(order for order in map(_order, found.get("elem", ())) if order is not None)
-    elif match := _SET.fullmatch(str(found.get("name"))):
-        version, prefix = int(match[1]), int(match[2])
-        sets.add((version, prefix))
-        networks.update(_networks(found.get("elem", ()), prefix))
-
-
-def _networks(elements: Iterable[Any], prefix: int) -> Iterator[Network]:
+def _networks(elements: Iterable[Any], length: Length) -> Iterator[Network]:
+    version, prefix = length
     for element in elements:
-        value = element["elem"]["val"] if isinstance(element, dict) and "elem" in element else element
+        address, _ = _parts(element)
         try:
-            yield ipaddress.ip_network(f"{value}/{prefix}")
+            yield (ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network)(f"{address}/{prefix}")
         except ValueError:
             continue  # somebody else's element
 
 
 def _order(element: Any) -> Order | None:
-    comment = element["elem"].get("comment", "") if isinstance(element, dict) and "elem" in element else ""
+    _, comment = _parts(element)
     try:
         identity, network, expires = comment.split(" ")
         return Order.parse(identity, network, float(expires))
-    except (InvalidOrder, ValueError):
+    except ValueError:
         return None
 
 
-def _is_hooked(chain: Mapping[str, Any]) -> bool:
-    shape = (chain.get("name"), chain.get("hook"), chain.get("prio"), chain.get("type"))
-    return shape == (_CHAIN, "prerouting", PRIORITY, "filter")
+def _parts(element: Any) -> tuple[str, str]:
+    """Value and comment of an element, as far as they are text; a value that has nothing else is listed bare."""
+    inner = element.get("elem") if isinstance(element, dict) else None
+    value, comment = (inner.get("val"), inner.get("comment")) if isinstance(inner, dict) else (element, None)
+    return value if isinstance(value, str) else "", comment if isinstance(comment, str) else ""
 
 
 def _effective(rules: list[Any]) -> tuple[Any, ...]:
@@ -213,12 +235,25 @@ def _effective(rules: list[Any]) -> tuple[Any, ...]:
     return tuple(rules)
 
 
-def _match(length: Length, field: Field) -> Command:
-    version, prefix = length
-    address: Any = {"payload": {"protocol": "ip" if version == 4 else "ip6", "field": field}}
-    if prefix < (32 if version == 4 else 128):
+def _lookup(length: Length, field: Field) -> str:
+    """The match of a rule in nft's language; `_match` is the same as it is listed."""
+    mask = "" if _is_whole(length) else f" & {_mask(length)}"
+    return f"{_protocol(length)} {field}{mask} @{_set_name(length)}"
+
+
+def _match(length: Length, field: Field) -> Answer:
+    address: Any = {"payload": {"protocol": _protocol(length), "field": field}}
+    if not _is_whole(length):
         address = {"&": [address, _mask(length)]}
     return {"match": {"op": "==", "left": address, "right": "@" + _set_name(length)}}
+
+
+def _protocol(length: Length) -> str:
+    return "ip" if length[0] == 4 else "ip6"
+
+
+def _is_whole(length: Length) -> bool:
+    return length in ((4, 32), (6, 128))
 
 
 def _mask(length: Length) -> str:
@@ -236,19 +271,33 @@ def _set_name(length: Length) -> str:
     return f"ipv{length[0]}_{length[1]}"
 
 
-def _key(identity: str) -> Command:
+_LENGTHS: dict[str, Length] = {
+    _set_name((version, prefix)): (version, prefix)
+    for version, bits in ((4, 32), (6, 128))
+    for prefix in range(bits + 1)
+}
+
+
+def _key(identity: str) -> str:
     """The order book's key: the sixteen hex digits of a block id, or a hash of any other id."""
     if _BLOCK_ID.fullmatch(identity):
         digest = bytes.fromhex(identity[2:])
     else:
         digest = hashlib.blake2b(identity.encode(), digest_size=8).digest()
-    return {"concat": [int.from_bytes(digest[:4]), int.from_bytes(digest[4:])]}
+    return f"{int.from_bytes(digest[:4])} . {int.from_bytes(digest[4:])}"
 
 
 def _entry(order: Order) -> str:
     return f"{order.id} {order.network} {order.expires!r}"
 
 
+def _duration(milliseconds: int) -> str:
+    """As nft reads it: no number in it may have more than eight digits."""
+    seconds, left = divmod(milliseconds, 1000)
+    days, seconds = divmod(seconds, 86_400)
+    return f"{days}d{seconds}s{left}ms"
+
+
 def _remaining(order: Order, now: float) -> int:
-    """Whole seconds, rounded up: libnftables's JSON knows no fractions, and a block never ends early."""
-    return min(MAX_TIMEOUT, max(1, math.ceil(order.expires - now)))
+    """Milliseconds: a little more than is left, for a block never ends early."""
+    return min(MAX_TIMEOUT, max(1, math.ceil((order.expires - now) * 1000)) + TICKS)

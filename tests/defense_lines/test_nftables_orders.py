@@ -93,6 +93,14 @@ def test_what_cannot_be_an_order_is_refused_in_words(identity: str, network: str
     assert len(f"{order.id} {order.network} {order.expires!r}") < 128  # fits the kernel's comment
 
 
+@pytest.mark.parametrize("zone", ["eth0", "}; flush ruleset; #", "a\nflush ruleset\n#"])
+def test_an_address_with_a_zone_is_no_order(zone: str) -> None:
+    with pytest.raises(InvalidOrder, match="zone"):
+        Order.parse("b-1", f"fe80::1%{zone}", EPOCH)
+    with pytest.raises(InvalidOrder, match="zone"):
+        Order("b-1", ipaddress.ip_network(f"fe80::1%{zone}/128"), EPOCH)
+
+
 def test_a_block_on_a_principal_is_no_order() -> None:
     block = BlockPolicy(
         id="b-0000000000000001",

@@ -154,6 +154,7 @@ async def test_what_the_kernel_refused_is_never_200() -> None:
         ("target", {"ipv4_net": "2001:db8::/32"}, 400),
         ("target", {"ipv6_net": "198.51.100.7"}, 400),
         ("target", {"ipv4_net": 3325256711}, 400),
+        ("target", {"ipv6_net": "fe80::1%}; flush ruleset; #"}, 400),
         ("target", {"ipv4_net": "198.51.100.7", "ipv6_net": "::1"}, 400),
         ("target", {}, 400),
         ("surprise", 1, 400),
