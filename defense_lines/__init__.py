@@ -7,6 +7,7 @@ from defense_lines.hub import Hub
 from defense_lines.ledger import (
     Answer,
     Blocked,
+    Cut,
     Entry,
     Erasure,
     Finding,
@@ -34,6 +35,7 @@ __all__ = [
     "Activity",
     "Answer",
     "Blocked",
+    "Cut",
     "DefenseLine",
     "EdgeLine",
     "EdgePort",

@@ -10,20 +10,41 @@ import msgspec
 from detectors import Verdict
 from policy import AccessRequest, Decision
 
-_KEPT = 10_000
+_KEPT = 2_000
+_LONGEST = 512  # characters of a caller's own text
+_FIELDS = (
+    *("id", "time", "effect", "reasons", "obligations", "revision"),
+    *("subject", "actors", "action", "service", "path", "address"),
+)
 
 
 class Records:
     """What the gateway did lately. Appending costs nothing that a request would notice."""
 
     def __init__(self) -> None:
-        self._decisions: deque[tuple[AccessRequest, Decision]] = deque(maxlen=_KEPT)
+        self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_KEPT)  # _FIELDS; never the request, which has a body
         self._verdicts: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._refusals: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
     def decided(self, request: AccessRequest, decision: Decision) -> None:
-        """Keep a decision."""
-        self._decisions.append((request, decision))
+        """Keep what a decision was about."""
+        principal = request.principal
+        self._decisions.append(
+            (
+                decision.id,
+                request.time,
+                decision.effect,
+                decision.reasons,
+                decision.obligations,
+                decision.revision,
+                principal.id,
+                principal.actors,
+                request.action[:_LONGEST],
+                request.service,
+                request.path[:_LONGEST],
+                request.address,
+            )
+        )
 
     def judged(self, verdict: Verdict, received: float, response: dict[str, Any]) -> None:
         """Keep a verdict with when it arrived (Unix seconds) and what the response policy made of it."""
@@ -35,14 +56,14 @@ class Records:
 
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         """The newest decisions, newest first."""
-        return [_decision(request, decision) for request, decision in _newest(self._decisions, limit)]
+        return [_decision(kept) for kept in _newest(self._decisions, limit)]
 
     def verdicts(self, limit: int) -> list[dict[str, Any]]:
         """The newest verdicts, newest first."""
         return _newest(self._verdicts, limit)
 
     def refusals(self, limit: int) -> list[dict[str, Any]]:
-        """The newest refusals of the guard, newest first."""
+        """The newest refusals of the guard, newest first; `repeated` is how often each came again."""
         return _newest(self._refusals, limit)
 
 
@@ -50,19 +71,6 @@ def _newest(kept: deque[Any], limit: int) -> list[Any]:
     return [kept[-number] for number in range(1, min(limit, len(kept)) + 1)]
 
 
-def _decision(request: AccessRequest, decision: Decision) -> dict[str, Any]:
-    principal = request.principal
-    return {
-        "id": decision.id,
-        "time": request.time,
-        "effect": decision.effect,
-        "reasons": list(decision.reasons),
-        "obligations": decision.obligations,
-        "revision": decision.revision,
-        "subject": principal.id,
-        "actors": [actor.id for actor in principal.actors],
-        "action": request.action,
-        "service": request.service,
-        "path": request.path,
-        "address": request.address,
-    }
+def _decision(kept: tuple[Any, ...]) -> dict[str, Any]:
+    record = dict(zip(_FIELDS, kept, strict=True))
+    return record | {"reasons": list(record["reasons"]), "actors": [actor.id for actor in record["actors"]]}

@@ -31,7 +31,8 @@ class Guard:
         self._limits = limits
         self._protected = Protected.of(limits)
         self._activity = activity if activity is not None else Activity()
-        self._rate = Rate(limits.blocks_per_minute)
+        self._detectors = Rate(limits.blocks_per_minute)
+        self._people = Rate(limits.blocks_per_minute)  # apart, so that neither fills the other's table of authors
         self._monotonic = monotonic
 
     def judge(self, block: BlockPolicy, now: float, override: Override | None = None) -> Permit | Refusal:
@@ -41,9 +42,12 @@ class Guard:
         if refusal and not (override and override.by and refusal[0] in ("rate", "blast_radius")):
             _JUDGED.labels(refusal[0]).inc()
             return Refusal(*refusal, block, override)
-        self._rate.count(block.cause.by, accepted)
+        self._rate(block.cause.by).count(block.cause.by, accepted)
         _JUDGED.labels("overridden" if refusal else "none").inc()
         return Permit(MINT, block, override if refusal else None, accepted, self._monotonic())
+
+    def _rate(self, author: str) -> Rate:
+        return self._detectors if author.startswith("detector:") else self._people
 
     def _always(self, block: BlockPolicy, now: float) -> tuple[str, str] | None:
         target = block.target
@@ -59,7 +63,7 @@ class Guard:
     def _unless_overridden(self, block: BlockPolicy, now: float, moment: float) -> tuple[str, str] | None:
         if reason := blast_radius(block.target, self._activity, self._limits, now):
             return "blast_radius", reason
-        if reason := self._rate.refuses(block.cause.by, moment):
+        if reason := self._rate(block.cause.by).refuses(block.cause.by, moment):
             return "rate", reason
         return None
 

@@ -101,7 +101,9 @@ class Ledger:
         return self._standing.risks(now)
 
     async def since(self, seq: int, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Entry]:
-        """Entries after seq, the oldest first; `kinds` are "block", "lift", "receipt", "risk", "refusal"."""
+        """Entries after seq, the oldest first; `kinds` are "block", "lift", "receipt", "risk", "refusal",
+        "cut".
+        """
         return await self._reader.since(seq, limit, kinds)
 
     async def block(self, block_id: str) -> BlockPolicy | None:

@@ -9,7 +9,7 @@ import msgspec
 from defense_lines.guard import Override, Permit, Refusal
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.line import Receipt
-from policy import BlockPolicy
+from policy import BlockPolicy, Target
 
 MAX_BODY = 65_536  # bytes of one record
 
@@ -60,14 +60,24 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
     by: str  # "policy:portcullis/response", "analyst:jo"
 
 
-Written = Permit | Refusal | Lift | Answer | Risk  # what may be appended
-Record = Blocked | Refused | Lift | Answer | Risk  # what is read back
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """Live sessions that an operator ended, without a block."""
+
+    target: Target
+    sessions: int  # how many there were
+    by: str  # "analyst:jo"
+    reason: str
+
+
+Written = Permit | Refusal | Lift | Answer | Risk | Cut  # what may be appended
+Record = Blocked | Refused | Lift | Answer | Risk | Cut  # what is read back
 _KINDS: dict[str, type[Record]] = {
     "block": Blocked,
     "refusal": Refused,
     "lift": Lift,
     "receipt": Answer,
     "risk": Risk,
+    "cut": Cut,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -81,13 +91,13 @@ def to_record(written: Written) -> Record:
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
-    if isinstance(written, (Lift, Answer, Risk)):
+    if isinstance(written, (Lift, Answer, Risk, Cut)):
         return written
     raise TypeError(f"a {type(written).__name__} cannot be appended: a block needs the guard's permit")
 
 
 def kind_of(record: Record) -> str:
-    """The record's kind: "block", "refusal", "lift", "receipt" or "risk"."""
+    """The record's kind: "block", "refusal", "lift", "receipt", "risk" or "cut"."""
     return _NAMES[type(record)]
 
 

@@ -159,6 +159,14 @@ def test_no_author_ever_has_more_than_the_limit_within_a_minute(
             assert answer == "rate"
 
 
+def test_authors_of_one_sort_leave_room_for_the_other() -> None:
+    guard = Guard(GuardLimits(), monotonic=lambda: 0.0)
+    for number in range(1024):
+        judged(guard, block("address", "198.51.100.1", by=f"analyst:{number}"))
+    assert judged(guard, block("address", "198.51.100.1", by="analyst:one-too-many")) == "rate"
+    assert judged(guard, block("address", "198.51.100.1", by="detector:access")) == "permitted"
+
+
 def test_an_operator_may_override_the_rate_on_record() -> None:
     guard = Guard(GuardLimits(blocks_per_minute=1), monotonic=lambda: 0.0)
     boss = Override(by="analyst:jo", reason="a wave of scanners")

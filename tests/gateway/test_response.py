@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from defense_lines import Activity, EdgeLine, Guard, GuardLimits, Hub, Ledger, LedgerUnwritable, Override
+from defense_lines import (
+    Activity,
+    EdgeLine,
+    Guard,
+    GuardLimits,
+    Hub,
+    InvalidRecord,
+    Ledger,
+    LedgerUnwritable,
+    Override,
+    Permit,
+)
 from detectors import Verdict
 from gateway.blocklist import Blocklist
 from gateway.records import Records
@@ -144,6 +155,78 @@ async def test_a_ledger_that_cannot_be_written_is_no_acknowledgement(
 
     monkeypatch.setattr(bench.ledger, "append", full)
     await bench.responder.verdict(TAKEN_OVER)
-    assert outcome(bench) == {"error": "disk full"}
+    assert outcome(bench)["error"] == "disk full"
+    assert {each["outcome"] for each in outcome(bench)["blocks"]} == {"unacknowledged"}
     assert bench.ledger.live(NOW) == []
     assert bench.blocklist.find(AGENT, "") is not None  # the edge does not wait for the disk
+
+
+async def test_all_of_a_verdict_takes_effect_while_the_disk_hangs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, hangs, disk = bench.ledger.append, asyncio.Event(), asyncio.Event()
+
+    async def slow(record: Any) -> Any:
+        hangs.set()
+        await disk.wait()
+        return await append(record)
+
+    monkeypatch.setattr(bench.ledger, "append", slow)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(bench.responder.verdict(TAKEN_OVER))
+        tasks.create_task(bench.responder.verdict(DUMPED))
+        await hangs.wait()
+        await asyncio.sleep(0)
+        assert bench.blocklist.find(AGENT, "10.0.0.1") is not None
+        assert bench.blocklist.find(None, "198.51.100.7") is not None
+        assert "person:tina" in bench.rechecked
+        assert bench.ledger.live(NOW) == []
+        assert bench.records.verdicts(10) == []  # not acknowledged yet
+        disk.set()
+    assert len(bench.ledger.live(NOW)) >= 2
+    assert len(bench.records.verdicts(10)) == 2
+
+
+async def test_one_record_that_cannot_be_written_does_not_stop_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = bench.ledger.append
+
+    async def picky(record: Any) -> Any:
+        if isinstance(record, Permit) and record.block.target.kind == "actor":
+            raise LedgerUnwritable("disk full")
+        if isinstance(record, Permit) and record.block.target.kind == "session":
+            raise InvalidRecord("too large")
+        return await append(record)
+
+    monkeypatch.setattr(bench.ledger, "append", picky)
+    await bench.responder.verdict(msgspec.structs.replace(TAKEN_OVER, session="s-1"))
+    answers = {each.get("target", "").partition(":")[0]: each["outcome"] for each in outcome(bench)["blocks"]}
+    assert answers["actor"] == "unacknowledged"
+    assert answers["address"] == "accepted"
+    assert "actor" not in {block.target.kind for block in bench.ledger.live(NOW)}
+    assert bench.blocklist.find(AGENT, "") is not None
+
+
+async def test_what_can_never_be_recorded_is_refused(bench: Bench) -> None:
+    cause = Cause(reason="x" * 70_000, by="analyst:jo")
+    answer = await bench.responder.block("principal", "person:mallory", 60, cause, NOW)
+    assert (answer["outcome"], answer["rule"]) == ("refused", "record")
+    async with asyncio.timeout(20):
+        while bench.blocklist.active():  # noqa: ASYNC110  # the supervisor tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def test_a_detector_that_is_none_of_ours_orders_nothing(bench: Bench) -> None:
+    await bench.responder.verdict(msgspec.structs.replace(SCANNER, detector="mine"))
+    assert bench.ledger.live(NOW) == []
+    assert bench.records.verdicts(10) == []
+
+
+async def test_a_refusal_that_repeats_is_counted_on_the_first(bench: Bench) -> None:
+    for number in range(5):
+        await bench.responder.verdict(msgspec.structs.replace(SCANNER, id=f"v-{number}", subject="192.0.2.10"))
+    await bench.responder.verdict(msgspec.structs.replace(SCANNER, subject="192.0.2.11"))
+    refusals = [(refusal["target"], refusal["repeated"]) for refusal in bench.records.refusals(10)]
+    assert refusals == [("192.0.2.11", 0), ("192.0.2.10", 4)]
+    assert [type(entry.record).__name__ for entry in await bench.ledger.recent()] == ["Refused", "Refused"]
