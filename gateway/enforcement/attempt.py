@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,8 +10,7 @@ from gateway.identity import Credentials
 from policy import AccessRequest, Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """A request's head, and its body where the route shows it to policy."""
 
     method: str
@@ -31,8 +29,7 @@ class Refused(msgspec.Struct):
     decision: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What becomes of an attempt. Status 200 lets it pass; anything else is sent to the caller."""
 
     status: int

