@@ -22,7 +22,6 @@ from policy.revision import Revision
 log = structlog.get_logger()
 
 PUSH_SECONDS = 10.0  # longest that OPA may take to be given everything
-PAUSE_SECONDS = 0.1  # between pushes that fail; questions are refused meanwhile
 TRIES = 4  # how often a question is asked until an answer counts
 
 
@@ -37,7 +36,6 @@ class OpaEngine:
         self._store = OpaStore(self._client)
         self._timeout = timeout  # seconds for a question, however often it is asked
         self._pushing: asyncio.Task[str] | None = None
-        self._rested = 0.0  # when a push that failed may be tried again, loop time
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
         """Value of an entry point, from the rules and data that are live when this returns. Raises PolicyUnavailable
@@ -92,11 +90,8 @@ class OpaEngine:
 
     async def _pushed(self) -> None:
         """Wait for a push. It goes on when the question that waits here runs out of time."""
-        loop = asyncio.get_running_loop()
         if self._pushing is None or self._pushing.done():
-            if loop.time() < self._rested:
-                raise PolicyUnavailable("OPA: it did not take the policy a moment ago")
-            self._pushing = loop.create_task(self._push())
+            self._pushing = asyncio.create_task(self._push())
         if failed := await asyncio.shield(self._pushing):
             raise PolicyUnavailable(f"OPA: {failed}")
 
@@ -107,7 +102,6 @@ class OpaEngine:
             async with asyncio.timeout(PUSH_SECONDS):
                 await self._store.push(state)
         except Exception as error:
-            self._rested = asyncio.get_running_loop().time() + PAUSE_SECONDS
             log.warning("OPA did not take the policy", revision=state.revision.id, error=repr(error))
             return repr(error)
         log.info("OPA holds the policy", revision=state.revision.id, generation=state.generation)

@@ -44,7 +44,7 @@ permitted if input.action == "CALL"
 class Bank:
     """A judge over one small policy, and tokens that it trusts."""
 
-    def __init__(self) -> None:
+    def __init__(self, pdp: Pdp | None = None) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.config = Config(
             services={
@@ -63,7 +63,7 @@ class Bank:
         self.identifier = Identifier(self.config.identity)
         self.sessions = Sessions()
         self.blocklist = Blocklist(self.sessions)
-        self.pdp: Pdp = embedded_pdp(Bundle({"bank.rego": RULES}, {}))
+        self.pdp: Pdp = pdp or embedded_pdp(Bundle({"bank.rego": RULES}, {}))
         self.seen: list[tuple[AccessRequest, Decision]] = []
         self.fetched: list[str] = []
         self.judge = Judge(self.config, self.identifier, self.blocklist, self.pdp, self._witness, self._fetch)
