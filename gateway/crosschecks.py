@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from gateway.config import Config
 from gateway.yaml_document import Key
 
 Problem = tuple[Key, str]
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LONGEST_SOCKET = "run/envoy-admin.sock"
 _MAX_SOCKET_PATH = 107  # sun_path, less its final zero
 
@@ -24,8 +22,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _routes(config)
     yield from _issuers(config)
     yield from _addresses(config)
-    if config.lines.nftables and not _TABLE.fullmatch(config.lines.nftables.table):
-        yield ("lines", "nftables", "table"), "must be a letter and then letters, digits or underscores"
+    yield from _table(config)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -92,6 +89,17 @@ def _addresses(config: Config) -> Iterator[Problem]:
             ipaddress.ip_network(text)
         except ValueError as error:
             yield ("guard", "never_block_addresses", index), str(error)
+
+
+def _table(config: Config) -> Iterator[Problem]:
+    line = config.lines.nftables
+    if line is None or "table" not in line.model_fields_set:
+        return
+    # Here, so that only who names a table waits for the floor below to load.
+    from defense_lines.agent import TABLE_NAME, TABLE_NAME_RULE
+
+    if not TABLE_NAME.fullmatch(line.table):
+        yield ("lines", "nftables", "table"), f"must be {TABLE_NAME_RULE}"
 
 
 def _is_web_address(url: str) -> bool:

@@ -6,12 +6,15 @@ The agents themselves are programs: `python -m defense_lines.agent.nftables_agen
 `python -m defense_lines.agent.openc2_consumer`.
 """
 
-from defense_lines.agent.capabilities import Capability, CapabilityError, confine, drop, effective
+from defense_lines.agent.capabilities import Capability, CapabilityError, confine, drop, effective, require
 from defense_lines.agent.firewall import Firewall, Result
 from defense_lines.agent.libnftables import NftablesUnavailable, NftError, unavailable
 from defense_lines.agent.orders import InvalidOrder, Order
+from defense_lines.agent.ruleset import TABLE_NAME, TABLE_NAME_RULE
 
 __all__ = [
+    "TABLE_NAME",
+    "TABLE_NAME_RULE",
     "Capability",
     "CapabilityError",
     "Firewall",
@@ -23,5 +26,6 @@ __all__ = [
     "confine",
     "drop",
     "effective",
+    "require",
     "unavailable",
 ]

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from defense_lines.agent import conntrack
+from defense_lines.agent.capabilities import Capability, require
 from defense_lines.agent.firewall import Firewall, Result
 from defense_lines.agent.orders import Network, Order
 
@@ -101,7 +102,8 @@ class Actuator:
 
 @asynccontextmanager
 async def actuate(firewall: Firewall, clock: Callable[[], float] = time.time) -> AsyncIterator[Actuator]:
-    """Make the firewall's table stand and drive it. Raises NftError if it cannot stand."""
+    """Make the firewall's table stand and drive it. Raises CapabilityError or NftError if it cannot stand."""
+    require(Capability.NET_ADMIN)
     actuator = Actuator(firewall, clock)
     try:
         await actuator.ensure()

@@ -27,7 +27,7 @@ class Capability(IntEnum):
 
 
 class CapabilityError(Exception):
-    """Capabilities could not be given up, or not in every thread."""
+    """Capabilities could not be given up, or not in every thread, or one that is needed is not held."""
 
 
 def drop(keep: frozenset[Capability]) -> None:
@@ -50,6 +50,12 @@ def confine(keep: frozenset[Capability]) -> None:
     _drop_thread(keep)
     if effective() - keep:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the program that runs already
+
+
+def require(capability: Capability) -> None:
+    """Raises CapabilityError, in words fit for people, if this process does not hold it."""
+    if capability not in effective():
+        raise CapabilityError(f"needs CAP_{capability.name}: start it as root or give it that capability")
 
 
 def effective() -> frozenset[int]:

@@ -41,7 +41,7 @@ from defense_lines.agent.orders import InvalidOrder, Order
 from defense_lines.agent.until_signal import until_signal
 from defense_lines.line import Receipt
 from policy import BlockPolicy
-from telemetry import FrameError, frame, read_frame
+from telemetry import FrameError, frame, plain_logs, read_frame
 
 NAME = "nftables"
 BACKOFF_SECONDS = (0.05, 2.0)  # first and longest wait before connecting again
@@ -53,7 +53,7 @@ _malformed = Counter("portcullis_defense_lines_agent_malformed_total", "Frames t
 async def serve(socket: Path, table: str, stop: asyncio.Event) -> None:
     """Carry out the gateway's orders until `stop`; the table goes on standing.
 
-    Raises NftablesUnavailable or NftError if the table cannot stand.
+    Raises NftablesUnavailable, CapabilityError or NftError if the table cannot stand.
     """
     async with actuate(Firewall(table)) as actuator, asyncio.TaskGroup() as group:
         connecting = group.create_task(_reconnect(socket, actuator))
@@ -146,6 +146,7 @@ def _receipt(result: Result, now: float, ms: float, head: str) -> Receipt:
 
 def main() -> int:
     """Run the agent until SIGTERM or SIGINT; 1 if this host cannot do it."""
+    plain_logs()
     parser = argparse.ArgumentParser(prog="portcullis-nftables-agent", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="the gateway's lines.sock")
     parser.add_argument("--table", default="portcullis", help="name of the nftables table, family inet")

@@ -43,6 +43,7 @@ from defense_lines.agent.openc2_mqtt import (
 from defense_lines.agent.openc2_rules import MAX_RULES, Rules, command, number
 from defense_lines.agent.orders import Order
 from defense_lines.agent.until_signal import until_signal
+from telemetry import plain_logs
 
 REMEMBERED = 10_000  # answers kept, so that a command delivered twice gets the same one; beyond it the oldest go
 
@@ -191,7 +192,7 @@ def _features(names: tuple[str, ...]) -> dict[str, Any]:
 async def consume(broker: Broker, device: str, firewall: Firewall, stop: asyncio.Event) -> None:
     """Answer commands until `stop`, through any loss of the broker; the rules go on standing.
 
-    Raises NftError if the firewall's table cannot stand.
+    Raises CapabilityError or NftError if the firewall's table cannot stand.
     """
     async with actuate(firewall) as actuator, asyncio.TaskGroup() as group:
         consumer = Consumer(device, actuator)
@@ -216,6 +217,7 @@ async def _listen(connection: aiomqtt.Client, consumer: Consumer) -> None:
 
 def main() -> int:
     """Run the consumer until SIGTERM or SIGINT; 1 if this host cannot do it."""
+    plain_logs()
     parser = argparse.ArgumentParser(prog="portcullis-openc2-consumer", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the MQTT 5 broker")
     parser.add_argument("--port", type=int, default=1883)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from defense_lines.agent import frames
+from defense_lines.agent import drop, frames, unavailable
 from defense_lines.agent.nftables_agent import serve
 from defense_lines.line import LineUnavailable, Receipt
 from defense_lines.lines.nftables import RemoteLine, accept_lines
@@ -24,6 +24,7 @@ from telemetry import frame, read_frame
 from tests.defense_lines.nftables_rig import namespaces
 
 PATIENCE = 50.0  # seconds
+ROOT = Path(__file__).parent.parent.parent
 
 
 def block(number: int, value: str = "198.51.100.7", kind: TargetKind = "address", ttl: float = 60) -> BlockPolicy:
@@ -241,6 +242,39 @@ def capabilities(pid: int) -> set[str]:
         for line in (task / "status").read_text().splitlines()
         if line.startswith("CapEff")
     }
+
+
+AGENT = ["-m", "defense_lines.agent.nftables_agent", "--socket", "none.sock"]
+NO_LIBRARY = """
+import sys
+from defense_lines.agent import libnftables, nftables_agent
+libnftables.LIBRARY = "libnone.so"
+sys.exit(nftables_agent.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "cause"),
+    [
+        (AGENT, "nftables line: needs CAP_NET_ADMIN"),
+        (["-m", "defense_lines.agent.openc2_consumer", "--device", "fw-1"], "OpenC2 consumer: needs CAP_NET_ADMIN"),
+        (["-c", NO_LIBRARY, *AGENT[2:]], "nftables line: nftables unavailable: libnone.so not found"),
+    ],
+)
+def test_a_program_that_lacks_a_part_says_so_in_one_line(program: list[str], cause: str) -> None:
+    if reason := unavailable():
+        pytest.skip(f"needs libnftables ({reason})")
+    child = subprocess.run(
+        [sys.executable, *program],
+        preexec_fn=lambda: drop(frozenset()),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=ROOT,
+    )
+    assert (child.returncode, child.stdout) == (1, "")
+    (line,) = child.stderr.splitlines()
+    assert line.startswith(cause)
 
 
 def test_the_program_holds_net_admin_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from defense_lines.agent.ruleset import Ruleset
 from gateway.configuration import MASK, ConfigurationError, effective, load, parse
 
 BANK = """\
@@ -35,6 +36,13 @@ def test_each_value_knows_where_it_came_from() -> None:
     assert origin_of("routes.1.prefix", BANK) == ("/", "bank.yaml:5")
     assert origin_of("services.accounts.port", BANK) == (8080, "bank.yaml:2")
     assert origin_of("edge.concurrency", BANK, environ) == (3, "environment PORTCULLIS__EDGE__CONCURRENCY")
+
+
+def test_a_table_may_have_every_name_that_the_firewall_takes() -> None:
+    for name in ("x", "Portcullis_2", "x" * 32):
+        table = parse(f"{BANK}lines: {{nftables: {{table: {name}}}}}\n".encode(), "bank.yaml", {}).config.lines.nftables
+        assert table is not None
+        Ruleset(table.table)
 
 
 def test_the_environment_wins_and_the_exact_variable_over_the_branch() -> None:
@@ -68,6 +76,8 @@ def test_secrets_are_masked() -> None:
         ("edge: {address: here}", "bank.yaml:6: edge.address: must be an IPv4 or IPv6 address"),
         ("guard: {never_block_addresses: [10.0.0.1/8]}", "bank.yaml:6: guard.never_block_addresses.0: 10.0.0.1/8 has"),
         ("lines: {nftables: {table: 'x; flush ruleset'}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
+        ("lines: {nftables: {table: _x}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
+        (f"lines: {{nftables: {{table: {'x' * 33}}}}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
         (
             "identity: {issuers: [{issuer: i, jwks_url: /keys, audience: bank}]}",
             "bank.yaml:6: identity.issuers.0.jwks_url: must be an http:// or https:// address",
