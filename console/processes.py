@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from console.supervision import Child, Part, told_to_stop
+from console.supervision import Child, Part, Writer, told_to_stop, watch
 from defense_lines.agent.capabilities import Capability
 from gateway.config import Config, Policy
 from gateway.configuration import without_secrets
@@ -22,7 +22,9 @@ from gateway.edge import ADMIN_SOCKET, EnvoyAdmin, envoy_command
 _PATIENCE = 5.0  # seconds between SIGTERM and SIGKILL
 _LOWEST_FREE_PORT = 1024
 _HARMLESS = ("PATH", "LANG", "TZ")  # all that Envoy is told of our environment
-_QUICK = aiohttp.ClientTimeout(total=2.0)
+_QUICK = 1.0  # seconds for an answer from this host
+
+Say = Callable[[str], None]
 
 
 def refuse_bad_policy(settings: Policy) -> None:
@@ -57,18 +59,32 @@ async def supervise(config: Config, file: Path) -> None:
     run = config.state / "run"
     run.mkdir(mode=0o700, exist_ok=True)
     run.chmod(0o700)
-    children = [Child(part, partial(_say, part.name)) for part in parts(config, file, run, os.environ)]
-    stop = told_to_stop()
+    lines = Writer(sys.stderr.fileno())
+    with lines.running():
+        children = [
+            Child(part, partial(_prefixed, lines.say, part.name)) for part in parts(config, file, run, os.environ)
+        ]
+        await _run(config, run, children, partial(_prefixed, lines.say, "portcullis"))
+
+
+async def _run(config: Config, run: Path, children: Sequence[Child], say: Say) -> None:
+    edge, gateway, *_ = children
+    stop, envoy, admin = told_to_stop(), EnvoyAdmin(run / ADMIN_SOCKET, _QUICK), run / "admin.sock"
     async with asyncio.TaskGroup() as tasks:
         for child in children:
             tasks.create_task(child.keep_alive())
-        readiness = tasks.create_task(_announce(config, run / "admin.sock"))
+        watching = [
+            tasks.create_task(watch(edge, envoy.ready)),
+            tasks.create_task(watch(gateway, partial(_answers, admin, "/healthz"))),
+            tasks.create_task(_announce(config, admin, say)),
+        ]
         await stop.wait()
-        readiness.cancel()
-        _note("portcullis | draining")
+        for task in watching:
+            task.cancel()
+        say("draining")
         await _drain(EnvoyAdmin(run / ADMIN_SOCKET), config.edge.drain_seconds)
         await _end_in_order(children)
-    _note("portcullis | ended")
+    say("ended")
 
 
 async def _drain(edge: EnvoyAdmin, seconds: float) -> None:
@@ -90,28 +106,24 @@ async def _end_in_order(children: Sequence[Child]) -> None:
             tasks.create_task(child.end(_PATIENCE))
 
 
-async def _announce(config: Config, socket: Path) -> None:
+async def _announce(config: Config, admin: Path, say: Say) -> None:
     """Say once that the gateway is ready."""
-    while not await _ready(socket):  # noqa: ASYNC110 - it can only be asked
+    while not await _answers(admin, "/readyz"):  # noqa: ASYNC110 - it can only be asked
         await asyncio.sleep(0.1)
-    _note(f"portcullis | ready on {config.edge.address}:{config.edge.port}")
+    say(f"ready on {config.edge.address}:{config.edge.port}")
 
 
-async def _ready(socket: Path) -> bool:
+async def _answers(admin: Path, path: str) -> bool:
+    timeout = aiohttp.ClientTimeout(total=_QUICK)
     try:
         async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=_QUICK) as session,
-            session.get("http://portcullis/readyz") as answer,
+            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(admin)), timeout=timeout) as session,
+            session.get(f"http://portcullis{path}") as answer,
         ):
             return answer.status == HTTPStatus.OK
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False
 
 
-def _note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
-
-
-def _say(name: str, line: str) -> None:
-    _note(f"{name:<10} | {line}")
+def _prefixed(say: Say, name: str, line: str) -> None:
+    say(f"{name:<10} | {line}")

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.supervision import AlreadyRunning, Backoff, Child, Failures, Part, sole
+from console.supervision import (
+    AlreadyRunning,
+    Backlog,
+    Backoff,
+    Child,
+    Failures,
+    Part,
+    Patience,
+    Pulse,
+    Writer,
+    sole,
+    watch,
+)
 from console.supervision.output import LONGEST_LINE, Prefixed
 
 SLEEPER = "import time, sys; print('up', flush=True); time.sleep(60)"
@@ -164,6 +177,105 @@ def test_one_supervisor_at_a_time(tmp_path: Path) -> None:
         pass
     with sole(state):
         pass
+
+
+ANSWERING = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1] + str(os.getpid()))
+listener.listen()
+print("up", flush=True)
+while True:
+    peer, _ = listener.accept()
+    with peer:
+        peer.sendall(b"well")
+"""
+
+
+def hear(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(0.1)
+        try:
+            asking.connect(str(path))
+            return asking.recv(4) == b"well"
+        except OSError:
+            return False
+
+
+async def test_a_child_that_no_longer_answers_is_killed_and_started_again(tmp_path: Path) -> None:
+    said = Said()
+    part = Part("test", [sys.executable, "-c", ANSWERING, f"{tmp_path}/"], os.environ)
+    child = Child(part, said, FAST)
+    answered = asyncio.Event()
+
+    async def healthy() -> bool:
+        well = await asyncio.to_thread(hear, tmp_path / str(child.pid))
+        if well:
+            answered.set()
+        return well
+
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+        tasks.create_task(child.keep_alive())
+        watching = tasks.create_task(watch(child, healthy, Patience(3), 0.02))
+        await answered.wait()
+        stuck = child.pid
+        assert stuck is not None
+        os.kill(stuck, signal.SIGSTOP)
+        await said.times("has not answered 3 times in a row: killed", 1)
+        await said.times("ended with signal SIGKILL", 1)
+        answered.clear()
+        await answered.wait()
+        assert (child.starts, lives(stuck)) == (2, False)
+        watching.cancel()
+        await child.end(5.0)
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 5))
+def test_a_life_is_stuck_when_it_answered_once_and_then_missed_so_many(answers: list[bool], misses: int) -> None:
+    pulse = Pulse()
+    for count, healthy in enumerate(answers, 1):
+        pulse, stuck = Patience(misses).after(pulse, healthy)
+        latest = answers[max(0, count - misses) : count]
+        assert stuck == (any(answers[:count]) and len(latest) == misses and not any(latest))
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=5)), max_size=80), st.integers(1, 10))
+def test_a_backlog_keeps_the_newest_and_counts_the_rest(steps: list[str | None], limit: int) -> None:
+    backlog, since = Backlog(limit), list[str]()
+    for step in steps:
+        if step is not None:
+            backlog.add(step)
+            since.append(step)
+            continue
+        dropped = len(since) - limit
+        assert backlog.take() == ([f"… {dropped} lines dropped"] if dropped > 0 else []) + since[-limit:]
+        since = []
+
+
+def test_nobody_waits_for_a_terminal_that_does_not_read() -> None:
+    reader, writer = os.pipe()
+    lines = Writer(writer, limit=50)
+    with os.fdopen(reader) as terminal:
+        with lines.running():
+            for number in range(10_000):
+                lines.say(f"{number:0100}")  # a hundred times more than a pipe holds: this returns all the same
+            told = iter(terminal.readline, f"{9999:0100}\n")
+            shown = list(told)
+        os.close(writer)
+        assert terminal.read() == ""
+    dropped = sum(int(line.split()[1]) for line in shown if line.startswith("…"))
+    assert dropped > 0
+    assert dropped + sum(not line.startswith("…") for line in shown) + 1 == 10_000
+
+
+def test_a_terminal_that_is_gone_ends_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines = Writer(writer)
+    with lines.running():
+        lines.say("nobody hears this")
+        lines.say("nor this")
+    os.close(writer)
 
 
 lifetimes = st.lists(st.floats(0, 1e6))
