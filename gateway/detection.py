@@ -2,13 +2,14 @@
 
 The worker is another process; when it is away or slow, batches wait on the bus, which sheds the noisiest source and
 counts it. A batch counts as done when the worker has answered it; what it had not answered is sent again to the next.
+Verdicts are acted upon beside each other, as many at a time as are few; beyond that the worker waits, and so the bus.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -17,11 +18,15 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from detectors import Batch, Verdict, verdicts_decoder
-from telemetry import FrameError, Subscription, frame, read_frame
+from telemetry import MAX_FRAME, EventBatch, FrameError, Subscription, frame, read_frame
 
 _log = structlog.get_logger()
 _SENT = Counter("portcullis_gateway_detector_events_total", "Events sent to the detectors")
 _WAITING = Gauge("portcullis_gateway_detector_batches_waiting", "Batches that the detectors have not answered")
+_DROPPED = Counter("portcullis_gateway_detector_events_dropped_total", "Events too large for a frame of their own")
+_FAILED = Counter("portcullis_gateway_verdicts_failed_total", "Verdicts that could not be acted upon")
+_FRAMED = MAX_FRAME - 256  # bytes of events that leave room for what a frame adds
+_MOST_AT_WORK = 1000  # verdicts being acted upon: waiting for policy or for the disk
 _MOST_WAITING = 64  # batches on their way; beyond it the bus waits
 _VERDICTS = verdicts_decoder()
 
@@ -35,6 +40,8 @@ class Detection:
         self._unanswered: deque[Batch] = deque()  # in the order of their numbers
         self._room = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._places = asyncio.Semaphore(_MOST_AT_WORK)
+        self._work: asyncio.TaskGroup | None = None  # outlives each worker
 
     @property
     def connected(self) -> bool:
@@ -44,7 +51,7 @@ class Detection:
     async def serve(self, socket: Path) -> None:
         """Listen until cancelled."""
         server = await asyncio.start_unix_server(self._take, str(socket))
-        async with server:
+        async with asyncio.TaskGroup() as self._work, server:
             await server.serve_forever()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,21 +79,38 @@ class Detection:
                 await self._room.wait()
             events = await self._batches.next()
             _SENT.inc(len(events))
-            self._put(writer, Batch(data=events.to_bytes(), number=next(numbers)))
-            await writer.drain()
+            for data in _packed(events):
+                self._put(writer, Batch(data=data, number=next(numbers)))
+                await writer.drain()
 
     def _put(self, writer: asyncio.StreamWriter, batch: Batch) -> None:
+        framed = frame(batch)  # before it counts as sent: what cannot be framed would be sent again for ever
         self._unanswered.append(batch)
         _WAITING.set(len(self._unanswered))
-        writer.write(frame(batch))
+        writer.write(framed)
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         with suppress(EOFError):
             while True:
                 answer = await read_frame(reader, _VERDICTS)
                 for verdict in answer.verdicts:
-                    await self._judged(verdict)
+                    await self._take_up(verdict)
                 self._answered(answer.number)
+
+    async def _take_up(self, verdict: Verdict) -> None:
+        """Begin to act upon it; waits only where too many are being acted upon."""
+        await self._places.acquire()
+        if self._work:
+            self._work.create_task(self._act(verdict))
+
+    async def _act(self, verdict: Verdict) -> None:
+        try:
+            await self._judged(verdict)
+        except Exception as error:
+            _FAILED.inc()
+            _log.exception("verdict not acted upon", verdict=verdict.id, error=repr(error))
+        finally:
+            self._places.release()
 
     def _answered(self, number: int) -> None:
         """One answer covers every lower number."""
@@ -94,3 +118,17 @@ class Detection:
             self._unanswered.popleft()
         _WAITING.set(len(self._unanswered))
         self._room.set()
+
+
+def _packed(events: EventBatch) -> Iterator[bytes]:
+    """The events, in halves of halves until each fits a frame; one that fits none is dropped and counted."""
+    data = events.to_bytes()
+    if len(data) <= _FRAMED:
+        yield data
+    elif len(events) > 1:
+        middle = len(events) // 2
+        yield from _packed(events.take(slice(middle)).compact())
+        yield from _packed(events.take(slice(middle, None)).compact())
+    else:
+        _DROPPED.inc()
+        _log.error("event too large for the detectors", source=events.source.text(0)[:128], bytes=len(data))

@@ -7,7 +7,7 @@ from telemetry.bus import Bus, Closed, Subscription
 from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
 from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
 from telemetry.files import FileReading, UnknownFormat, read_file
-from telemetry.framing import FrameError, frame, read_frame
+from telemetry.framing import MAX_FRAME, FrameError, frame, read_frame
 from telemetry.logs import plain_logs
 from telemetry.malformed import Malformed, Parse, Parsed
 from telemetry.rejects import Reject, Rejects
@@ -25,6 +25,7 @@ __all__ = [
     "COLUMNS",
     "HISTORY",
     "LIVE",
+    "MAX_FRAME",
     "Bounds",
     "Bus",
     "Closed",

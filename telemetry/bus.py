@@ -1,7 +1,8 @@
 """The bus carries batches from sources to whoever subscribed, each at its own pace, and counts what it had to shed.
 
-Each subscriber has its own bounded queue, so a slow one harms nobody else. A full queue sheds the oldest events of the
-source that fills it most: a flood pushes out only itself, and a source that keeps within an equal share loses nothing.
+Each subscriber has its own queue, bounded in events and in bytes, so a slow one harms nobody else. A full queue sheds
+the oldest events of the source that fills it most: a flood pushes out only itself, and a source that keeps within an
+equal share loses nothing. Full of bytes, it sheds whole batches. History (imported files) goes to who asked for it.
 For each subscriber and source, at any moment: published = delivered + shed + queued, counted in events.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import prometheus_client
@@ -19,6 +20,7 @@ from telemetry.few_names import OTHERS, FewNames
 
 MAX_SOURCES = 256  # told apart; those beyond share one place
 DELIVERY = 16_384  # events of one delivery at most
+MAX_BYTES = 256 * 1024 * 1024  # of one queue; ten times what a full queue of usual events takes
 DELIVERY_BATCHES = 64  # batches of one delivery at most; joining either many holds up the loop for 2 or 3 ms
 
 _PUBLISHED = prometheus_client.Counter("portcullis_telemetry_published_total", "Events published", ["source"])
@@ -26,6 +28,7 @@ _SHED = prometheus_client.Counter(
     "portcullis_telemetry_shed_total", "Events that a full queue shed", ["subscriber", "source"]
 )
 _DELIVERED = prometheus_client.Counter("portcullis_telemetry_delivered_total", "Events delivered", ["subscriber"])
+_BYTES = prometheus_client.Gauge("portcullis_telemetry_queued_bytes", "Bytes waiting", ["subscriber"])
 _QUEUED = prometheus_client.Gauge("portcullis_telemetry_queued_events", "Events waiting", ["subscriber"])
 
 
@@ -36,16 +39,19 @@ class Closed(Exception):
 class Subscription:
     """One subscriber's queue. Iterate it, or call `next`; close it when done. Not for several readers at once."""
 
-    def __init__(self, bus: Bus, name: str, limit_events: int) -> None:
+    def __init__(self, bus: Bus, name: str, limit_events: int, history: bool = False) -> None:
         self.name = name
         self.limit = limit_events
+        self.history = history
         self.queued = 0
+        self.queued_bytes = 0
         self.published: Counter[str] = Counter()  # these three by source
         self.delivered: Counter[str] = Counter()
         self.shed: Counter[str] = Counter()
         self._bus = bus
-        self._queues: dict[str, deque[tuple[int, EventBatch]]] = {}  # by source: arrival number, events
+        self._queues: dict[str, deque[tuple[int, int, EventBatch]]] = {}  # by source: arrival number, bytes, events
         self._sizes: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
         self._arrivals = 0
         self._filled = asyncio.Event()
         self._closed = False
@@ -74,8 +80,9 @@ class Subscription:
             self._count_shed(source, size)
         self._queues.clear()
         self._sizes.clear()
-        self.queued = 0
-        _QUEUED.labels(self.name).set(0)
+        self._bytes.clear()
+        self.queued = self.queued_bytes = 0
+        self._show()
         self._filled.set()
 
     def __aiter__(self) -> Subscription:
@@ -93,25 +100,28 @@ class Subscription:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _put(self, source: str, batch: EventBatch) -> None:
-        """Queue one source's events; shed if that is too much."""
+    def _put(self, source: str, size: int, batch: EventBatch) -> None:
+        """Queue one source's events, `size` bytes; shed if that is too much."""
         self._arrivals += 1
-        self._queues.setdefault(source, deque()).append((self._arrivals, batch))
+        self._queues.setdefault(source, deque()).append((self._arrivals, size, batch))
         self._sizes[source] += len(batch)
+        self._bytes[source] += size
         self.published[source] += len(batch)
         self.queued += len(batch)
+        self.queued_bytes += size
+        while self.queued_bytes > MAX_BYTES:
+            heaviest = max(self._bytes, key=self._bytes.__getitem__)
+            self._shed_from(heaviest, self._sizes[heaviest])
         while self.queued > self.limit:
-            self._shed_from(max(self._sizes, key=self._sizes.__getitem__))
-        _QUEUED.labels(self.name).set(self.queued)
+            self._shed_from(max(self._sizes, key=self._sizes.__getitem__), self.queued - self.limit)
+        self._show()
         self._filled.set()
 
-    def _shed_from(self, source: str) -> None:
-        """Drop the source's oldest events, as many of its oldest batch as are too many."""
-        arrival, batch = self._queues[source].popleft()
-        count = min(self.queued - self.limit, len(batch))
-        if count < len(batch):
-            self._queues[source].appendleft((arrival, batch.take(slice(count, None))))
-        self._leave_queue(source, count)
+    def _shed_from(self, source: str, most: int) -> None:
+        """Drop the source's oldest events, `most` of its oldest batch."""
+        arrival, size, batch = self._queues[source].popleft()
+        count = min(most, len(batch))
+        self._leave_queue(source, arrival, size, batch, count)
         self._count_shed(source, count)
 
     def _take(self) -> EventBatch:
@@ -120,23 +130,31 @@ class Subscription:
         room = DELIVERY
         while room and self.queued and len(taken) < DELIVERY_BATCHES:
             source = min(self._queues, key=lambda name: self._queues[name][0][0])
-            arrival, batch = self._queues[source].popleft()
-            if len(batch) > room:
-                self._queues[source].appendleft((arrival, batch.take(slice(room, None))))
-                batch = batch.take(slice(room))
-            taken.append(batch)
-            room -= len(batch)
-            self._leave_queue(source, len(batch))
-            self.delivered[source] += len(batch)
+            arrival, size, batch = self._queues[source].popleft()
+            count = min(room, len(batch))
+            self._leave_queue(source, arrival, size, batch, count)
+            taken.append(batch.take(slice(count)) if count < len(batch) else batch)
+            room -= count
+            self.delivered[source] += count
         _DELIVERED.labels(self.name).inc(DELIVERY - room)
-        _QUEUED.labels(self.name).set(self.queued)
+        self._show()
         return concatenate(taken)
 
-    def _leave_queue(self, source: str, count: int) -> None:
+    def _leave_queue(self, source: str, arrival: int, size: int, batch: EventBatch, count: int) -> None:
+        """The first `count` rows of the source's oldest batch go; what is left of it still holds all its texts."""
         self.queued -= count
         self._sizes[source] -= count
+        if count < len(batch):
+            self._queues[source].appendleft((arrival, size, batch.take(slice(count, None))))
+            return
+        self.queued_bytes -= size
+        self._bytes[source] -= size
         if not self._queues[source]:
-            del self._queues[source], self._sizes[source]
+            del self._queues[source], self._sizes[source], self._bytes[source]
+
+    def _show(self) -> None:
+        _QUEUED.labels(self.name).set(self.queued)
+        _BYTES.labels(self.name).set(self.queued_bytes)
 
     def _count_shed(self, source: str, count: int) -> None:
         self.shed[source] += count
@@ -155,18 +173,26 @@ class Bus:
 
     def publish(self, batch: EventBatch) -> None:
         """Hand a batch to every subscriber. Never waits and never refuses: a full queue sheds and counts."""
-        for name, part in _by_source(batch):
-            source = self._name(name)
-            _PUBLISHED.labels(source).inc(len(part))
-            for subscription in self._subscriptions:
-                subscription._put(source, part)
+        self._publish(batch, self._subscriptions)
 
-    def subscribe(self, name: str, limit_events: int | None = None) -> Subscription:
+    def publish_history(self, batch: EventBatch) -> None:
+        """The same with what is long over: only for subscribers who want history."""
+        self._publish(batch, [subscription for subscription in self._subscriptions if subscription.history])
+
+    def _publish(self, batch: EventBatch, subscriptions: Sequence[Subscription]) -> None:
+        for name, part in _by_source(batch):
+            source, size = self._name(name), part.size
+            _PUBLISHED.labels(source).inc(len(part))
+            for subscription in subscriptions:
+                subscription._put(source, size, part)
+
+    def subscribe(self, name: str, limit_events: int | None = None, history: bool = False) -> Subscription:
         """Everything published from now on, `limit_events` (the bus's own if None) queued at most.
 
+        With `history` also what is imported: for who shows events, not for who acts upon them.
         A subscriber that only looks on (`events tail`) takes a small limit and thus a small share of memory.
         """
-        subscription = Subscription(self, name, self.limit if limit_events is None else limit_events)
+        subscription = Subscription(self, name, self.limit if limit_events is None else limit_events, history)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -192,4 +218,4 @@ def _by_source(batch: EventBatch) -> Iterator[tuple[str, EventBatch]]:
         yield OTHERS, batch
         return
     for code in codes:
-        yield batch.source.values[int(code)], batch.take(batch.source.codes == code)
+        yield batch.source.values[int(code)], batch.take(batch.source.codes == code).compact()

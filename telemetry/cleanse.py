@@ -67,11 +67,16 @@ class Door:
 
     def publish(self, batch: EventBatch) -> None:
         """Publish the possible rows; refuse the others."""
+        self.admit(batch)
+
+    def admit(self, batch: EventBatch) -> dict[str, int]:
+        """The same, and tell how many rows were refused, by reason."""
         clean, refused = cleanse(batch, self._clock(), self._bounds)
         for part in refused:
             self._refuse(part)
         if len(clean):
             self._publish(clean)
+        return {part.reason: len(part.rows) for part in refused}
 
     def _refuse(self, part: Refused) -> None:
         for event in part.rows.take(slice(_SHOWN)).events():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from detectors import Batch, Verdict, Verdicts, batch_decoder
+from gateway import detection
 from gateway.detection import Detection
 from telemetry import Bus, Event, EventBatch, Kind, frame, read_frame
 
@@ -40,7 +41,18 @@ class Link:
         self.socket = socket
         self.bus = Bus(10_000)
         self.verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
-        self.detection = Detection(self.bus.subscribe("detectors"), self.verdicts.put)
+        self.detection = Detection(self.bus.subscribe("detectors"), self._judge)
+        self.at_work = 0
+        self.disk: asyncio.Event | None = None  # until when no verdict is done with
+
+    async def _judge(self, verdict: Verdict) -> None:
+        self.at_work += 1
+        if self.disk:
+            await self.disk.wait()
+        self.at_work -= 1
+        if verdict.id == "v-broken":
+            raise RuntimeError("a bug in what acts upon verdicts")
+        await self.verdicts.put(verdict)
 
     def publish(self, name: str) -> None:
         self.bus.publish(EventBatch.of([Event(time=1.0, kind=Kind.REQUEST, source="edge", name=name)]))
@@ -140,3 +152,65 @@ async def test_junk_ends_the_connection_and_nothing_else(link: Link, junk: bytes
     async with link.worker() as good:
         link.publish("one")
         assert names(await good.next()) == ["one"]
+
+
+async def test_verdicts_do_not_wait_for_each_other_and_a_batch_is_answered_once_they_are_taken(link: Link) -> None:
+    link.disk = asyncio.Event()
+    async with link.worker() as first:
+        for name in ("one", "two"):
+            link.publish(name)
+            await first.next()
+        first.answer(1, *(verdict(f"v-{number}") for number in range(100)))
+        async with asyncio.timeout(DEADLINE):
+            while link.at_work < 100:  # noqa: ASYNC110  # what acts upon them tells nobody
+                await asyncio.sleep(0)
+    async with link.worker() as second:
+        assert names(await second.next()) == ["two"]
+        link.disk.set()
+        assert {(await link.verdict()).id for _ in range(100)} == {f"v-{number}" for number in range(100)}
+
+
+async def test_too_many_verdicts_at_work_make_the_worker_wait(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    link.disk = asyncio.Event()
+    async with link.worker() as worker:
+        link.publish("one")
+        await worker.next()
+        worker.answer(1, *(verdict(f"v-{number}") for number in range(1500)))
+        async with asyncio.timeout(DEADLINE):
+            while link.at_work < 1000:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert link.at_work == 1000
+        link.disk.set()
+        for _ in range(1500):
+            await link.verdict()
+
+
+async def test_a_verdict_that_breaks_what_acts_upon_it_breaks_nothing_else(link: Link) -> None:
+    async with link.worker() as worker:
+        link.publish("one")
+        await worker.next()
+        worker.answer(1, verdict("v-broken"), verdict("v-2"))
+        assert (await link.verdict()).id == "v-2"
+        link.publish("two")
+        assert names(await worker.next()) == ["two"]
+
+
+async def test_what_fits_no_frame_goes_in_halves_and_is_not_sent_again_for_ever(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "_FRAMED", 10_000)
+    texts = ["a", "b" * 4_000, "c", "d" * 20_000, "e" * 6_000, "f" * 6_000]
+    async with link.worker() as worker:
+        link.bus.publish(
+            EventBatch.of([Event(time=1.0, kind=Kind.REQUEST, source="edge", name=text) for text in texts])
+        )
+        batches = [await worker.next() for _ in range(3)]
+        assert [batch.number for batch in batches] == [1, 2, 3]
+        assert [name for batch in batches for name in names(batch)] == [text for text in texts if len(text) < 20_000]
+        worker.answer(3, verdict())
+        await link.verdict()
+    async with link.worker() as next_one:
+        link.publish("later")
+        assert names(await next_one.next()) == ["later"]

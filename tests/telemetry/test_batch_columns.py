@@ -72,3 +72,11 @@ def test_columns_that_do_not_fit_together_are_no_batch(column: str, value: objec
 def test_deep_nesting_is_no_batch() -> None:
     with pytest.raises(InvalidBatch):
         EventBatch.from_bytes(b"\x81\xa4time" + b"\x91" * 100_000)
+
+
+def test_a_compact_batch_has_the_same_rows_and_no_text_beside_theirs() -> None:
+    batch = EventBatch.of([Event(time=n + 1.0, kind=Kind.FLOW, source="s", resource="x" * 1000 * n) for n in range(9)])
+    part = batch.take(slice(2, 4))
+    assert list(part.compact().events()) == list(part.events())
+    assert part.compact().resource.values == ("x" * 2000, "x" * 3000)
+    assert part.compact().size < part.size

@@ -103,6 +103,44 @@ async def test_a_delivery_is_bounded_in_events_and_in_batches(monkeypatch: pytes
     assert [len(await subscription.next()) for _ in range(2)] == [3, 1]
 
 
+def long_ones(source: str, count: int, size: int) -> EventBatch:
+    rows = [Event(time=1.0, kind=Kind.FLOW, source=source, resource=f"{n:0{size}}") for n in range(count)]
+    return EventBatch.of(rows)
+
+
+async def test_a_queue_is_bounded_in_bytes_too_and_sheds_whom_it_holds_most_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus, "MAX_BYTES", 1_000_000)
+    carrier = Bus(10_000)
+    subscription = carrier.subscribe("reader")
+    carrier.publish(events("quiet", 5))
+    for _ in range(20):
+        carrier.publish(long_ones("noisy", 10, 10_000))
+        assert subscription.queued_bytes <= 1_000_000
+    assert set(subscription.shed) == {"noisy"}
+    got = await taken(subscription)
+    assert Counter(got.source) == {"quiet": 5, "noisy": 200 - subscription.shed["noisy"]}
+    assert 80 <= 200 - subscription.shed["noisy"] < 100
+    assert subscription.queued_bytes == 0
+    carrier.publish(long_ones("huge", 10, 200_000))
+    assert subscription.shed["huge"] == 10
+
+
+async def test_a_source_is_charged_for_its_own_texts_alone() -> None:
+    carrier = Bus(10_000)
+    subscription = carrier.subscribe("reader")
+    carrier.publish(concatenate([long_ones("long", 1, 100_000), *(events(f"s{n}", 1) for n in range(50))]))
+    assert 100_000 < subscription.queued_bytes < 100_000 + 51 * 10_000
+
+
+async def test_history_goes_to_who_asked_for_it() -> None:
+    carrier = Bus(100)
+    acts, shows = carrier.subscribe("detectors"), carrier.subscribe("tail", history=True)
+    carrier.publish_history(events("import:eve", 2))
+    carrier.publish(events("edge", 1))
+    assert times(await acts.next()) == [("edge", 1.0)]
+    assert times(await shows.next()) == [("import:eve", 1.0), ("import:eve", 2.0), ("edge", 1.0)]
+
+
 async def test_closing_releases_the_queue_and_counts_what_was_in_it() -> None:
     carrier = Bus(100)
     with carrier.subscribe("reader") as subscription:
