@@ -48,7 +48,7 @@ class Model:
 
 
 def load(folder: Path, schema: Schema, device: Device = "cpu") -> Model:
-    """Read a model that fits a schema. Raises ModelRefused if it is missing, altered or of another schema."""
+    """Read a model that fits a schema. Raises ModelRefused if it is missing, altered, of another schema or unreadable."""
     card = _card(folder / CARD)
     if card.schema != schema:
         raise ModelRefused(f"{folder / CARD}: of another schema than {schema.name} version {schema.version}")
@@ -58,8 +58,11 @@ def load(folder: Path, schema: Schema, device: Device = "cpu") -> Model:
         raise ModelRefused(f"{folder / MODEL}: {error.strerror}") from error
     if hashlib.sha256(body).hexdigest() != card.sha256:
         raise ModelRefused(f"{folder / MODEL}: altered, its SHA-256 is not the card's")
-    booster = xgboost.Booster(model_file=bytearray(body))
-    return Model(warm(booster, len(schema.features), device), card)
+    try:
+        booster = warm(xgboost.Booster(model_file=bytearray(body)), len(schema.features), device)
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise ModelRefused(f"{folder / MODEL}: no model of this schema: {error}") from error
+    return Model(booster, card)
 
 
 def warm(booster: xgboost.Booster, features: int, device: Device) -> xgboost.Booster:
@@ -86,7 +89,7 @@ def _card(path: Path) -> Card:
         card = msgspec.json.decode(path.read_bytes(), type=Card)
     except OSError as error:
         raise ModelRefused(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelRefused(f"{path}: not a model card: {error}") from error
     if card.revision != card.seal():
         raise ModelRefused(f"{path}: altered, its revision does not fit")
