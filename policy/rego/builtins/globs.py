@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from policy.rego.builtins.regexes import compiled
 from policy.rego.values import UNDEFINED
 
 
@@ -16,8 +17,11 @@ def match(pattern: Any, delimiters: Any, text: Any) -> Any:
     if delimiters is not None and not all(type(one) is str and len(one) == 1 for one in delimiters):
         return UNDEFINED
     marks = "" if delimiters is None else "".join(delimiters) or "."
-    compiled = _compiled(pattern, marks)
-    return UNDEFINED if compiled is None else compiled.fullmatch(text) is not None
+    translated = _translated(pattern, marks)
+    if translated is None:
+        return UNDEFINED
+    found = compiled(translated)
+    return UNDEFINED if found is UNDEFINED else found.fullmatch(text.encode()) is not None
 
 
 def quote_meta(pattern: Any) -> Any:
@@ -26,10 +30,10 @@ def quote_meta(pattern: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str, marks: str) -> re.Pattern[str] | None:
+def _translated(pattern: str, marks: str) -> str | None:
     try:
-        return re.compile(_Translation(pattern, marks).regex(), re.DOTALL)
-    except (re.error, ValueError, IndexError):
+        return f"(?s){_Translation(pattern, marks).regex()}"
+    except (ValueError, IndexError):
         return None
 
 
@@ -63,9 +67,12 @@ class _Translation:
             case "\\":
                 self._at += 1
                 return re.escape(self._pattern[self._at - 1])
-            case "{" | "}":
-                self._depth += 1 if char == "{" else -1
-                return "(?:" if char == "{" else ")"
+            case "{":
+                self._depth += 1
+                return "(?:"
+            case "}" if self._depth:
+                self._depth -= 1
+                return ")"
             case ",":
                 return "|" if self._depth else ","
         return re.escape(char)

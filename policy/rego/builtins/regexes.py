@@ -1,41 +1,35 @@
-"""Regular expressions: RE2 where the `re2` module is installed, Python's `re` otherwise.
-
-Python's `re` may take exponential time on some patterns, and knows what RE2 does not: look-around and back references
-are undefined here, as they are in OPA, and RE2's `\\z` is understood.
+"""Regular expressions by RE2, which takes time linear in the text whatever the pattern, with the meaning that they have
+in OPA. What OPA refuses (look-around, back references) is undefined.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
+
+import re2
 
 from policy.rego.builtins.arithmetic import whole
 from policy.rego.values import UNDEFINED
 
-_ENGINE: Any = import_module("re2") if find_spec("re2") else re
-_NOT_RE2 = re.compile(r"\(\?[=!>]|\(\?<[=!]|\(\?P=|\(\?\(|(?<!\\)(?:\\\\)*\\[1-9Z]|[*+?}]\+")
+_PATTERNS = 256  # kept compiled; each may take RE2's 8 MiB at most
+_ONE_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")  # RE2 knows it, OPA does not
 _GO_GROUP = re.compile(r"\$(?:\{(\w+)\}|(\w+)|(\$))")
-_CLASSES = {r"\z": r"\Z", r"(?<": "(?P<"}
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_PATTERNS)
 def compiled(pattern: str) -> Any:
-    """A compiled pattern, or undefined if it is not RE2's."""
-    if _NOT_RE2.search(pattern):
+    """A compiled pattern, or undefined if it is not one of OPA's."""
+    if _ONE_BYTE.search(pattern):
         return UNDEFINED
     try:
-        return _ENGINE.compile(_translated(pattern), re.ASCII) if _ENGINE is re else _ENGINE.compile(pattern)
-    except (re.error, RecursionError, OverflowError, ValueError):
+        return re2.compile(pattern, _OPTIONS)
+    except (re2.error, UnicodeEncodeError):
         return UNDEFINED
-
-
-def _translated(pattern: str) -> str:
-    for go, python in _CLASSES.items():
-        pattern = pattern.replace(go, python)
-    return pattern
 
 
 def _pattern(pattern: Any, *texts: Any) -> Any:
@@ -44,10 +38,19 @@ def _pattern(pattern: Any, *texts: Any) -> Any:
     return compiled(pattern)
 
 
+def _matches(pattern: Any, text: str) -> Iterator[Any]:
+    """All matches in a text, one after the other. As in Go, an empty one right after another match is none."""
+    last = -1
+    for one in pattern.finditer(text):
+        if one.end() > one.start() or one.start() != last:
+            yield one
+        last = one.end()
+
+
 def match(pattern: Any, text: Any) -> Any:
     """Whether the pattern is found anywhere."""
     found = _pattern(pattern, text)
-    return UNDEFINED if found is UNDEFINED else found.search(text) is not None
+    return UNDEFINED if found is UNDEFINED else found.search(text.encode()) is not None
 
 
 def is_valid(pattern: Any) -> bool:
@@ -60,8 +63,10 @@ def split(pattern: Any, text: Any) -> Any:
     found = _pattern(pattern, text)
     if found is UNDEFINED:
         return UNDEFINED
+    if not pattern and not text:
+        return []
     parts, last = [], 0
-    for one in found.finditer(text):
+    for one in _matches(found, text):
         if one.end() == 0 or (one.start() == one.end() == len(text)):
             continue
         parts.append(text[last : one.start()])
@@ -74,7 +79,7 @@ def find_n(pattern: Any, text: Any, limit: Any) -> Any:
     found, limit = _pattern(pattern, text), whole(limit)
     if found is UNDEFINED or limit is UNDEFINED:
         return UNDEFINED
-    matches = [one.group() for one in found.finditer(text)]
+    matches = [one.group() for one in _matches(found, text)]
     return matches if limit < 0 else matches[:limit]
 
 
@@ -83,14 +88,20 @@ def find_all_submatch_n(pattern: Any, text: Any, limit: Any) -> Any:
     found, limit = _pattern(pattern, text), whole(limit)
     if found is UNDEFINED or limit is UNDEFINED:
         return UNDEFINED
-    matches = [[one.group(), *(group or "" for group in one.groups())] for one in found.finditer(text)]
+    matches = [[one.group(), *(group or "" for group in one.groups())] for one in _matches(found, text)]
     return matches if limit < 0 else matches[:limit]
 
 
 def replace(text: Any, pattern: Any, value: Any) -> Any:
     """Every match replaced; `$1` and `${name}` are groups, as in Go."""
     found = _pattern(pattern, text, value)
-    return UNDEFINED if found is UNDEFINED else found.sub(lambda one: _expanded(value, one), text)
+    if found is UNDEFINED:
+        return UNDEFINED
+    parts, last = [], 0
+    for one in _matches(found, text):
+        parts += [text[last : one.start()], _expanded(value, one)]
+        last = one.end()
+    return "".join([*parts, text[last:]])
 
 
 def _expanded(template: str, found: Any) -> str:
