@@ -7,10 +7,12 @@ Attributes are those of linux/netfilter/nfnetlink_conntrack.h.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from defense_lines.agent.orders import Network
 
@@ -27,7 +29,14 @@ _TUPLE_IP, _V4_SRC, _V6_SRC = 1, 1, 3  # CTA_TUPLE_IP, CTA_IP_V4_SRC, CTA_IP_V6_
 _KIND = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _RECEIVE = 1 << 18
 _TIMEOUT = 5.0  # seconds without a word from the kernel
-_ABSENT = 2  # ENOENT: it ended by itself meanwhile
+_MAX_ERRNO = 4095
+
+
+class Entry(NamedTuple):
+    """One tracked connection."""
+
+    attributes: dict[int, bytes]  # payload by type (CTA_...)
+    source: bytes | None  # of its first packet: 4 or 16 bytes
 
 
 def forget(networks: Sequence[Network]) -> int:
@@ -41,11 +50,27 @@ def forget(networks: Sequence[Network]) -> int:
         if not wanted:
             continue
         with _netlink() as dump, _netlink() as order:
-            for attributes in _entries(dump, family):
-                source = _source(attributes)
-                if source is not None and source in wanted:
-                    deleted += _delete(order, family, attributes)
+            for entry in _entries(dump, family):
+                if entry.source is not None and entry.source in wanted:
+                    deleted += _delete(order, family, entry.attributes)
     return deleted
+
+
+def read(datagram: bytes) -> tuple[list[Entry], bool]:
+    """The connections in one datagram of a listing, and whether it was the last.
+
+    Raises OSError: the kernel's own, or EBADMSG for what is not netlink.
+    """
+    entries: list[Entry] = []
+    for kind, payload in _messages(datagram):
+        if kind == _DONE:
+            return entries, True
+        if kind == _ERROR:
+            _raise(payload)
+        else:
+            attributes = _attributes(payload[_FAMILY.size :])
+            entries.append(Entry(attributes, _source(attributes)))
+    return entries, False
 
 
 class _Wanted:
@@ -71,16 +96,12 @@ def _netlink() -> socket.socket:
     return netlink
 
 
-def _entries(netlink: socket.socket, family: int) -> Iterator[dict[int, bytes]]:
+def _entries(netlink: socket.socket, family: int) -> Iterator[Entry]:
     netlink.send(_message(_GET, _REQUEST | _DUMP, family, b""))
-    while True:
-        for kind, payload in _messages(netlink.recv(_RECEIVE)):
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                _raise(payload)
-            else:
-                yield dict(_attributes(payload[_FAMILY.size :]))
+    last = False
+    while not last:
+        entries, last = read(netlink.recv(_RECEIVE))
+        yield from entries
 
 
 def _delete(netlink: socket.socket, family: int, entry: dict[int, bytes]) -> int:
@@ -88,7 +109,7 @@ def _delete(netlink: socket.socket, family: int, entry: dict[int, bytes]) -> int
     netlink.send(_message(_DELETE, _REQUEST | _ACK, family, body))
     for kind, payload in _messages(netlink.recv(_RECEIVE)):
         if kind == _ERROR:
-            _raise(payload, allow=_ABSENT)
+            _raise(payload, allow=errno.ENOENT)  # it ended by itself meanwhile
     return 1
 
 
@@ -98,21 +119,27 @@ def _message(kind: int, flags: int, family: int, body: bytes) -> bytes:
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _HEADER.size:
-        length, kind, _, _, _ = _HEADER.unpack_from(data)
-        if length < _HEADER.size:
-            return
-        yield kind, data[_HEADER.size : length]
-        data = data[_aligned(length) :]
+    start = 0
+    while len(data) - start >= _HEADER.size:
+        length, kind, _, _, _ = _HEADER.unpack_from(data, start)
+        yield kind, _payload(data, start, _HEADER.size, length)
+        start += _aligned(length)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _KIND, data[_ATTRIBUTE.size : length]
-        data = data[_aligned(length) :]
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    start = 0
+    while len(data) - start >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        found[kind & _KIND] = _payload(data, start, _ATTRIBUTE.size, length)
+        start += _aligned(length)
+    return found
+
+
+def _payload(data: bytes, start: int, header: int, length: int) -> bytes:
+    if not header <= length <= len(data) - start:
+        raise OSError(errno.EBADMSG, f"ctnetlink: {length} bytes said, {len(data) - start} there")
+    return data[start + header : start + length]
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
@@ -122,12 +149,15 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _source(entry: dict[int, bytes]) -> bytes | None:
-    address = dict(_attributes(dict(_attributes(entry.get(_TUPLE_ORIG, b""))).get(_TUPLE_IP, b"")))
-    return address.get(_V4_SRC) or address.get(_V6_SRC)
+    address = _attributes(_attributes(entry.get(_TUPLE_ORIG, b"")).get(_TUPLE_IP, b""))
+    source = address.get(_V4_SRC) or address.get(_V6_SRC)
+    return source if source is not None and len(source) in (4, 16) else None
 
 
 def _raise(payload: bytes, allow: int = 0) -> None:
-    number = -struct.unpack_from("=i", payload)[0]
+    number = -int(struct.unpack_from("=i", payload)[0]) if len(payload) >= 4 else errno.EBADMSG
+    if not 0 <= number <= _MAX_ERRNO:
+        number = errno.EBADMSG
     if number not in (0, allow):
         raise OSError(number, f"ctnetlink: {os.strerror(number)}")
 
