@@ -31,9 +31,7 @@ def refuse_bad_policy(settings: Policy) -> None:
     """Raises PolicyError: what does not compile is said before a port is open, not in a loop of restarts."""
     from policy import compile_bundle, read_bundle
 
-    bundle = read_bundle(settings.paths, settings.data)
-    if settings.engine == "embedded":
-        compile_bundle(bundle)
+    compile_bundle(read_bundle(settings.paths, settings.data))
 
 
 def parts(config: Config, file: Path, run: Path, environ: Mapping[str, str]) -> list[Part]:

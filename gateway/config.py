@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_core import PydanticCustomError
 
-Port = Annotated[int, Field(ge=1, le=65535)]
+
+def _no_boolean(value: object) -> object:
+    # Python takes True for 1, and YAML takes yes, on and true for True.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "should be a number, not yes or no")
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+Port = Annotated[Integer, Field(ge=1, le=65535)]
 
 
 class Branch(BaseModel):
@@ -30,11 +41,11 @@ class Edge(Branch):
     address: str = "127.0.0.1"
     port: Port = 8443
     tls: Tls | None = None
-    concurrency: Annotated[int, Field(ge=1, le=64)] = 1  # Envoy worker threads
-    access_log_flush_ms: Annotated[int, Field(ge=1, le=5000)] = 50
-    authorize_timeout_ms: Annotated[int, Field(ge=1, le=60000)] = 1000
-    max_headers_kb: Annotated[int, Field(ge=1, le=96)] = 60
-    drain_seconds: Annotated[int, Field(ge=0, le=600)] = 5
+    concurrency: Annotated[Integer, Field(ge=1, le=64)] = 1  # Envoy worker threads
+    access_log_flush_ms: Annotated[Integer, Field(ge=1, le=5000)] = 50
+    authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
+    max_headers_kb: Annotated[Integer, Field(ge=1, le=96)] = 60
+    drain_seconds: Annotated[Integer, Field(ge=0, le=600)] = 5
 
 
 class Service(Branch):
@@ -51,7 +62,7 @@ class Route(Branch):
     prefix: str
     service: str
     stream: bool = False  # a live stream: tethered, judged for as long as it lives
-    body_bytes: Annotated[int, Field(ge=0, le=1048576)] = 0  # body shown to policy, 0 for none; longer is 413
+    body_bytes: Annotated[Integer, Field(ge=0, le=1048576)] = 0  # body shown to policy, 0 for none; longer is 413
 
 
 class Issuer(Branch):
@@ -61,7 +72,7 @@ class Issuer(Branch):
     jwks_url: str
     audience: str
     algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256",)
-    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10
 
 
 class Identity(Branch):
@@ -70,7 +81,7 @@ class Identity(Branch):
     realm: Annotated[str, Field(pattern=r"^[!#-\[\]-~ ]{1,64}$")] = "portcullis"  # fit to stand in quotes
     issuers: tuple[Issuer, ...] = ()
     trust_domains: tuple[str, ...] = ()  # SPIFFE trust domains whose client certificates count
-    max_chain: Annotated[int, Field(ge=0, le=16)] = 4  # actors in a delegation chain
+    max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain
 
 
 class OpaServer(Branch):
@@ -79,7 +90,7 @@ class OpaServer(Branch):
     host: str = "127.0.0.1"
     port: Port = 8181
     token: SecretStr | None = None
-    timeout_ms: Annotated[int, Field(ge=1, le=60000)] = 250
+    timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 250
 
 
 class Policy(Branch):
@@ -113,7 +124,7 @@ class Telemetry(Branch):
     eve: tuple[Path, ...] = ()  # Suricata EVE JSON files to follow
     zeek: tuple[Path, ...] = ()  # Zeek logs to follow, TSV or JSON
     mqtt: MqttSource | None = None
-    queue_events: Annotated[int, Field(ge=1000)] = 200_000  # bus bound, events; beyond it the noisiest source is shed
+    queue_events: Annotated[Integer, Field(ge=1000)] = 200_000  # beyond it the noisiest source is shed
 
 
 class Detectors(Branch):
@@ -121,7 +132,6 @@ class Detectors(Branch):
 
     models: Path | None = None  # folder of trained models; none means the default ones
     device: Literal["cpu", "gpu"] = "cpu"
-    interval_ms: Annotated[int, Field(ge=1, le=10000)] = 20  # micro-batch
 
 
 class Guard(Branch):
@@ -129,10 +139,10 @@ class Guard(Branch):
 
     never_block_addresses: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # addresses and ranges
     never_block_principals: tuple[str, ...] = ()
-    max_ttl_seconds: Annotated[int, Field(ge=1)] = 86_400
-    blocks_per_minute: Annotated[int, Field(ge=1)] = 60  # by each cause's author
-    blast_radius_share: Annotated[float, Field(gt=0, le=1)] = 0.2  # of the last hour's good principals
-    blast_radius_count: Annotated[int, Field(ge=1)] = 3  # good principals that may be hit whatever the share
+    max_ttl_seconds: Annotated[Integer, Field(ge=1)] = 86_400
+    blocks_per_minute: Annotated[Integer, Field(ge=1)] = 60  # by each cause's author
+    blast_radius_share: Annotated[Real, Field(gt=0, le=1)] = 0.2  # of the last hour's good principals
+    blast_radius_count: Annotated[Integer, Field(ge=1)] = 3  # good principals that may be hit whatever the share
 
 
 class NftablesLine(Branch):
@@ -146,7 +156,7 @@ class OpenC2Line(Branch):
 
     broker: Broker = Broker()
     actuator: str = "slpf"  # commands go to oc2/cmd/ap/ACTUATOR
-    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+    timeout_seconds: Annotated[Real, Field(gt=0, le=60)] = 2.0
 
 
 class Lines(Branch):

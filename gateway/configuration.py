@@ -184,7 +184,7 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
         elif found["type"] == "missing":
             yield key, "is required"
         else:
-            yield key, found["msg"].removeprefix("Input s").replace("hould", "should", 1)
+            yield key, found["msg"].removeprefix("Input ")
 
 
 def _guess(name: str, branch: type[BaseModel] | None) -> str:

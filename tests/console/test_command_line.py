@@ -220,10 +220,11 @@ def test_an_unknown_fault_beside_a_known_one_keeps_its_traceback(file: Path, mon
     assert isinstance(call(file, "status").exception, ExceptionGroup)
 
 
-def test_a_policy_that_does_not_compile_is_64_before_anything_starts(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["embedded", "opa"])
+def test_a_policy_that_does_not_compile_is_64_before_anything_starts(file: Path, tmp_path: Path, engine: str) -> None:
     policy = tmp_path / "broken.rego"
     policy.write_text("package portcullis.access\n\ndecision := {\n")
-    file.write_text(file.read_text() + f"policy: {{paths: [{policy}]}}\n")
+    file.write_text(file.read_text() + f"policy: {{engine: {engine}, paths: [{policy}]}}\n")
     result = call(file, "up")
     assert (result.exit_code, result.stdout) == (64, "")
     assert f"{policy}:3:" in result.stderr or f"{policy}:4:" in result.stderr

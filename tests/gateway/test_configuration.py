@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from defense_lines.agent.ruleset import Ruleset
+from gateway.config import Config
 from gateway.configuration import MASK, ConfigurationError, effective, load, parse
 
 BANK = """\
@@ -66,6 +69,9 @@ def test_secrets_are_masked() -> None:
     [
         ("edge: {prot: 1}", "bank.yaml:6: edge.prot: unknown key; did you mean 'port'?"),
         ("edge:\n  port: 70000", "bank.yaml:7: edge.port: should be less than or equal to 65535"),
+        ("edge: {port: yes}", "bank.yaml:6: edge.port: should be a number, not yes or no"),
+        ("guard: {max_ttl_seconds: on}", "bank.yaml:6: guard.max_ttl_seconds: should be a number, not yes or no"),
+        ("guard: {blast_radius_share: true}", "bank.yaml:6: guard.blast_radius_share: should be a number, not yes"),
         ("edge: {port: 1}\nedge: {port: 2}", "bank.yaml:7: the key 'edge' stands already on line 6"),
         ("edge: [", "bank.yaml:7: expected the node content"),
         ("edge: &a {port: 1}", "bank.yaml:6: anchors and aliases are not read here"),
@@ -108,12 +114,40 @@ def test_an_empty_file_lacks_services_and_routes() -> None:
         ("PORTCULLIS__EDEG__PORT", "1", "unknown key; did you mean 'edge'?"),
         ("PORTCULLIS__EDGE__PROT", "1", "edge.prot: unknown key; did you mean 'port'?"),
         ("PORTCULLIS__EDGE__PORT", "x", "edge.port: should be a valid integer"),
+        ("PORTCULLIS__EDGE__PORT", "true", "edge.port: should be a valid integer"),
+        ("PORTCULLIS__EDGE", '{"port": true}', "edge.port: should be a number, not yes or no"),
         ("PORTCULLIS__GUARD__NEVER_BLOCK_ADDRESSES", "10.0.0.1", "must be JSON"),
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None:
     (problem,) = problems(BANK, {variable: value})
     assert problem.startswith(f"environment {variable}: {told}")
+
+
+def numbers(annotation: Any) -> Iterator[Any]:
+    """Every number that a branch of the tree can hold, as pydantic reads it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for field in annotation.model_fields.values():
+            yield from numbers(Annotated.__class_getitem__((field.annotation, *field.metadata, "its own")))  # type: ignore[attr-defined]
+    elif annotation in (int, float) or (
+        get_origin(annotation) is Annotated and get_args(annotation)[0] in (int, float)
+    ):
+        yield annotation
+    else:
+        for inner in get_args(annotation):
+            yield from numbers(inner)
+
+
+def test_no_number_of_the_tree_takes_a_boolean_and_each_takes_text() -> None:
+    found = list(numbers(Config))
+    assert len(found) > 15
+    for number in found:
+        reader: TypeAdapter[Any] = TypeAdapter(number)
+        with pytest.raises(ValidationError, match="not yes or no"):
+            reader.validate_python(True)
+        with pytest.raises(ValidationError) as caught:
+            reader.validate_python("text")
+        assert "parsing" in caught.value.errors()[0]["type"]
 
 
 def test_no_error_repeats_a_secret() -> None:
