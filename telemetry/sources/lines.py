@@ -23,6 +23,11 @@ class LineSplitter:
         self._limit = limit
         self._held = bytearray()
 
+    @property
+    def held(self) -> int:
+        """Bytes of the unended line, as they came; those beyond the limit are not counted."""
+        return len(self._held)
+
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """The lines that this piece ends, without their ends; empty lines are left out. Exhaust it."""
         *ended, rest = piece.split(b"\n")

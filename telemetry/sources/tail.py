@@ -1,14 +1,16 @@
-"""Follows a growing file as its writer goes on: begun later, cut off, replaced by a new one."""
+"""Follows a growing file as its writer goes on: begun later, cut off, replaced by a new one, or while we were away."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 import prometheus_client
 import structlog
 
@@ -22,6 +24,12 @@ _PIECE = 256 * 1024  # bytes read and parsed at a time: some milliseconds of the
 _HEADER = 64 * 1024  # bytes at the head of a file in which its comment lines are looked for
 
 _ERRORS = prometheus_client.Counter("portcullis_telemetry_tail_errors_total", "Failed looks at a file", ["source"])
+_UNNOTED = prometheus_client.Counter(
+    "portcullis_telemetry_tail_unnoted_total", "Positions in a file that the disk did not take", ["source"]
+)
+_LOST = prometheus_client.Counter(
+    "portcullis_telemetry_tail_lost_total", "Files of which we missed the end: replaced while we were away", ["source"]
+)
 _log = structlog.get_logger()
 
 
@@ -34,6 +42,7 @@ async def follow(
     source: str,
     rejects: Rejects,
     from_start: bool = False,
+    position: Path | None = None,
     on_look: Callable[[], None] = lambda: None,
 ) -> None:
     """Publish the file's lines as events until `stop`; reading and parsing run in a thread.
@@ -41,8 +50,12 @@ async def follow(
     A file that is there already is read from its end, or from its start if `from_start`; one that appears later, or
     replaces it, from its start. `on_look` is called after each look. A file that is cut off, and has grown beyond its
     old size before the next look, is taken for the old one.
+
+    In the file `position` is kept up to where lines were published; the next one goes on from there, in a file that was
+    renamed meanwhile too. What was published and not yet noted when the process was killed is published again.
+    Raises what `parse` or `publish` raises; what they were given is not read again.
     """
-    tail = _Tail(path, parse, source, from_start)
+    tail = _Tail(path, parse, source, from_start, position)
     try:
         while not stop.is_set():
             more = await _look(tail, publish, rejects)
@@ -51,7 +64,7 @@ async def follow(
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), INTERVAL)
     finally:
-        tail.close()
+        await asyncio.to_thread(tail.end)
 
 
 async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rejects) -> bool:
@@ -62,17 +75,39 @@ async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rej
         _ERRORS.labels(tail.source).inc()
         tail.complain(error)
         return False
+    except Exception:
+        tail.settle()
+        raise
+    tail.settle()
     harvest.count(tail.source, rejects)
     if len(batch):
         publish(batch)
     return more
 
 
+class _Position(msgspec.Struct, frozen=True):
+    """Up to where a file was read."""
+
+    device: int
+    inode: int
+    offset: int  # bytes
+
+    def is_in(self, status: os.stat_result) -> bool:
+        """Whether it lies in this file."""
+        return (self.device, self.inode) == (status.st_dev, status.st_ino) and self.offset <= status.st_size
+
+
 class _Tail:
     """Where we are in which file. Blocks: for a thread."""
 
-    def __init__(self, path: Path, parse: Parse, source: str, from_start: bool) -> None:
+    def __init__(self, path: Path, parse: Parse, source: str, from_start: bool, position: Path | None) -> None:
         self.source = source
+        self._position = position
+        self._resumed = False
+        self._noted: _Position | None = None  # what the file of positions says
+        self._done: _Position | None = None  # up to where lines were published
+        self._reached: _Position | None = None  # up to where they were read
+        self._lock = threading.Lock()  # a look that was cancelled may still run when we end
         self._path = path
         self._parse = parse
         self._from_start = from_start
@@ -83,9 +118,25 @@ class _Tail:
 
     def read(self) -> tuple[Harvest, EventBatch, bool]:
         """The next piece's harvest, its events as a batch, and whether there is more. Raises OSError."""
-        harvest = parse_lines(self._next_lines(), self._parse, self.source)
+        with self._lock:
+            self._note()
+            lines = list(self._next_lines())
+            if self._file:
+                status = os.fstat(self._file.fileno())
+                self._reached = _Position(status.st_dev, status.st_ino, self._file.tell() - self._lines.held)
+        harvest = parse_lines(lines, self._parse, self.source)
         self._complaint = ""
         return harvest, EventBatch.of(harvest.events), self._more
+
+    def settle(self) -> None:
+        """What was read last is done with."""
+        self._done = self._reached
+
+    def end(self) -> None:
+        """Note where we are, and let the file go."""
+        with self._lock:
+            self._close()
+            self._note()
 
     def complain(self, error: OSError) -> None:
         """Log an error once, not at every look."""
@@ -93,10 +144,34 @@ class _Tail:
             _log.warning("cannot follow file", path=str(self._path), source=self.source, error=str(error))
         self._complaint = str(error)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
+
+    def _note(self) -> None:
+        """A disk that does not take it stops nothing: it is tried at each look."""
+        if self._position is None or self._done is None or self._done == self._noted:
+            return
+        fresh = self._position.with_suffix(".new")
+        try:
+            self._position.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.json.encode(self._done))
+            fresh.replace(self._position)
+            self._noted = self._done
+        except OSError:
+            _UNNOTED.labels(self.source).inc()
+
+    def _read_position(self) -> _Position | None:
+        if self._position is None:
+            return None
+        try:
+            return msgspec.json.decode(self._position.read_bytes(), type=_Position)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("position unreadable, file read from its end", source=self.source, error=str(error))
+            return None
 
     def _next_lines(self) -> Iterator[bytes]:
         self._more = False
@@ -112,21 +187,34 @@ class _Tail:
         self._more = bool(piece)
         if not piece and self._was_replaced():
             yield from self._lines.end()
-            self.close()
+            self._close()
             self._more = True
 
     def _open(self) -> Iterator[bytes]:
         """Open the file if it is there; yield the header lines of what is skipped."""
+        earlier = None if self._resumed else self._read_position()
+        former = self._former(earlier) if earlier else None
         try:
-            self._file = self._path.open("rb", buffering=0)
+            self._file = (former or self._path).open("rb", buffering=0)
         except FileNotFoundError:
-            self._from_start = True  # what appears from now on is new
+            self._from_start = self._resumed = True  # what appears from now on is new
             return
-        skip, self._from_start = not self._from_start, True
-        if skip:
-            head = self._file.read(_HEADER).split(b"\n")[:-1]
-            yield from (line for line in head if line.startswith(b"#"))
-            self._file.seek(0, os.SEEK_END)
+        whole, self._from_start, self._resumed = self._from_start or earlier is not None, True, True
+        if former and earlier:
+            yield from _skip(self._file, earlier.offset)
+        elif not whole:
+            yield from _skip(self._file, os.fstat(self._file.fileno()).st_size)
+
+    def _former(self, position: _Position) -> Path | None:
+        """The file that we were in, whatever it is called now."""
+        with suppress(OSError):
+            for path in (self._path, *self._path.parent.iterdir()):
+                with suppress(OSError):
+                    if position.is_in(path.stat()):
+                        return path
+        _LOST.labels(self.source).inc()
+        _log.warning("file replaced while we were away, its end is lost", source=self.source, path=str(self._path))
+        return None
 
     def _was_cut(self) -> bool:
         return self._file is not None and os.fstat(self._file.fileno()).st_size < self._file.tell()
@@ -141,3 +229,10 @@ class _Tail:
             return False
         ours = os.fstat(self._file.fileno())
         return (now.st_dev, now.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def _skip(file: BinaryIO, offset: int) -> Iterator[bytes]:
+    """Go there; the header lines on the way."""
+    head = file.read(min(_HEADER, offset)).split(b"\n")[:-1]
+    yield from (line for line in head if line.startswith(b"#"))
+    file.seek(offset)

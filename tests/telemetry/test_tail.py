@@ -4,6 +4,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from telemetry import Event, EventBatch, Kind, Rejects, ZeekParser, follow, json_line, parse_json_line
 from telemetry.malformed import Parse
 
@@ -150,3 +152,73 @@ async def test_a_burst_larger_than_a_piece_comes_whole_and_in_order(tmp_path: Pa
     async with following(path) as seen:
         append(path, b"".join(line(n) for n in range(5000)))
         await seen.until(list(range(5000)))
+
+
+async def test_what_was_written_while_we_were_away_is_read(tmp_path: Path) -> None:
+    path, position = tmp_path / "log", tmp_path / "positions" / "log"
+    append(path, line(0))
+    async with following(path, position=position) as first:
+        append(path, line(1) + line(2)[:9])
+        await first.until([1])
+    append(path, line(2)[9:] + line(3))
+    async with following(path, position=position) as second:
+        await second.until([2, 3])
+        append(path, line(4))
+        await second.until([2, 3, 4])
+    async with following(path, position=position) as third:
+        append(path, line(5))
+        await third.until([5])
+
+
+async def test_a_file_renamed_while_we_were_away_is_read_to_its_end_and_then_the_new_one(tmp_path: Path) -> None:
+    path, position = tmp_path / "conn.log", tmp_path / "position"
+    header = b"#separator \\x09\n#path\tconn\n#fields\tts\tconn_state\n"
+    append(path, header)
+    async with following(path, ZeekParser(), position=position) as first:
+        append(path, b"1.0\tSF\n")
+        await first.until([0])
+    append(path, b"2.0\tSF\n")
+    path.rename(tmp_path / "conn.1.log")
+    append(path, header + b"3.0\tSF\n")
+    async with following(path, ZeekParser(), position=position) as second:
+        await second.until([1, 2])
+    assert second.rejects.total() == 0
+
+
+async def test_a_file_replaced_by_another_while_we_were_away_is_read_from_its_start(tmp_path: Path) -> None:
+    path, position = tmp_path / "log", tmp_path / "position"
+    append(path, b"")
+    async with following(path, position=position) as first:
+        append(path, line(0))
+        await first.until([0])
+    append(tmp_path / "other", line(1))
+    (tmp_path / "other").replace(path)
+    async with following(path, position=position) as second:
+        await second.until([1])
+
+
+@pytest.mark.parametrize("junk", [b"", b"{}", b"\xff"])
+async def test_a_position_that_cannot_be_read_or_written_stops_nothing(tmp_path: Path, junk: bytes) -> None:
+    path, position = tmp_path / "log", tmp_path / "position"
+    append(path, line(0))
+    position.write_bytes(junk)
+    (tmp_path / "position.new").mkdir()
+    async with following(path, position=position) as seen:
+        append(path, line(1))
+        await seen.until([1])
+
+
+async def test_what_breaks_the_parser_is_not_read_again(tmp_path: Path) -> None:
+    path, position, seen, stop = tmp_path / "log", tmp_path / "position", Seen(), asyncio.Event()
+    path.write_bytes(line(0))
+
+    def parse(_: bytes, __: str) -> Event:
+        raise RuntimeError("a bug in a parser")
+
+    with pytest.raises(RuntimeError):
+        await follow(
+            path, parse, seen.publish, stop, source="t", rejects=seen.rejects, from_start=True, position=position
+        )
+    async with following(path, position=position) as later:
+        append(path, line(1))
+        await later.until([1])
