@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from console.cli import app
 from console.cli.exits import EXITS
 from console.client import Client
 from defense_lines.agent.libnftables import NoSuchTable
-from defense_lines.ledger import Ledger, LedgerInUse, Places
+from defense_lines.ledger import Ledger, LedgerInUse, Places, Risk
 from telemetry import Event, Kind, json_line
 from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
 
@@ -150,8 +151,23 @@ def test_a_file_of_events_is_imported(file: Path, gateway: BankOperations, tmp_p
     events.write_bytes(json_line(Event(time=1.7e9, kind=Kind.FLOW, source="branch-7")) + b"\nnot an event\n")
     (told,) = call_json(file, "events", "import", str(events))
     assert (told["format"], told["events"], told["malformed"]) == ("events", 1, {"not_json": 1})
+    assert told["refused"] == {}
     assert gateway.ordered == [("import", 1)]
     assert "not an event" in (tmp_path / "rejects.jsonl").read_text()
+
+
+def test_events_that_the_gateway_refuses_are_told(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    events = tmp_path / "seen.json"
+    events.write_bytes(b"".join(json_line(Event(time=n, kind=Kind.FLOW, source="x")) + b"\n" for n in (1.0, 9e9)))
+    (told,) = call_json(file, "events", "import", str(events))
+    assert (told["events"], told["refused"]) == (1, {"in_future": 1})
+
+
+def test_a_full_disk_is_told_and_is_a_failure(file: Path, gateway: BankOperations) -> None:
+    gateway.full = True
+    result = call(file, "blocks", "add", "address", "198.51.100.9", "--ttl", "60s", "--reason", "scan")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "disk full" in result.stderr
 
 
 def test_a_file_of_nothing_known_is_a_failure(file: Path, gateway: BankOperations) -> None:
@@ -268,6 +284,54 @@ def test_an_audit_finds_what_was_altered(file: Path, tmp_path: Path) -> None:
     Places(tmp_path / "ledger").head.unlink()
     result = call(file, "audit", "verify", "-o", "json")
     assert (result.exit_code, json.loads(result.stdout)[0]["what"]) == (3, "the head file is missing")
+
+
+async def written(folder: Path, reason: str) -> str:
+    """Write a ledger of two entries; its head after the first, as a receipt has it."""
+    async with await Ledger.open(folder) as ledger:
+        await ledger.append(Risk(principal="person:tina", level="high", expires=2e9, reason=reason, by="analyst:jo"))
+        head = str(ledger.head)
+        await ledger.append(Risk(principal="person:tina", level="low", expires=2e9, reason=reason, by="analyst:jo"))
+    return head
+
+
+async def test_a_forged_history_with_its_own_key_is_found_by_what_was_kept_elsewhere(
+    file: Path, tmp_path: Path
+) -> None:
+    ours, forged = tmp_path / "ledger", tmp_path / "forged"
+    head, other = await written(ours, "odd"), await written(forged, "nothing was odd")
+    shutil.copy(ours / "ledger.pub", tmp_path / "kept.pub")
+    kept = ("--public-key", str(tmp_path / "kept.pub"))
+
+    def audit(*arguments: str) -> tuple[int, str]:
+        result = call(file, "audit", "verify", *arguments)
+        return result.exit_code, result.stdout
+
+    assert audit(*kept, "--head", head, "--head", head.rpartition(":")[0]) == (0, "")
+    assert audit("--ledger", str(forged)) == (0, "")  # by the key beside it, which is why one is kept
+    code, told = audit("--ledger", str(forged), *kept)
+    assert (code, "signature is not the ledger's" in told) == (3, True)
+    code, told = audit("--ledger", str(forged), "--head", head)
+    assert (code, "another entry stands there" in told) == (3, True)
+    code, told = audit("--head", other.replace("1:", "7:", 1))
+    assert (code, "there is no such entry" in told) == (3, True)
+
+
+@pytest.mark.parametrize("key", [None, b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
+async def test_a_public_key_that_is_none_is_a_finding(file: Path, tmp_path: Path, key: bytes | None) -> None:
+    await written(tmp_path / "ledger", "odd")
+    places = Places(tmp_path / "ledger")
+    places.public_key.unlink()
+    if key is not None:
+        places.public_key.write_bytes(key)
+    result = call(file, "audit", "verify", "-o", "json")
+    (found,) = json.loads(result.stdout)
+    assert (result.exit_code, "the public key cannot be read" in found["what"]) == (3, True)
+
+
+@pytest.mark.parametrize("head", ["", "1", "1:abc", f"-1:{'0' * 64}", f"1:{'g' * 64}", f"²:{'0' * 64}"])
+def test_a_head_that_is_none_is_not_understood(file: Path, head: str) -> None:
+    assert call(file, "audit", "verify", "--head", head).exit_code == 2
 
 
 FAILING = """
