@@ -30,6 +30,7 @@ from console.orders import (
     selection,
     target,
 )
+from defense_lines import LedgerUnwritable
 from telemetry import InvalidBatch
 
 MAX_EVENTS = 16 * 1024 * 1024  # bytes of one event batch
@@ -161,6 +162,8 @@ def _answering(handler: Handler) -> Handler:
             return await handler(request)
         except CallerError as error:
             return _error(error.status, str(error), "caller")
+        except LedgerUnwritable as error:
+            return _error(503, f"not acknowledged, the ledger cannot be written: {error}", "ours")
         except ClientDisconnect:
             return _error(400, "the request ended early", "caller")
         except Exception:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from policy import TargetKind
+
 Record = dict[str, Any]  # JSON values only; times are Unix seconds
 
 
 class Operations(Protocol):
-    """The running gateway, as operators see it. What is refused is an answer; an exception is a fault of ours."""
+    """The running gateway, as operators see it. What is refused is an answer; an exception is a fault of ours.
+
+    Orders raise LedgerUnwritable where they are not acknowledged; at the edge they take effect all the same.
+    """
 
     def status(self) -> Record:
         """The gateway at a glance: at least `revision`, `started`, `sessions`, `blocks`, `ready`."""
@@ -27,7 +32,7 @@ class Operations(Protocol):
         """One block's story, with every receipt; None if the ledger never held it."""
         ...
 
-    async def add_block(self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
+    async def add_block(self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
         """Block a target for `ttl` seconds: `{"outcome": "accepted", "id"}` or `{"outcome": "refused", "reason"}`.
 
         `override` asks the guard to let it pass, on record.
@@ -42,7 +47,7 @@ class Operations(Protocol):
         """Live sessions; `index` is "principal", "actor", "session" or "address", or empty for all."""
         ...
 
-    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
+    async def cut(self, kind: TargetKind, value: str, reason: str, by: str, dry_run: bool) -> Record:
         """Cut live sessions of a target: at least `{"outcome": "cut" | "dry_run", "sessions": number}`."""
         ...
 
@@ -67,7 +72,7 @@ class Operations(Protocol):
         ...
 
     async def import_events(self, data: bytes) -> Record:
-        """Take one `EventBatch.to_bytes()` into the bus: `{"events": number}`.
+        """Take one `EventBatch.to_bytes()` as history: `{"events": accepted, "refused": {reason: number}}`.
 
         Raises telemetry.InvalidBatch.
         """

@@ -24,7 +24,7 @@ from gateway.edge import AUTHZ_SOCKET, GRPC_SOCKET, Ads, resources
 from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
 from gateway.identity import Identifier
 from gateway.keys import Keys
-from gateway.lines import guard_limits, run_lines
+from gateway.lines import expected_lines, guard_limits, run_lines
 from gateway.policies import Policies
 from gateway.records import Records
 from gateway.rejudging import Rejudging
@@ -33,7 +33,7 @@ from gateway.risk import Risks
 from gateway.sessions import Sessions
 from gateway.sources import run_sources
 from policy import AccessRequest, Decision
-from telemetry import Bus, Door, Rejects
+from telemetry import HISTORY, Bus, Door, Rejects
 
 _log = structlog.get_logger()
 
@@ -54,9 +54,10 @@ class Gateway:
         self.bus = Bus(config.telemetry.queue_events)
         self.rejects = Rejects(path=config.state / "rejects.jsonl")
         self.door = Door(self.bus.publish, self.rejects, time.time)
+        self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
         self.rejudging = Rejudging(self.sessions, policies.pdp)
-        self.hub = Hub(ledger, [EdgeLine(self.blocklist)])
+        self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(
             policies.pdp,
             Guard(guard_limits(config.guard), self.activity),
@@ -96,12 +97,14 @@ class Gateway:
             self.risks.set(risk)
 
     async def _run(self, stack: AsyncExitStack) -> None:
+        """All of it, until cancelled. Keys, sources and lines start again alone; what else fails ends the process."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
             tasks.create_task(self.keys.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
-            tasks.create_task(run_sources(self.config.telemetry, self.door.publish, self.rejects))
+            positions = self.config.state / "positions"
+            tasks.create_task(run_sources(self.config.telemetry, self.door.publish, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
             tasks.create_task(self._tick())
 

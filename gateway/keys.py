@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import aiohttp
 
 from gateway.config import Identity
 from gateway.identity import Identifier, JwksClient
+from gateway.keeping import keep_running
 
 _PERIOD = 300.0  # seconds; a key that an issuer removed is trusted no longer than this
 
@@ -26,7 +28,12 @@ class Keys:
             self._identifier.put_keys(issuer, client.keys)
 
     async def keep(self) -> None:
-        """Fetch all now and by period, until cancelled."""
+        """Fetch all now and by period, until cancelled; each issuer's keys are kept, and fail, alone."""
+        async with asyncio.TaskGroup() as tasks:
+            for issuer in self._clients:
+                tasks.create_task(keep_running(f"jwks:{issuer}", partial(self._keep, issuer)))
+
+    async def _keep(self, issuer: str) -> None:
         while True:
-            await asyncio.gather(*(self.fetch(issuer) for issuer in self._clients))
+            await self.fetch(issuer)
             await asyncio.sleep(_PERIOD)

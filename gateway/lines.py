@@ -10,14 +10,24 @@ from defense_lines.agent.openc2_mqtt import Broker
 from defense_lines.lines.nftables import accept_lines
 from defense_lines.lines.openc2 import OpenC2Line as OpenC2Producer
 from gateway.config import Guard, Lines, OpenC2Line
+from gateway.keeping import keep_running
+
+NFTABLES = "nftables"  # as its agent introduces itself
 
 
 async def run_lines(settings: Lines, hub: Hub, socket: Path) -> None:
-    """Let agents connect on `socket`, and drive the OpenC2 consumers, until cancelled."""
+    """Let agents connect on `socket`, and drive the OpenC2 consumers, until cancelled; each starts again alone."""
+    openc2 = settings.openc2
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(accept_lines(socket, hub.attach, hub.detach))
-        if settings.openc2 is not None:
-            tasks.create_task(_run_openc2(settings.openc2, hub))
+        tasks.create_task(keep_running("lines", lambda: accept_lines(socket, hub.attach, hub.detach)))
+        if openc2 is not None:
+            tasks.create_task(keep_running(OpenC2Producer.name, lambda: _run_openc2(openc2, hub)))
+
+
+def expected_lines(settings: Lines) -> tuple[str, ...]:
+    """Names of the lines that this configuration promises, beside the edge."""
+    nftables = (NFTABLES,) if settings.nftables is not None else ()
+    return nftables + ((OpenC2Producer.name,) if settings.openc2 is not None else ())
 
 
 def guard_limits(settings: Guard) -> GuardLimits:
@@ -35,4 +45,7 @@ async def _run_openc2(settings: OpenC2Line, hub: Hub) -> None:
         timeout=settings.timeout_seconds,
     )
     hub.attach(line)
-    await line.run(lambda: hub.wake(line.name))
+    try:
+        await line.run(lambda: hub.wake(line.name))
+    finally:
+        hub.detach(line)

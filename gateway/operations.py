@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from prometheus_client import generate_latest
 
-from defense_lines import Override
+from defense_lines import Cut, LedgerUnwritable, Override
 from gateway.app import Gateway
 from gateway.sessions import Session
-from policy import BlockPolicy, Cause
-from telemetry import EventBatch
+from policy import BlockPolicy, Cause, Target, TargetKind
+from telemetry import EventBatch, Words
 
 Record = dict[str, Any]
+_TAIL = 10_000  # events that wait for one who looks on
+_IMPORTED = "import:"  # before the source of what is imported
 
 
 class GatewayOperations:
@@ -52,7 +55,7 @@ class GatewayOperations:
         story = await self._gateway.hub.story(block_id)
         return None if story is None else _block(story.block) | msgspec.to_builtins(story)
 
-    async def add_block(self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
+    async def add_block(self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
         """An operator's block goes the same way as a verdict's."""
         cause = Cause(reason=reason, by=f"analyst:{by}")
         overriding = Override(by=f"analyst:{by}", reason=reason) if override else None
@@ -68,12 +71,18 @@ class GatewayOperations:
         found = self._gateway.sessions.find(index, value) if index else tuple(self._gateway.sessions)
         return [_session(session) for session in found]
 
-    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
-        """End live sessions now; blocks nobody."""
+    async def cut(self, kind: TargetKind, value: str, reason: str, by: str, dry_run: bool) -> Record:
+        """End live sessions now, on record; blocks nobody. Raises LedgerUnwritable: they have ended all the same."""
         found = self._gateway.sessions.find(kind, value)
         if dry_run:
             return {"outcome": "dry_run", "sessions": len(found)}
-        return {"outcome": "cut", "sessions": self._gateway.sessions.cut(found, reason, "analyst"), "by": by}
+        ended = self._gateway.sessions.cut(found, reason, "analyst")
+        record = Cut(target=Target.of(kind, value), sessions=ended, by=f"analyst:{by}", reason=reason)
+        try:
+            await self._gateway.ledger.append(record)
+        except LedgerUnwritable as error:
+            raise LedgerUnwritable(f"{ended} sessions were cut, but that is not on record: {error}") from error
+        return {"outcome": "cut", "sessions": ended, "by": by}
 
     async def reload_policy(self) -> Record:
         """The configured policy again, as a whole or not at all; streams that it forbids end."""
@@ -97,7 +106,7 @@ class GatewayOperations:
 
     async def events(self) -> AsyncIterator[Record]:
         """Telemetry as it happens, until the caller stops."""
-        tail = self._gateway.bus.subscribe("tail")
+        tail = self._gateway.bus.subscribe("tail", _TAIL, history=True)
         try:
             while True:
                 for event in (await tail.next()).events():
@@ -106,10 +115,14 @@ class GatewayOperations:
             tail.close()
 
     async def import_events(self, data: bytes) -> Record:
-        """Take a batch into the bus. Raises telemetry.InvalidBatch."""
+        """Show a batch to who watches events, marked as imported; no detector gets it: history blocks nobody today.
+
+        Raises telemetry.InvalidBatch.
+        """
         batch = EventBatch.from_bytes(data)
-        self._gateway.door.publish(batch)
-        return {"events": len(batch)}
+        sources = Words(batch.source.codes, tuple(_IMPORTED + source for source in batch.source.values))
+        refused = self._gateway.history_door.admit(replace(batch, source=sources))
+        return {"events": len(batch) - sum(refused.values()), "refused": refused}
 
     def metrics(self) -> bytes:
         """Prometheus text exposition."""
@@ -120,11 +133,17 @@ class GatewayOperations:
         return {"ok": True}
 
     def readyz(self) -> tuple[bool, Record]:
-        """Whether the edge runs on our configuration and a detector listens."""
+        """Whether an Envoy runs on our configuration, a detector listens and the ledger takes records."""
         gateway = self._gateway
         edge = gateway.ads.state
-        parts = {"edge": msgspec.to_builtins(edge), "detectors": gateway.detection.connected}
-        return bool(edge.accepted) and gateway.detection.connected, parts
+        parts = {
+            "edge": msgspec.to_builtins(edge),
+            "detectors": gateway.detection.connected,
+            "ledger": gateway.ledger.writable,
+            "lines": {line.name: line.state for line in gateway.hub.status()},
+        }
+        configured = edge.envoys > 0 and bool(edge.accepted) and edge.accepted == edge.desired
+        return configured and gateway.detection.connected and gateway.ledger.writable, parts
 
 
 def _block(block: BlockPolicy) -> Record:

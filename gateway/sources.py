@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.config import MqttSource, Telemetry
-from telemetry import EventBatch, Rejects, Topic, ZeekParser, follow, parse_eve, subscribe
+from gateway.keeping import keep_running
+from telemetry import EventBatch, Parse, Rejects, Topic, ZeekParser, follow, parse_eve, subscribe
 
 Publish = Callable[[EventBatch], None]
 
 
-async def run_sources(settings: Telemetry, publish: Publish, rejects: Rejects) -> None:
-    """Follow every configured file and topic until cancelled."""
+async def run_sources(settings: Telemetry, publish: Publish, rejects: Rejects, positions: Path) -> None:
+    """Follow every configured file and topic until cancelled; each fails and starts again alone.
+
+    In the folder `positions` is kept how far each file was read.
+    """
     stop = asyncio.Event()  # never set: cancelling ends us
+
+    async def file(kind: str, path: Path, parser: Callable[[], Parse]) -> None:
+        position = positions / f"{kind}-{hashlib.blake2b(bytes(path), digest_size=8).hexdigest()}"
+        source = f"{kind}:{path.name}"
+        await follow(path, parser(), publish, stop, source=source, rejects=rejects, position=position)
+
     async with asyncio.TaskGroup() as tasks:
         for path in settings.eve:
-            source = _named("eve", path)
-            tasks.create_task(follow(path, parse_eve, publish, stop, source=source, rejects=rejects))
+            tasks.create_task(keep_running(f"eve:{path.name}", partial(file, "eve", path, lambda: parse_eve)))
         for path in settings.zeek:
-            source = _named("zeek", path)
-            tasks.create_task(follow(path, ZeekParser(), publish, stop, source=source, rejects=rejects))
+            tasks.create_task(keep_running(f"zeek:{path.name}", partial(file, "zeek", path, ZeekParser)))
         if settings.mqtt is not None:
-            tasks.create_task(subscribe(_topic(settings.mqtt), publish, stop, rejects=rejects))
-
-
-def _named(kind: str, path: Path) -> str:
-    return f"{kind}:{path.name}"
+            topic = _topic(settings.mqtt)
+            tasks.create_task(keep_running(topic.source, lambda: subscribe(topic, publish, stop, rejects=rejects)))
 
 
 def _topic(settings: MqttSource) -> Topic:

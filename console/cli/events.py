@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +35,10 @@ def import_(
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
 ) -> None:
-    """Read files into the running gateway's telemetry. What cannot be read is counted and kept aside."""
+    """Show files to who watches the running gateway's telemetry. They are history: no detector gets them.
+
+    What cannot be read, or cannot be, is counted and kept aside.
+    """
     from telemetry import UnknownFormat
 
     state, client = configuration(config).config.state, gateway(config)
@@ -51,11 +55,16 @@ def _import(file: Path, source: str, client: Client, state: Path) -> dict[str, A
 
     with Rejects(path=state / "rejects.jsonl") as rejects:
         reading = read_file(file, source, rejects)
-        sent = sum(client.ask("POST", "/v1/events", batch.to_bytes())["events"] for batch in reading)
+        accepted, refused = 0, Counter[str]()
+        for batch in reading:
+            answer = client.ask("POST", "/v1/events", batch.to_bytes())
+            accepted += answer["events"]
+            refused.update(answer["refused"])
     return {
         "file": str(file),
         "format": reading.format,
-        "events": sent,
+        "events": accepted,
+        "refused": dict(refused),
         "ignored": reading.ignored,
         "malformed": dict(reading.malformed),
     }

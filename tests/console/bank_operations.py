@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from console.admin_server import serving
+from defense_lines import LedgerUnwritable
 from telemetry import EventBatch
 
 BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
@@ -28,6 +29,7 @@ class BankOperations:
         self.standing = [BLOCK]
         self.problems: list[dict[str, Any]] = []
         self.broken = False
+        self.full = False
 
     def status(self) -> dict[str, Any]:
         if self.broken:
@@ -48,6 +50,8 @@ class BankOperations:
         self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool
     ) -> dict[str, Any]:
         self.ordered.append(("add", kind, value, ttl, reason, by, override))
+        if self.full:
+            raise LedgerUnwritable("disk full")
         if value == "127.0.0.1" and not override:
             return {"outcome": "refused", "reason": "never blocked"}
         return {"outcome": "accepted", "id": "b-2"}
@@ -83,7 +87,9 @@ class BankOperations:
     async def import_events(self, data: bytes) -> dict[str, Any]:
         batch = EventBatch.from_bytes(data)
         self.ordered.append(("import", len(batch)))
-        return {"events": len(batch)}
+        return (
+            {"events": len(batch) - 1, "refused": {"in_future": 1}} if len(batch) > 1 else {"events": 1, "refused": {}}
+        )
 
     def metrics(self) -> bytes:
         return b"portcullis_up 1\n"

@@ -118,9 +118,17 @@ def test_our_fault_says_nothing_of_the_inside(client: Client, bank: BankOperatio
     assert (caught.value.status, caught.value.fault) == (500, "ours")
 
 
+def test_a_full_disk_is_said_in_words(client: Client, bank: BankOperations) -> None:
+    bank.full = True
+    order = {"kind": "address", "value": "198.51.100.9", "ttl": 60, "reason": "scan"}
+    with pytest.raises(Refused, match=r"not acknowledged.*disk full") as caught:
+        client.ask("POST", "/v1/blocks", order)
+    assert (caught.value.status, caught.value.fault) == (503, "ours")
+
+
 def test_a_batch_of_events_is_taken(client: Client, bank: BankOperations) -> None:
     batch = EventBatch.of([Event(time=1.0, kind=Kind.REQUEST, source="test")] * 3)
-    assert client.ask("POST", "/v1/events", batch.to_bytes()) == {"events": 3}
+    assert client.ask("POST", "/v1/events", batch.to_bytes()) == {"events": 2, "refused": {"in_future": 1}}
 
 
 def test_another_user_is_turned_away(path: Path) -> None:

@@ -1,0 +1,80 @@
+"""What operators are told and do, on a whole gateway without its edge."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from defense_lines import Cut, LedgerUnwritable
+from defense_lines.ledger import store
+from gateway.app import Gateway
+from gateway.config import Config, Lines, NftablesLine, Route, Service
+from gateway.operations import GatewayOperations
+from policy import Target
+from telemetry import Event, EventBatch, Kind
+
+DEADLINE = 20.0
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    (tmp_path / "run").mkdir(mode=0o700)
+    config = Config(
+        state=tmp_path,
+        services={"bank": Service(address="127.0.0.1", port=1)},
+        routes=(Route(prefix="/", service="bank"),),
+        lines=Lines(nftables=NftablesLine()),
+    )
+    async with Gateway.open(config) as opened:
+        yield opened
+
+
+async def test_ready_says_what_is_missing(gateway: Gateway) -> None:
+    ready, parts = GatewayOperations(gateway).readyz()
+    assert not ready
+    assert (parts["edge"]["envoys"], parts["detectors"], parts["ledger"]) == (0, False, True)
+    assert parts["lines"]["nftables"] == "away"
+    assert {line["name"]: line["state"] for line in GatewayOperations(gateway).lines()}["nftables"] == "away"
+
+
+async def test_imported_history_is_shown_and_counted_and_never_judged(gateway: Gateway) -> None:
+    operations, now = GatewayOperations(gateway), time.time()
+    judged = gateway.bus.subscribe("a detector")
+    shown = operations.events()
+    showing = asyncio.ensure_future(anext(shown))
+    await asyncio.sleep(0)
+    rows = [Event(time=at, kind=Kind.FLOW, source="branch") for at in (1e9, now, now + 1e6)]
+    answer = await operations.import_events(EventBatch.of(rows).to_bytes())
+    assert answer == {"events": 2, "refused": {"in_future": 1}}
+    async with asyncio.timeout(DEADLINE):
+        assert (await showing)["source"] == "import:branch"
+    await shown.aclose()  # type: ignore[attr-defined]
+    assert judged.queued == 0
+    assert not judged.published
+
+
+async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = GatewayOperations(gateway)
+    assert await operations.cut("principal", "person:bob", "fraud desk", "jo", dry_run=True) == {
+        "outcome": "dry_run",
+        "sessions": 0,
+    }
+    assert await gateway.ledger.recent() == []
+    await operations.cut("principal", "person:bob", "person:bob called", "jo", dry_run=False)
+    (entry,) = await gateway.ledger.recent()
+    assert entry.record == Cut(
+        target=Target("principal", "person:bob"), sessions=0, by="analyst:jo", reason="person:bob called"
+    )
+    assert b"bob" not in gateway.ledger.places.database.read_bytes()
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "stage_head", full)
+    with pytest.raises(LedgerUnwritable, match="0 sessions were cut, but that is not on record"):
+        await operations.cut("principal", "person:bob", "again", "jo", dry_run=False)
+    assert not operations.readyz()[1]["ledger"]
