@@ -13,7 +13,7 @@ Record = dict[str, Any]  # JSON values only; times are Unix seconds
 class Operations(Protocol):
     """The running gateway, as operators see it. What is refused is an answer; an exception is a fault of ours.
 
-    Orders raise LedgerUnwritable where they are not acknowledged; at the edge they take effect all the same.
+    Orders raise LedgerUnwritable where they are not acknowledged; blocks and cuts take effect at the edge all the same.
     """
 
     def status(self) -> Record:

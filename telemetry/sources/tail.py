@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import prometheus_client
 import structlog
 
 from telemetry.event import EventBatch
 from telemetry.malformed import Parse
 from telemetry.rejects import Rejects
+from telemetry.sources.bookmark import Bookmark, Position
 from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
 
 INTERVAL = 0.05  # seconds between looks at an idle file
@@ -24,12 +24,6 @@ _PIECE = 256 * 1024  # bytes read and parsed at a time: some milliseconds of the
 _HEADER = 64 * 1024  # bytes at the head of a file in which its comment lines are looked for
 
 _ERRORS = prometheus_client.Counter("portcullis_telemetry_tail_errors_total", "Failed looks at a file", ["source"])
-_UNNOTED = prometheus_client.Counter(
-    "portcullis_telemetry_tail_unnoted_total", "Positions in a file that the disk did not take", ["source"]
-)
-_LOST = prometheus_client.Counter(
-    "portcullis_telemetry_tail_lost_total", "Files of which we missed the end: replaced while we were away", ["source"]
-)
 _log = structlog.get_logger()
 
 
@@ -85,28 +79,15 @@ async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rej
     return more
 
 
-class _Position(msgspec.Struct, frozen=True):
-    """Up to where a file was read."""
-
-    device: int
-    inode: int
-    offset: int  # bytes
-
-    def is_in(self, status: os.stat_result) -> bool:
-        """Whether it lies in this file."""
-        return (self.device, self.inode) == (status.st_dev, status.st_ino) and self.offset <= status.st_size
-
-
 class _Tail:
     """Where we are in which file. Blocks: for a thread."""
 
     def __init__(self, path: Path, parse: Parse, source: str, from_start: bool, position: Path | None) -> None:
         self.source = source
-        self._position = position
+        self._bookmark = Bookmark(position, source)
         self._resumed = False
-        self._noted: _Position | None = None  # what the file of positions says
-        self._done: _Position | None = None  # up to where lines were published
-        self._reached: _Position | None = None  # up to where they were read
+        self._done: Position | None = None  # up to where lines were published
+        self._reached: Position | None = None  # up to where they were read
         self._lock = threading.Lock()  # a look that was cancelled may still run when we end
         self._path = path
         self._parse = parse
@@ -119,11 +100,11 @@ class _Tail:
     def read(self) -> tuple[Harvest, EventBatch, bool]:
         """The next piece's harvest, its events as a batch, and whether there is more. Raises OSError."""
         with self._lock:
-            self._note()
+            self._bookmark.put(self._done)
             lines = list(self._next_lines())
             if self._file:
                 status = os.fstat(self._file.fileno())
-                self._reached = _Position(status.st_dev, status.st_ino, self._file.tell() - self._lines.held)
+                self._reached = Position(status.st_dev, status.st_ino, self._file.tell() - self._lines.held)
         harvest = parse_lines(lines, self._parse, self.source)
         self._complaint = ""
         return harvest, EventBatch.of(harvest.events), self._more
@@ -136,7 +117,7 @@ class _Tail:
         """Note where we are, and let the file go."""
         with self._lock:
             self._close()
-            self._note()
+            self._bookmark.put(self._done)
 
     def complain(self, error: OSError) -> None:
         """Log an error once, not at every look."""
@@ -148,30 +129,6 @@ class _Tail:
         if self._file:
             self._file.close()
             self._file = None
-
-    def _note(self) -> None:
-        """A disk that does not take it stops nothing: it is tried at each look."""
-        if self._position is None or self._done is None or self._done == self._noted:
-            return
-        fresh = self._position.with_suffix(".new")
-        try:
-            self._position.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.write_bytes(msgspec.json.encode(self._done))
-            fresh.replace(self._position)
-            self._noted = self._done
-        except OSError:
-            _UNNOTED.labels(self.source).inc()
-
-    def _read_position(self) -> _Position | None:
-        if self._position is None:
-            return None
-        try:
-            return msgspec.json.decode(self._position.read_bytes(), type=_Position)
-        except FileNotFoundError:
-            return None
-        except (OSError, msgspec.DecodeError) as error:
-            _log.warning("position unreadable, file read from its end", source=self.source, error=str(error))
-            return None
 
     def _next_lines(self) -> Iterator[bytes]:
         self._more = False
@@ -192,8 +149,8 @@ class _Tail:
 
     def _open(self) -> Iterator[bytes]:
         """Open the file if it is there; yield the header lines of what is skipped."""
-        earlier = None if self._resumed else self._read_position()
-        former = self._former(earlier) if earlier else None
+        earlier = None if self._resumed else self._bookmark.read()
+        former = self._bookmark.former(earlier, self._path) if earlier else None
         try:
             self._file = (former or self._path).open("rb", buffering=0)
         except FileNotFoundError:
@@ -204,17 +161,6 @@ class _Tail:
             yield from _skip(self._file, earlier.offset)
         elif not whole:
             yield from _skip(self._file, os.fstat(self._file.fileno()).st_size)
-
-    def _former(self, position: _Position) -> Path | None:
-        """The file that we were in, whatever it is called now."""
-        with suppress(OSError):
-            for path in (self._path, *self._path.parent.iterdir()):
-                with suppress(OSError):
-                    if position.is_in(path.stat()):
-                        return path
-        _LOST.labels(self.source).inc()
-        _log.warning("file replaced while we were away, its end is lost", source=self.source, path=str(self._path))
-        return None
 
     def _was_cut(self) -> bool:
         return self._file is not None and os.fstat(self._file.fileno()).st_size < self._file.tell()
