@@ -18,7 +18,7 @@ from policy import BlockPolicy, TargetKind
 VERSION = 1  # of this protocol; the two ends are of one release, so another version is refused
 MAX_ORDER = 8 * 1024 * 1024  # bytes of one frame to the agent
 MAX_ANSWER = 64 * 1024 * 1024  # bytes of one frame from it: every active id
-MAX_BATCH = 1_000  # blocks or ids in one order
+MAX_BATCH = 250  # blocks or ids in one order; one transaction, which must fit the send buffer of a root of a namespace
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

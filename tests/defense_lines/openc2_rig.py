@@ -26,7 +26,7 @@ class Mosquitto:
         if binary is None:
             pytest.skip("needs mosquitto")
         settings = folder / "mosquitto.conf"
-        settings.write_text(f"listener {PORT} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        settings.write_text(f"listener {PORT} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n")
         self.broker = Broker(port=PORT)
         self._command = (binary, "-c", str(settings))
         self._child: asyncio.subprocess.Process | None = None
