@@ -14,6 +14,15 @@ from defense_lines import LedgerUnwritable
 from telemetry import EventBatch
 
 BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
+LINE = {
+    "name": "edge",
+    "state": "failing",
+    "pending": 7,
+    "enforced": 3,
+    "last_contact": None,
+    "last_error": "disk full",
+    "p99_ms": 4.2,
+}
 CONFIGURATION = """\
 state: {state}
 services: {{accounts: {{address: 127.0.0.1, port: 8080}}}}
@@ -37,7 +46,7 @@ class BankOperations:
         return {"revision": "r-1", "started": 1.7e9, "sessions": 2, "blocks": 1, "ready": True}
 
     def lines(self) -> list[dict[str, Any]]:
-        return [{"name": "edge", "state": "up", "pending": 0}]
+        return [LINE]
 
     def blocks(self) -> list[dict[str, Any]]:
         return self.standing

@@ -138,6 +138,36 @@ def test_policy_goes_live_or_is_refused_with_its_lines(file: Path, gateway: Bank
     gateway.problems = [{"file": "a.rego", "line": 3, "column": 7, "message": "unsafe variable x"}]
     result = call(file, "policy", "reload")
     assert (result.exit_code, result.stdout) == (3, "a.rego:3:7: unsafe variable x\n")
+    assert json.loads(call(file, "policy", "reload", "-o", "json").stdout) == {"problems": gateway.problems}
+
+
+def test_a_policy_is_tried_before_it_goes_live(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    tried = call_json(file, "policy", "reload", "--dry-run")
+    assert (tried["outcome"], tried["running"]) == ("dry_run", "r-1")
+    assert tried["revision"] not in ("", "r-1")
+    policy = tmp_path / "broken.rego"
+    policy.write_text("package portcullis.access\n\ndecision := {\n")
+    file.write_text(file.read_text() + f"policy: {{paths: [{policy}]}}\n")
+    for output in ("human", "json"):
+        result = call(file, "policy", "reload", "--dry-run", "-o", output)
+        assert (result.exit_code, str(policy) in result.stdout) == (3, True)
+    assert gateway.ordered == []
+
+
+def test_people_see_of_a_line_what_they_act_on(file: Path, gateway: BankOperations) -> None:
+    header, row = call(file, "lines", "list").stdout.splitlines()
+    assert header.split() == ["NAME", "STATE", "PENDING", "ENFORCED", "LAST_CONTACT", "LAST_ERROR"]
+    assert row.split() == ["edge", "failing", "7", "3", "-", "disk", "full"]
+    assert call_json(file, "lines", "list")[0]["p99_ms"] == 4.2
+
+
+def test_a_dry_run_of_an_import_reads_and_keeps_nothing(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    events = tmp_path / "seen.json"
+    good, impossible = (Event(time=when, kind=Kind.FLOW, source="branch-7") for when in (1.7e9, 9e9))
+    events.write_bytes(b"\n".join([json_line(good), json_line(impossible), b"not an event"]) + b"\n")
+    (told,) = call_json(file, "events", "import", str(events), "--dry-run")
+    assert (told["events"], told["refused"], told["malformed"]) == (1, {"in_future": 1}, {"not_json": 1})
+    assert (gateway.ordered, (tmp_path / "rejects.jsonl").exists()) == ([], False)
 
 
 def test_events_are_shown_as_they_happen(file: Path, gateway: BankOperations) -> None:
