@@ -47,6 +47,7 @@ class ExtAuthz(asyncio.Protocol):
         """Envoy gave up: so do we."""
         if self._waiting is not None:
             self._waiting.cancel()
+        del self._parser  # it and we hold each other: what was read would stay until the garbage is collected
 
     def data_received(self, data: bytes) -> None:
         """Parse; anything that is not an HTTP request within the bounds closes the connection."""
