@@ -33,6 +33,7 @@ from defense_lines.line import LineUnavailable, Receipt
 from policy import BlockPolicy, TargetKind
 from telemetry import FrameError, frame, read_frame
 
+NAME = "nftables"  # the only line whose agent connects: nobody takes another line's place by its name
 HELLO_SECONDS = 5.0  # a peer that has not said who it is by then is closed
 ORDER_SECONDS = 5.0  # an agent that has not answered by then is taken for lost
 ACTIVE_SECONDS = 30.0  # listing 100,000 blocks takes the kernel's library 5 s
@@ -175,9 +176,9 @@ async def _introduced(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         else:
             async with asyncio.timeout(HELLO_SECONDS):
                 hello = await read_frame(reader, HELLO, MAX_HELLO)
-            if hello.version == VERSION:
+            if hello.version == VERSION and hello.name == NAME:
                 return RemoteLine(hello, writer)
-            why = "version"
+            why = "version" if hello.version != VERSION else "name"
     except (FrameError, EOFError, OSError, TimeoutError):
         why = "hello"
     finally:
