@@ -7,8 +7,10 @@ DNS   one event a message: outcome "query", or the answer's code
 
 from __future__ import annotations
 
+import gzip
 import logging
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -53,6 +55,10 @@ def _scapy() -> SimpleNamespace:
     return SimpleNamespace(PcapReader=PcapReader, IP=inet.IP, IPv6=inet6.IPv6, TCP=inet.TCP, UDP=inet.UDP, DNS=dns.DNS)
 
 
+class _CutOff(Exception):
+    """A compressed capture ends too early; not one of the errors that scapy takes for the end."""
+
+
 class _Bounded:
     """A stream that refuses to read absurd lengths at once."""
 
@@ -63,7 +69,10 @@ class _Bounded:
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_READ:
             raise ValueError(f"a packet of {size} bytes")
-        return self._stream.read(size)
+        try:
+            return self._stream.read(size)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise _CutOff(str(error)) from error
 
     def close(self) -> None:
         """The stream is its opener's to close."""
@@ -76,6 +85,8 @@ def _packets(scapy: SimpleNamespace, stream: BinaryIO) -> Iterator[Any]:
             yield reader.read_packet()
     except EOFError:
         return
+    except _CutOff as error:
+        yield Malformed("cut_off", str(error))
     except Exception as error:  # as above
         yield Malformed("bad_packet", repr(error))
 

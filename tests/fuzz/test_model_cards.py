@@ -101,7 +101,7 @@ def test_a_good_card_damaged(folder: Path, model: bytes, at: int, damage: bytes,
 def test_any_part_of_a_card_replaced(folder: Path, model: bytes, name: str, data: st.DataObject) -> None:
     """The seal covers every part."""
     document = json.loads(card(model))
-    value = data.draw(st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.just({}) | st.just([]))
+    value: Any = data.draw(st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.just({}) | st.just([]))
     if value != document[name]:
         assert loaded(folder, json.dumps(document | {name: value}).encode(), model) is None
 
