@@ -20,30 +20,28 @@ _COUNT = itertools.count(1)
 
 def read_answer(answer: Any) -> tuple[Effect, tuple[str, ...], dict[str, Any]]:
     """Effect, reasons and obligations. Raises InvalidAnswer."""
-    if type(answer) is not dict or not answer.keys() <= _FIELDS:
+    if type(answer) is not dict or not _FIELDS.issuperset(answer):
         raise InvalidAnswer(f"not a decision: {to_python(answer)!r:.200}")
-    effect = answer.get("effect")
-    if type(effect) is not str or effect not in _EFFECTS:
-        raise InvalidAnswer(f"effect {to_python(effect)!r:.200} is none of {', '.join(_EFFECTS)}")
+    said = answer.get("effect")
+    effect = _EFFECTS.get(said) if type(said) is str else None
+    if effect is None:
+        raise InvalidAnswer(f"effect {to_python(said)!r:.200} is none of {', '.join(_EFFECTS)}")
     obligations = answer.get("obligations")
     if obligations is not None and type(obligations) is not dict:
         raise InvalidAnswer("obligations are no object")
-    return _EFFECTS[effect], _reasons(answer.get("reasons")), to_python(obligations) if obligations else {}
+    return effect, _reasons(answer.get("reasons")), to_python(obligations) if obligations else {}
 
 
 def _reasons(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, RegoSet):
-        found = sorted(value.keys) if len(value) > 1 and all(type(one) is str for one in value.keys) else value.keys
-    elif isinstance(value, list):
-        found = value
-    else:
+    if type(value) is not RegoSet and type(value) is not list:
         raise InvalidAnswer("reasons are neither array nor set")
+    found = tuple(value.keys if type(value) is RegoSet else value)
     for one in found:
         if type(one) is not str:
             raise InvalidAnswer("reasons are not all texts")
-    return tuple(found)
+    return found if len(found) < 2 or type(value) is list else tuple(sorted(found))
 
 
 def decision_id() -> str:

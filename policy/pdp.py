@@ -4,10 +4,13 @@ did not allow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import REGISTRY, Counter
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from detectors import Verdict
 from policy.answer import decision_id, read_answer
@@ -21,13 +24,22 @@ from policy.revision import ACCESS, RESPONSE, Revision, compile_bundle
 
 log = structlog.get_logger()
 
-_DECISIONS = Counter("portcullis_policy_decisions_total", "Access decisions, by effect", ("effect",))
-_COUNTS: dict[Effect, Any] = {
-    "allow": _DECISIONS.labels("allow"),
-    "deny": _DECISIONS.labels("deny"),
-    "step_up": _DECISIONS.labels("step_up"),
-}
+_COUNTS: dict[Effect, int] = {"allow": 0, "deny": 0, "step_up": 0}
 _ERRORS = Counter("portcullis_policy_errors_total", "Questions that policy failed to answer", ("question", "fault"))
+
+
+class _Decisions(Collector):
+    """Shows the counts when they are looked at: a counter that locks takes a tenth of a decision's time."""
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample an effect."""
+        family = CounterMetricFamily("portcullis_policy_decisions", "Access decisions, by effect", labels=("effect",))
+        for effect, count in _COUNTS.items():
+            family.add_metric((effect,), count)
+        yield family
+
+
+REGISTRY.register(_Decisions())
 
 
 class Pdp:
@@ -49,14 +61,13 @@ class Pdp:
 
     def decide(self, request: AccessRequest) -> Decision:
         """Decide at once; only where `immediate`. Any failure is a denial with reason "policy_error"."""
-        revision = self._engine.revision
         try:
             if self._embedded is None:
                 raise PolicyUnavailable("this engine does not answer at once")
             revision, answer = self._embedded.decide(access_input(request), request.time)
             return _decision(revision, answer)
         except Exception as error:
-            return _failed(revision, error)
+            return _failed(self._engine.revision, error)
 
     async def ask(self, request: AccessRequest) -> Decision:
         """Decide with any engine. A failure is a denial: "policy_unavailable" where the engine cannot be reached,
@@ -121,7 +132,7 @@ def _decision(revision: Revision, answer: Any) -> Decision:
 
 
 def _made(revision: Revision, effect: Effect, reasons: tuple[str, ...], obligations: dict[str, Any]) -> Decision:
-    _COUNTS[effect].inc()
+    _COUNTS[effect] += 1
     return Decision(
         id=decision_id(),
         effect=effect,

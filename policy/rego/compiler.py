@@ -105,6 +105,10 @@ def _whole(operand: Operand) -> bool:
     return isinstance(operand, Constant) and type(operand.value) is int
 
 
+def _scalar(operand: Operand) -> bool:
+    return isinstance(operand, Constant) and (operand.value is None or type(operand.value) in (bool, int, float, str))
+
+
 class _Writer:
     """Writes one function."""
 
@@ -229,10 +233,18 @@ class _Writer:
         """A comparison or another test as a Python condition; with a whole number at hand, by Python's operator."""
         left, right = call.args[0], call.args[-1]
         plain = f"{self._called(call.func, [self._operand(one) for one in call.args])}"
+        if call.func == "internal.member_2" and isinstance(left, Local) and not _scalar(right):
+            return self._member(self._operand(left), self._operand(right), plain)
         if call.func not in _OPERATORS or not isinstance(left, Local) or not _whole(right):
             return plain
         name = self._operand(left)
         return f"({name} {_OPERATORS[call.func]} {self._operand(right)} if type({name}) is int else {plain})"
+
+    @staticmethod
+    def _member(value: str, among: str, plain: str) -> str:
+        """Membership of a text in a set or an array, which is what policies ask for, by Python's operator."""
+        inside = f"{value} in {among}.keys if type({among}) is RegoSet else {value} in {among}"
+        return f"(({inside}) if type({value}) is str and type({among}) in (RegoSet, list) else {plain})"
 
     def _completes(self, block: Block) -> str:
         """Run a block; the name of the flag that says whether it came to its end."""
@@ -255,7 +267,7 @@ class _Writer:
         return _local(operand.number) if isinstance(operand, Local) else self._constant(operand.value)
 
     def _constant(self, value: Any) -> str:
-        if value is None or type(value) in (bool, int, float, str):
+        if _scalar(Constant(value)):
             return repr(value)
         for name, held in self._source.constants.items():
             if held is value:
@@ -269,7 +281,7 @@ class _Writer:
             case Call() | CallDynamic():
                 self._call(statement, leave)
             case Dot(source=source, key=key, target=target):
-                self._line(f"{_local(target)} = {self._looked_up(self._operand(source), key)}")
+                self._line(f"{_local(target)} = {self._looked_up(source, key)}")
                 self._fail(f"{_local(target)} is U", leave)
             case Equal(a=a, b=b):
                 self._fail(self._differ(a, b), leave)
@@ -300,13 +312,17 @@ class _Writer:
             case ArrayAppend(array=array, value=value):
                 return f"{o(array)}.append({o(value)})"
             case SetAdd(set=target, value=value):
-                return f"{o(target)}.add({o(value)})"
+                return f"{o(target)}.keys.add({self._item(value)})"
             case ObjectInsert(object=target, key=at, value=value):
-                item = o(at) if isinstance(at, Constant) and type(at.value) is str else f"key({o(at)})"
-                return f"{o(target)}[{item}] = {o(value)}"
+                return f"{o(target)}[{self._item(at)}] = {o(value)}"
             case ObjectInsertOnce(object=target, key=at, value=value):
                 return f"inserted_once({o(target)}, {o(at)}, {o(value)})"
         return f"{_local(statement.target)} = {self._made(statement)}"  # type: ignore[attr-defined]
+
+    def _item(self, operand: Operand) -> str:
+        """A value as an object's key or a set's element."""
+        plain = isinstance(operand, Constant) and type(operand.value) in (str, int)
+        return self._operand(operand) if plain else f"key({self._operand(operand)})"
 
     def _made(self, statement: Statement) -> str:
         """What is assigned to a statement's target."""
@@ -363,8 +379,14 @@ class _Writer:
             name, slot = self._source.names[call.func], self._source.slots[call.func]
             self._line(f"{target} = m[{slot}]")
             self._fail(f"{target} is W", f"{target} = m[{slot}] = {name}({', '.join(args)}, m)")
+        elif call.func == "count" and not _scalar(call.args[0]):
+            self._line(f"{target} = {self._counted(args[0])}")
         else:
             self._line(f"{target} = {self._called(call.func, args)}")
+
+    def _counted(self, name: str) -> str:
+        rest = f"len({name}) if type({name}) is list else {self._called('count', [name])}"
+        return f"len({name}.keys) if type({name}) is RegoSet else {rest}"
 
     def _called(self, func: str, args: list[str]) -> str:
         if func in self._source.names:
@@ -373,10 +395,19 @@ class _Writer:
         self._source.builtins[python] = func
         return f"{python}({', '.join(('m[0]', *args) if func in CLOCKED else args)})"
 
-    def _looked_up(self, source: str, key: Operand) -> str:
-        if isinstance(key, Constant) and type(key.value) is str:
-            return f"{source}.get({key.value!r}, U) if type({source}) is dict else dot({source}, {key.value!r})"
-        return f"dot({source}, {self._operand(key)})"
+    def _looked_up(self, source: Operand, key: Operand) -> str:
+        """`source[key]`, by Python's own operations where source and key are of the common kinds."""
+        name, at = self._operand(source), self._operand(key)
+        rest = f"dot({name}, {at})"
+        if _scalar(source):
+            return rest
+        if isinstance(key, Local):
+            return f"{name}.get({at}, U) if type({name}) is dict and type({at}) is str else {rest}"
+        if type(key.value) is str:
+            return f"{name}.get({at}, U) if type({name}) is dict else {rest}"
+        if type(key.value) is int and key.value >= 0:
+            return f"{name}[{at}] if type({name}) is list and len({name}) > {at} else {rest}"
+        return rest
 
     def _differ(self, a: Operand, b: Operand) -> str:
         """Condition that two values differ."""
@@ -384,7 +415,7 @@ class _Writer:
         if shape == "value" and right.isdecimal():
             return f"{left} != {right} if type({left}) is int else not equal({left}, {right})"
         if shape == "local":
-            return f"{left} is not {right} and not equal({left}, {right})"
+            return f"{left} != {right} if type({left}) is str else not equal({left}, {right})"
         return {"singleton": f"{left} is not {right}", "text": f"{left} != {right}"}.get(
             shape, f"not equal({left}, {right})"
         )

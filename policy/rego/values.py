@@ -56,7 +56,7 @@ class RegoSet:
     __slots__ = ("keys",)
 
     def __init__(self, elements: Iterable[Any] = ()):
-        self.keys = {key(element) for element in elements}
+        self.keys = {key(element) for element in elements} if elements else set()
 
     @classmethod
     def of_keys(cls, keys: set[Any]) -> RegoSet:

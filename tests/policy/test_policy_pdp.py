@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from detectors import Verdict
 from policy import AccessRequest, Bundle, Pdp, PolicyError, Principal, compile_bundle, embedded_pdp, opa_pdp
@@ -223,3 +224,26 @@ def test_removing_takes_away_what_was_put_and_shows_the_base(base: Any, writes: 
     live.remove(path)
     live.rebase(base)
     assert live.document == quiet.document
+
+
+def test_decisions_are_counted_by_effect() -> None:
+    def counted() -> dict[str, float]:
+        return {
+            effect: REGISTRY.get_sample_value("portcullis_policy_decisions_total", {"effect": effect}) or 0
+            for effect in ("allow", "deny", "step_up")
+        }
+
+    before = counted()
+    pdp = pdp_of('decision := {"effect": "allow"} if input.path == "/x"')
+    for path in ("/x", "/x", "/y"):
+        pdp.decide(request(path=path))
+    assert {effect: count - before[effect] for effect, count in counted().items()} == {
+        "allow": 2,
+        "deny": 1,
+        "step_up": 0,
+    }
+
+
+def test_reasons_of_a_set_come_in_order() -> None:
+    rule = 'decision := {"effect": "deny", "reasons": {"c", "a", "b"}}'
+    assert pdp_of(rule).decide(request()).reasons == ("a", "b", "c")
