@@ -45,7 +45,7 @@ def read_data(path: Path) -> dict[str, Any]:
     """Read a data document. Raises PolicyError."""
     text = _text(path)
     try:
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Plain)  # noqa: S506 - safe
         document = from_python({} if value is None else value)
     except json.JSONDecodeError as error:
         raise PolicyError([Problem(str(path), error.lineno, error.colno, error.msg)]) from error
@@ -58,6 +58,16 @@ def read_data(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise PolicyError([Problem(str(path), 1, 1, "the data document must be an object")])
     return document
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them make more values than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node, of which each is written once. Raises ComposerError."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "aliases are not read here", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
 
 def _starter() -> Iterator[tuple[str, str]]:

@@ -71,9 +71,9 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
         queries = [reader.query(entry) for entry in document["plans"]["plans"]]
         builtins = frozenset(entry["name"] for entry in static.get("builtin_funcs") or ())
         files = tuple(entry["value"] for entry in static.get("files") or ())
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        return Plan({one.name: one for one in functions}, {one.name: one for one in queries}, builtins, files)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise InvalidPlan(f"not a plan: {error!r}") from error
-    return Plan({one.name: one for one in functions}, {one.name: one for one in queries}, builtins, files)
 
 
 class _Reader:
