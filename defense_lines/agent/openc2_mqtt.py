@@ -62,13 +62,14 @@ async def stay_connected(
     `converse` is called with each, and ends when it is lost. A fault in it (a bug of ours) ends that connection alone:
     it is logged, counted, and we connect again.
     """
-    clock, wait = asyncio.get_running_loop().time, BACKOFF_SECONDS[0]
+    clock, wait, before = asyncio.get_running_loop().time, BACKOFF_SECONDS[0], _cancellations()
     while True:
         start = clock()
         try:
             async with client(broker, identifier) as connection:
                 for topic in topics:
                     await connection.subscribe(topic, qos=1)
+                _heed_cancellation(before)
                 _log.info("connected to the broker", host=broker.host, port=broker.port, topics=topics)
                 await converse(connection)
         except aiomqtt.MqttError as error:
@@ -77,6 +78,7 @@ async def stay_connected(
         except Exception:
             _lost.labels("fault").inc()
             _log.exception("fault in a conversation over MQTT")
+        _heed_cancellation(before)
         if clock() - start > BACKOFF_SECONDS[1]:  # it stood for a while: no reason yet to wait long
             wait = BACKOFF_SECONDS[0]
         await asyncio.sleep(wait)
@@ -85,13 +87,28 @@ async def stay_connected(
 
 async def publish(connection: aiomqtt.Client, topic: str, payload: bytes, said: Properties) -> None:
     """Publish with QoS 1 and wait for the broker's PUBACK. Raises aiomqtt.MqttError."""
+    before = _cancellations()
     await connection.publish(topic, payload, qos=1, properties=said)
+    _heed_cancellation(before)
     # A broker that leaves Nagle's algorithm on (Mosquitto's default) holds back its next message to us until TCP has
     # acknowledged that PUBACK, which Linux delays by 40 ms: acknowledge it now.
     end = connection._client.socket()
     if isinstance(end, socket.socket):
         with suppress(OSError):  # lost meanwhile; whoever reads from it is told
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+def _heed_cancellation(before: int) -> None:
+    """Be cancelled after all, if that was asked since `before`: Python 3.11's `wait_for`, through which aiomqtt waits
+    for the broker, goes on as if nothing had been said when the answer comes in the same moment as the cancellation.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 def response_topic(producer: str) -> str:

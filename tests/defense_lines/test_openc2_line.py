@@ -7,7 +7,8 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiomqtt
 import msgspec
@@ -17,7 +18,7 @@ from prometheus_client import REGISTRY
 from defense_lines.agent import Firewall
 from defense_lines.agent.openc2_command import Deny, read_command
 from defense_lines.agent.openc2_message import response
-from defense_lines.agent.openc2_mqtt import CONTENT_TYPE, Broker, client, is_command, properties
+from defense_lines.agent.openc2_mqtt import CONTENT_TYPE, Broker, client, is_command, properties, publish
 from defense_lines.line import LineUnavailable
 from defense_lines.lines.openc2 import OpenC2Line
 from tests.defense_lines.nftables_rig import namespaces
@@ -239,6 +240,27 @@ def test_a_fault_in_reading_costs_a_connection_and_no_more(
 
     in_namespace(story)
     assert REGISTRY.get_sample_value(LOST, {"why": "fault"}) == faults + 1
+
+
+async def test_a_cancellation_in_the_moment_of_the_brokers_answer_is_heeded() -> None:
+    answered = asyncio.get_running_loop().create_future()
+
+    class Connection:
+        _client = SimpleNamespace(socket=lambda: None)
+
+        async def publish(self, *_: object, **__: object) -> None:
+            await asyncio.wait_for(answered, 10)  # as aiomqtt waits for the PUBACK
+
+    async def listen() -> None:
+        await publish(cast("aiomqtt.Client", Connection()), "oc2/rsp", b"", properties("rsp"))
+        await asyncio.get_running_loop().create_future()
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    answered.set_result(None)
+    listening.cancel()
+    await asyncio.wait([listening], timeout=1)
+    assert listening.cancelled()
 
 
 def test_a_lost_broker_is_line_unavailable_until_it_is_back(tmp_path: Path) -> None:
