@@ -84,7 +84,7 @@ def verify(
         return payload
     try:
         claims, extra = _CLAIMS.decode(payload), _OBJECT.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal("invalid_token", f"claims: {error}")
     wrong = _wrong(claims, issuer, now)
     return Refusal("invalid_token", wrong) if wrong else _principal(claims, extra, issuer, longest_chain)
@@ -96,7 +96,7 @@ def _signed_payload(token: str, header: Header, keys: KeySet) -> bytes | Refusal
         return Refusal("invalid_token", f"no {header.alg} key {header.kid!r}")
     try:
         payload: bytes = _JWS.decode_complete(token, key.key, algorithms=[header.alg])["payload"]
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, ValueError) as error:
         return Refusal("invalid_token", str(error))
     return payload
 
