@@ -48,7 +48,7 @@ class Model:
 
 
 def load(folder: Path, schema: Schema, device: Device = "cpu") -> Model:
-    """Read a model that fits a schema. Raises ModelRefused if it is missing, altered, of another schema or unreadable."""
+    """Read a model that fits a schema. Raises ModelRefused if it is missing, altered, unreadable or of another."""
     card = _card(folder / CARD)
     if card.schema != schema:
         raise ModelRefused(f"{folder / CARD}: of another schema than {schema.name} version {schema.version}")

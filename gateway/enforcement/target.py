@@ -8,10 +8,11 @@ from urllib.parse import unquote
 
 from gateway.config import Route
 
-# Spellings that a server may read differently from us: escaped unreserved or separator characters and controls,
-# path parameters, backslashes, raw bytes outside ASCII, dot segments and empty segments that the edge should remove.
+# Spellings that a server may read differently from us: escaped unreserved or separator characters and controls, escapes
+# of escapes, path parameters, backslashes, raw bytes outside ASCII, dot segments and empty segments.
 _AMBIGUOUS = re.compile(
-    r"%(?:[01][0-9a-f]|2[def]|3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef])|[;\\]|[^!-~]|//|/\.{1,2}(?:/|\Z)",
+    r"%(?:[01][0-9a-f]|2[def]|3[0-9b]|4[1-9a-f]|5[0-9acf]|6[1-9a-f]|7[0-9aef]|25[0-9a-f]{2})"
+    r"|[;\\]|[^!-~]|//|/\.{1,2}(?:/|\Z)",
     re.IGNORECASE,
 )
 

@@ -91,6 +91,7 @@ def bomb(head: bytes) -> bytes:
 )
 def test_a_bomb_takes_no_more_memory_than_any_file(path: Path, head: bytes, malformed: int | None) -> None:
     """However much a file unfolds to, looking at it and reading it hold a few pieces at a time."""
+    read(path, head)  # what is imported on first use does not count
     data = bomb(head)
     assert len(data) < BOMB // 500
     tracemalloc.start()

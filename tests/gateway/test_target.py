@@ -31,6 +31,7 @@ from gateway.enforcement.target import match, split
         "/%7euser",
         "/caf\xc3",
         "/%ff",
+        "/a/%252e%252e/b",
         "accounts",
         "http://other/accounts",
         "",
@@ -63,7 +64,7 @@ def test_a_decoded_path_never_needs_decoding_again(rest: str) -> None:
         path, _ = found
         assert ".." not in path.split("/")
         assert "//" not in path
-        assert unquote(path) == path or "%" in path
+        assert unquote(path) == path
 
 
 def test_the_first_route_wins() -> None:
