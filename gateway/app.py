@@ -86,7 +86,7 @@ class Gateway:
             stack.callback(gateway.rejects.close)
             gateway._restore()
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            running = tasks.create_task(gateway._run(stack))
+            running = tasks.create_task(gateway._run())
             stack.callback(running.cancel)
             await gateway._listen(stack)
             yield gateway
@@ -96,7 +96,7 @@ class Gateway:
         for risk in self.ledger.risks(time.time()):
             self.risks.set(risk)
 
-    async def _run(self, stack: AsyncExitStack) -> None:
+    async def _run(self) -> None:
         """All of it, until cancelled. Keys, sources and lines start again alone; what else fails ends the process."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())

@@ -114,7 +114,8 @@ def _front(modules: Mapping[str, str], entrypoints: Sequence[str]) -> dict[str, 
 
 def _last_words(error: Exception) -> str:
     said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
-    return " ".join(said.split())[-300:] or str(error)
+    lines = said.strip().splitlines()
+    return lines[-1][:300] if lines else str(error)
 
 
 def _problems(text: str, names: Mapping[str, str], sources: Mapping[str, str]) -> list[Problem]:
