@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.identity import Credentials
-from policy import AccessRequest, Decision
+from policy import AccessRequest, Decision, Principal
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +37,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     effect: str  # allow, deny or step_up, for the access log
     reasons: tuple[str, ...] = ()
     challenge: str = ""  # WWW-Authenticate
-    request: AccessRequest | None = None  # what was asked, once there was a principal
+    principal: Principal | None = None  # who asked, once identified
+    request: AccessRequest | None = None  # what the PDP was asked
     decision: Decision | None = None  # the PDP's, where it was asked
 
     @property
@@ -48,9 +49,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     def identity(self) -> Iterator[tuple[str, str]]:
         """Headers that tell the upstream and the access log who asked, and under which decision."""
         yield "x-portcullis-decision", self.id
-        if self.request is not None:
-            yield "x-portcullis-subject", self.request.principal.id
-            yield "x-portcullis-actor", self.request.principal.actor
+        if self.principal is not None:
+            yield "x-portcullis-subject", self.principal.id
+            yield "x-portcullis-actor", self.principal.actor
 
     def body(self) -> bytes:
         """The caller's JSON: reasons in our policy's words, and nothing that helps an attacker."""

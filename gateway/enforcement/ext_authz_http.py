@@ -119,8 +119,8 @@ class ExtAuthz(asyncio.Protocol):
 
 def encode(answer: Answer, method: str) -> bytes:
     """The HTTP response that tells Envoy, and through it the caller, the answer. To HEAD it has no body."""
-    if answer.allowed and answer.request is not None:
-        principal = answer.request.principal
+    principal = answer.principal
+    if answer.allowed and principal is not None:
         return _ALLOW + (
             f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n\r\n"
         ).encode("ascii")

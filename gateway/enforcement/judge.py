@@ -119,13 +119,15 @@ class Judge:
 
     def _answer(self, request: AccessRequest, decision: Decision) -> Answer:
         self._witness(request, decision)
+        principal = request.principal
         if decision.allowed:
-            return Answer(200, decision.id, "allow", request=request, decision=decision)
+            return Answer(200, decision.id, "allow", (), "", principal, request, decision)
         if decision.effect == "step_up":
-            return Answer(401, decision.id, "step_up", decision.reasons, self._step_up(decision), request, decision)
+            challenge = self._step_up(decision)
+            return Answer(401, decision.id, "step_up", decision.reasons, challenge, principal, request, decision)
         unavailable = "policy_unavailable" in decision.reasons or "policy_error" in decision.reasons
         status = 503 if unavailable else 403
-        return Answer(status, decision.id, "deny", decision.reasons, request=request, decision=decision)
+        return Answer(status, decision.id, "deny", decision.reasons, "", principal, request, decision)
 
     def _step_up(self, decision: Decision) -> str:
         """The challenge of RFC 9470 section 3."""
@@ -137,10 +139,7 @@ class Judge:
         if block is None:
             return None
         _COUNTED["blocked"].inc()
-        request = self._request(principal, attempt, self._clock()) if principal is not None else None
-        return Answer(
-            403, refusal_id(), "deny", ("blocked",), request=request if isinstance(request, AccessRequest) else None
-        )
+        return Answer(403, refusal_id(), "deny", ("blocked",), principal=principal)
 
     def _unidentified(self, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()

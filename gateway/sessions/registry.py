@@ -46,7 +46,7 @@ class Sessions:
         return True
 
     def find(self, kind: str, value: str) -> tuple[Session, ...]:
-        """Sessions under an index: principal, actor, session, token, address, or a range of addresses."""
+        """Sessions under an index: principal, actor, session, address, or a range of addresses."""
         if kind == "range":
             return tuple(self._within(value))
         return tuple(self._by.get((kind, value), {}).values())

@@ -29,5 +29,3 @@ class Session:
             yield "actor", actor
         if self.request.address:
             yield "address", self.request.address
-        if principal.token:
-            yield "token", principal.token
