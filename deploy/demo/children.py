@@ -34,8 +34,11 @@ class Child:
     async def start(
         cls, name: str, *command: str, folder: Path, env: Mapping[str, str] | None = None, piped: bool = False
     ) -> Child:
-        """Start `command` in a session of its own, so that Ctrl-C reaches us alone. `piped`: we hold its two ends."""
-        log = folder / f"{name}.log"
+        """Start `command` in a session of its own, so that Ctrl-C reaches us alone. `piped`: we hold its two ends.
+
+        `folder` is made if need be.
+        """
+        log = _log(folder, name)
         pipe = asyncio.subprocess.PIPE if piped else None
         with log.open("ab") as out:
             process = await asyncio.create_subprocess_exec(
@@ -112,6 +115,11 @@ def _parent(pid: int) -> int | None:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, IndexError):
         return None  # it ended while we looked
+
+
+def _log(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.log"
 
 
 def _end_with_parent() -> None:

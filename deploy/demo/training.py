@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,9 +38,20 @@ async def models(folder: Path, say: Callable[[str], None]) -> Path:
             raise TrainingFailed(child.log.read_text(errors="replace")[-2000:])
     finally:
         await child.stop()
-    trained.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(unfinished, trained, dirs_exist_ok=True)
+    _keep(unfinished, trained)
     return trained
+
+
+def _keep(unfinished: Path, trained: Path) -> None:
+    """Copy to `trained` in one step, so that whoever finds that folder finds all of it."""
+    trained.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=trained.parent) as copying:
+        whole = shutil.copytree(unfinished, Path(copying) / "models")
+        try:
+            whole.rename(trained)
+        except OSError:
+            if not trained.is_dir():  # if it is, another run was first, with the same
+                raise
 
 
 def _revision() -> str:

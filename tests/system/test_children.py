@@ -81,3 +81,10 @@ def test_children_end_when_the_demo_is_killed(tmp_path: Path) -> None:
     while _lives(pid) and time.monotonic() < end:
         time.sleep(0.01)
     assert not _lives(pid)
+
+
+async def test_first_child_makes_the_folder_of_logs(tmp_path: Path) -> None:
+    child = await Child.start("first", sys.executable, "-c", "print('said')", folder=tmp_path / "run" / "logs")
+    await child.process.wait()
+    assert child.log == tmp_path / "run" / "logs" / "first.log"
+    assert child.last_words() == "said"
