@@ -30,6 +30,20 @@ UNDEFINED: Final = Undefined()
 class EvaluationError(Exception):
     """The policy contradicted itself: two values for one complete rule, function or object key."""
 
+    code = "eval_conflict_error"  # OPA's name of the error
+
+
+class BuiltinError(EvaluationError):
+    """A builtin had an error, where policy asks for strict errors."""
+
+    code = "eval_builtin_error"
+
+
+class LimitExceeded(EvaluationError):
+    """The policy took more time, steps or space than it may."""
+
+    code = "eval_cancel_error"
+
 
 class Key:
     """A boolean or composite value as an object's key or a set's element, equal by Rego's rules."""
