@@ -3,7 +3,7 @@ refuses plans that are not safe, the compiler turns the rest into Python functio
 Rego's own functions.
 """
 
-from policy.rego.program import Program, compile_program
+from policy.rego.program import Program, compile_plan, compile_program
 from policy.rego.values import UNDEFINED
 
-__all__ = ["UNDEFINED", "Program", "compile_program"]
+__all__ = ["UNDEFINED", "Program", "compile_plan", "compile_program"]

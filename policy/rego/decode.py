@@ -1,4 +1,6 @@
-"""Reads a plan as regopy writes it: OPA's JSON, but its string constants are JSON text, with or without the quotes."""
+"""Reads a plan, OPA's JSON. In regopy's dialect string constants are JSON text, with or without the quotes, rows and
+columns count from 0, and a scan whose source must be defined is an `every`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from policy.rego.plan import (
     DATA,
@@ -16,6 +18,7 @@ from policy.rego.plan import (
     AssignVarOnce,
     Block,
     Blocks,
+    Break,
     Call,
     CallDynamic,
     Constant,
@@ -50,6 +53,9 @@ from policy.rego.plan import (
 )
 
 
+Dialect = Literal["opa", "regopy"]
+
+
 class InvalidPlan(ValueError):
     """The front end wrote something that is not a plan."""
 
@@ -62,12 +68,12 @@ class UnsupportedStatement(Exception):
         self.at = at
 
 
-def read_plan(document: Mapping[str, Any]) -> Plan:
-    """Read a whole `plan.json`. Raises InvalidPlan."""
+def read_plan(document: Mapping[str, Any], dialect: Dialect) -> Plan:
+    """Read a whole `plan.json`. Raises InvalidPlan, UnsupportedStatement."""
     try:
         static = document["static"]
-        reader = _Reader(tuple(entry["value"] for entry in static.get("strings") or ()))
-        functions = [reader.function(entry) for entry in document["funcs"].get("funcs") or ()]
+        reader = _Reader(tuple(entry["value"] for entry in static.get("strings") or ()), dialect)
+        functions = [reader.function(entry) for entry in (document.get("funcs") or {}).get("funcs") or ()]
         queries = [reader.query(entry) for entry in document["plans"]["plans"]]
         builtins = frozenset(entry["name"] for entry in static.get("builtin_funcs") or ())
         files = tuple(entry["value"] for entry in static.get("files") or ())
@@ -77,11 +83,14 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
 
 
 class _Reader:
-    def __init__(self, strings: tuple[str, ...]):
+    def __init__(self, strings: tuple[str, ...], dialect: Dialect):
         self._strings = strings
+        self._regopy = dialect == "regopy"
 
     def function(self, entry: Mapping[str, Any]) -> Function:
-        return Function(entry["name"], tuple(entry["path"]), tuple(entry["params"]), self._blocks(entry["blocks"]))
+        return Function(
+            entry["name"], tuple(entry.get("path") or ()), tuple(entry["params"]), self._blocks(entry["blocks"])
+        )
 
     def query(self, entry: Mapping[str, Any]) -> Function:
         return Function(entry["name"], (), (INPUT, DATA), self._blocks(entry["blocks"]))
@@ -90,10 +99,15 @@ class _Reader:
         return tuple(self._block(entry) for entry in entries)
 
     def _block(self, entry: Mapping[str, Any]) -> Block:
-        return Block(_strict_domains(tuple(self._statement(one["type"], one["stmt"]) for one in entry["stmts"] or ())))
+        made = tuple(self._statement(one["type"], one["stmt"]) for one in entry["stmts"] or ())
+        return Block(_strict_domains(made) if self._regopy else made)
 
     def _statement(self, kind: str, entry: Mapping[str, Any]) -> Statement:
-        at = Place(entry["file"], entry["row"] + 1, entry["col"] + 1) if "file" in entry else Place()
+        at = (
+            Place(entry["file"], entry["row"] + self._regopy, entry["col"] + self._regopy)
+            if "file" in entry
+            else Place()
+        )
         if kind in _SPECIAL:
             return _SPECIAL[kind](self, entry, at)
         if kind not in _PLAIN:
@@ -121,7 +135,9 @@ class _Reader:
 
     def _text(self, index: int) -> str:
         text = self._strings[index]
-        return str(json.loads(text if text.startswith('"') else f'"{text}"', strict=False))
+        return (
+            text if not self._regopy else str(json.loads(text if text.startswith('"') else f'"{text}"', strict=False))
+        )
 
     def _number(self, index: int) -> int | float:
         number: int | float = json.loads(self._strings[index])
@@ -147,7 +163,7 @@ def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
 _PLAIN: dict[str, type[Statement]] = {
     f"{made.__name__}Stmt": made
     for made in (
-        *(ReturnLocal, Call, CallDynamic, Dot, Len, Scan, Not, AssignVar, AssignVarOnce, ResetLocal),
+        *(ReturnLocal, Call, CallDynamic, Break, Dot, Len, Scan, Not, AssignVar, AssignVarOnce, ResetLocal),
         *(MakeNull, MakeArray, MakeObject, MakeSet, Equal, NotEqual, IsDefined, IsUndefined, ArrayAppend),
         *(ObjectInsert, ObjectInsertOnce, ObjectMerge, SetAdd, ResultSetAdd),
     )
@@ -158,7 +174,7 @@ _SPECIAL: dict[str, Callable[[_Reader, Mapping[str, Any], Place], Statement]] = 
     "AssignIntStmt": lambda _, entry, at: MakeNumber(at=at, value=entry["value"], target=entry["target"]),
     "MakeNumberIntStmt": lambda _, entry, at: MakeNumber(at=at, value=entry["value"], target=entry["target"]),
     "MakeNumberRefStmt": lambda reader, entry, at: MakeNumber(
-        at=at, value=reader._number(entry["index"]), target=entry["target"]
+        at=at, value=reader._number(entry["index"] if "index" in entry else entry["Index"]), target=entry["target"]
     ),
     "IsArrayStmt": lambda reader, entry, at: IsType(at=at, source=reader._operand(entry["source"]), kind="array"),
     "IsObjectStmt": lambda reader, entry, at: IsType(at=at, source=reader._operand(entry["source"]), kind="object"),

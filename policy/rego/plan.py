@@ -108,6 +108,13 @@ class Blocks(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Break(Statement):
+    """Leave this block, and `index` blocks around it."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dot(Statement):
     """`source[key]`."""
 

@@ -28,7 +28,7 @@ def planned(sources: Mapping[str, str], entrypoints: Sequence[str]) -> Plan:
     if "error" in answer:
         raise PolicyError(_problems(answer["error"], names, sources))
     try:
-        plan = read_plan(answer["plan"])
+        plan = read_plan(answer["plan"], "regopy")
     except UnsupportedStatement as error:
         file = list(sources)[error.at.file] if sources else ""
         raise PolicyError([Problem(file, error.at.line, error.at.column, str(error))]) from error

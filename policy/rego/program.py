@@ -11,6 +11,7 @@ from typing import Any
 from policy.problem import PolicyError, Problem
 from policy.rego.builtins import ARITIES, BUILTINS
 from policy.rego.compiler import Source, write_source
+from policy.rego.decode import Dialect, InvalidPlan, UnsupportedStatement, read_plan
 from policy.rego.depends import depends
 from policy.rego.dynamic import Rule, dynamic
 from policy.rego.plan import Plan
@@ -36,10 +37,11 @@ _WAITING = object()
 class Program:
     """Compiled entry points. Immutable; threads may share it."""
 
-    def __init__(self, plan: Plan, source: Source, rules: Mapping[str, Rule]):
+    def __init__(self, plan: Plan, source: Source, rules: Mapping[str, Rule], queries: Mapping[str, Rule]):
         self.source = source.text
         self.depends = {name: depends(plan, query) for name, query in plan.queries.items()}
         self._rules = dict(rules)
+        self._queries = dict(queries)
         self._present = {"/".join(function.path[1:]) for function in plan.functions.values()}
         self._memory = [_WAITING] * len(source.slots)
 
@@ -51,6 +53,11 @@ class Program:
         """The function behind an entry point, of input, data and nanoseconds since 1970; see `evaluate`."""
         rule, memory = self._rules[entrypoint], self._memory
         return lambda document, data, now: rule(document, data, [now, *memory])
+
+    def results(self, query: str, document: Any, data: Any, now: int = 0) -> list[Any]:
+        """The whole result set of a query: its bindings by name, one object a result. Raises as `evaluate` does."""
+        found: list[Any] = self._queries[query](document, data, [now, *self._memory])
+        return found
 
     def evaluate(self, entrypoint: str, document: Any, data: Any, now: int = 0) -> Any:
         """Value of an entry point ("portcullis/access/decision") for an input document, or `UNDEFINED`.
@@ -66,15 +73,27 @@ def compile_program(sources: Mapping[str, str], entrypoints: Sequence[str]) -> P
     problems = verify(plan, sources, ARITIES)
     if problems:
         raise PolicyError(problems)
+    return _compiled(plan)
+
+
+def compile_plan(document: Mapping[str, Any], *, dialect: Dialect) -> Program:
+    """Compile OPA's intermediate representation as it is, not verified. Raises PolicyError."""
+    try:
+        return _compiled(read_plan(document, dialect))
+    except (InvalidPlan, UnsupportedStatement) as error:
+        raise PolicyError([Problem("", 0, 0, str(error))]) from error
+
+
+def _compiled(plan: Plan) -> Program:
     short = {name: simplify(function) for name, function in plan.functions.items()}
     queries = {name: simplify(function) for name, function in plan.queries.items()}
     plan = Plan(short, queries, plan.builtins, plan.files)
     source = write_source(plan)
-    return Program(plan, source, _loaded(plan, source))
+    return Program(plan, source, *_loaded(plan, source))
 
 
-def _loaded(plan: Plan, source: Source) -> dict[str, Rule]:
-    """Run the generated source; the rules of each entry point."""
+def _loaded(plan: Plan, source: Source) -> tuple[dict[str, Rule], dict[str, Rule]]:
+    """Run the generated source; the rule behind each entry point, and the query."""
     names: dict[str, Any] = {
         "U": UNDEFINED,
         "W": _WAITING,
@@ -95,7 +114,8 @@ def _loaded(plan: Plan, source: Source) -> dict[str, Rule]:
     names["dynamic"] = dynamic({path: names[python] for path, python in source.paths.items()})
     for name in source.fixed:
         names[f"fixed_{source.names[name]}"] = _value(plan, name, names[source.names[name]], len(source.slots))
-    return {name: _entry(plan, source, names, name) for name in plan.queries}
+    rules = {name: _entry(plan, source, names, name) for name in plan.queries}
+    return rules, {name: names[source.names[name]] for name in plan.queries}
 
 
 def _code(text: str) -> CodeType:
