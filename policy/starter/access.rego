@@ -2,6 +2,12 @@
 #
 # A request is denied if any `deny` rule gives a reason, and allowed only if some `grants` rule gives one.
 # What neither grants nor denies has no rule, and is refused.
+#
+# Read from `data`, each part only where it is there:
+#   accounts[number].owner          whose account it is
+#   principals[id]                  a record: {"status": "active", "roles": ["adviser"], "limit": 1000}
+#   roles[name]                     what a role may: {"permissions": ["accounts:read"], "limit": 1000}
+#   risk[id]                        "high" asks for more, or denies
 package portcullis.access
 
 strong_authentication := "urn:bank:strong"
@@ -11,21 +17,16 @@ strong_authentication_age := 300
 
 decision := {"effect": "deny", "reasons": deny} if count(deny) > 0
 
-decision := {"effect": "allow", "reasons": grants} if {
-	count(deny) == 0
-	count(grants) > 0
-	not step_up
-}
-
-decision := {
+else := {
 	"effect": "step_up",
 	"reasons": ["high_risk"],
 	"obligations": {"acr_values": strong_authentication, "max_age": strong_authentication_age},
 } if {
-	count(deny) == 0
 	count(grants) > 0
 	step_up
 }
+
+else := {"effect": "allow", "reasons": grants} if count(grants) > 0
 
 # --- What is asked ---------------------------------------------------------------------------------
 
@@ -63,28 +64,54 @@ scope_needed := "ledger:read" if ledger_call
 
 acted_by_agent if input.principal.actors[0].kind == "agent"
 
-teller if {
+# A role is a person's own: no agent holds it for them.
+person if {
 	input.principal.kind == "person"
-	"teller" in input.principal.roles
 	not acted_by_agent
 }
 
-# The bank's own workloads, by certificate; nobody acts for them.
+# The bank's own workloads, by certificate, read any account; nobody acts for them.
 bank_workload if {
+	account
 	input.principal.kind == "workload"
 	startswith(input.principal.id, "workload:spiffe://bank.example/")
 	count(input.principal.actors) == 0
 }
 
-has_scope if scope_needed in input.principal.scopes
+record := data.principals[input.principal.id]
+
+# Roles that may do what is asked: those that the token carries, and those of the record.
+permitting contains role if {
+	person
+	some role in input.principal.roles
+	scope_needed in data.roles[role].permissions
+}
+
+permitting contains role if {
+	person
+	some role in record.roles
+	scope_needed in data.roles[role].permissions
+}
+
+permitted if count(permitting) > 0
+
+# Pays from customers' accounts.
+teller if {
+	person
+	"teller" in input.principal.roles
+}
+
+teller if permitted
 
 # --- Reasons to allow ------------------------------------------------------------------------------
 
 grants contains "own_account" if data.accounts[account].owner == input.principal.id
 
-grants contains "bank_workload" if {
+grants contains "bank_workload" if bank_workload
+
+grants contains "role" if {
 	account
-	bank_workload
+	permitted
 }
 
 grants contains "own_payment" if {
@@ -104,14 +131,13 @@ grants contains "ledger" if ledger_call
 
 deny contains "missing_scope" if {
 	scope_needed
-	not has_scope
-	not reads_as_workload
+	not scope_needed in input.principal.scopes
+	not bank_workload
 }
 
 deny contains "not_your_account" if {
 	account
-	not data.accounts[account].owner == input.principal.id
-	not bank_workload
+	count(grants) == 0
 }
 
 deny contains "not_your_account" if {
@@ -132,6 +158,22 @@ deny contains "over_limit" if {
 	not within_limit
 }
 
+# A record's limit holds whatever else allows more, the subject's and that of who acts now.
+deny contains "over_limit" if {
+	payment
+	some id in [input.principal.id, input.principal.actor]
+	limit := data.principals[id].limit
+	not within(limit)
+}
+
+# A record that says anything but "active": suspended, closed, under investigation.
+deny contains "not_active" if record.status != "active"
+
+deny contains "not_active" if {
+	some actor in input.principal.actors
+	data.principals[actor.id].status != "active"
+}
+
 # An agent acts for somebody, or not at all.
 deny contains "no_delegation" if input.principal.kind == "agent"
 
@@ -139,11 +181,6 @@ deny contains "agent_at_risk" if {
 	some actor in input.principal.actors
 	actor.kind == "agent"
 	data.risk[actor.id] == "high"
-}
-
-reads_as_workload if {
-	account
-	bank_workload
 }
 
 pays_from_own_account if data.accounts[input.body.from].owner == input.principal.id
@@ -160,9 +197,16 @@ has_limit if {
 	not pays_from_own_account
 }
 
+within_limit if within(input.principal.attributes.limit)
+
 within_limit if {
-	is_number(input.principal.attributes.limit)
-	input.body.amount <= input.principal.attributes.limit
+	some role in permitting
+	within(data.roles[role].limit)
+}
+
+within(limit) if {
+	is_number(limit)
+	input.body.amount <= limit
 }
 
 # --- Reasons to ask for a stronger authentication --------------------------------------------------

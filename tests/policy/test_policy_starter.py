@@ -117,6 +117,86 @@ def test_access(pdp: Pdp, row: tuple[str, Principal, dict[str, Any], dict[str, s
         assert decision.obligations == {"acr_values": "urn:bank:strong", "max_age": 300}
 
 
+REGISTER = {
+    "principals": {
+        "person:alice": {"status": "active", "roles": ["customer"], "limit": 1_000},
+        "person:bob": {"status": "suspended"},
+        "person:tina": {"status": "active", "limit": 8_000},
+        "person:ann": {"status": "active", "roles": ["auditor", "customer"]},
+        "person:max": {"roles": ["cashier", "unheard-of"]},
+        "person:eve": {"status": None, "roles": "auditor"},
+        "agent:invoice-bot": {"status": "active", "limit": 300},
+        "agent:idle-bot": {"status": "retired"},
+        "agent:odd-bot": {"limit": "9999"},
+    },
+    "roles": {
+        "customer": {"permissions": []},
+        "auditor": {"permissions": ["accounts:read"], "limit": 9_999},
+        "cashier": {"permissions": ["payments:write"], "limit": 200},
+        "teller": {"permissions": ["payments:write"], "limit": 20_000},
+    },
+}
+BOB, ANN, MAX, EVE = (
+    Principal(id=f"person:{name}", kind="person", issuer="bank", scopes=ALICE.scopes)
+    for name in ("bob", "ann", "max", "eve")
+)
+IDLE, ODD = Actor("agent:idle-bot", "agent"), Actor("agent:odd-bot", "agent")
+FOR_ANN = Principal(id="person:ann", kind="person", issuer="bank", scopes=ALICE.scopes, actors=(BOT,))
+BY_TOKEN = Principal(id="person:new", kind="person", issuer="bank", scopes=ALICE.scopes, roles=("auditor",))
+
+REGISTERED = [
+    ("active", ALICE, get("/accounts/1001"), "allow", ("own_account",)),
+    ("suspended", BOB, get("/accounts/1002"), "deny", ("not_active",)),
+    ("status null", EVE, get("/accounts/1001"), "deny", ("not_active", "not_your_account")),
+    ("no record", BATCH, get("/accounts/1002"), "allow", ("bank_workload",)),
+    ("active agent", agent(), get("/accounts/1001"), "allow", ("own_account",)),
+    ("retired agent", agent(actors=(IDLE,)), get("/accounts/1001"), "deny", ("not_active",)),
+    ("retired agent in the history", agent(actors=(BOT, IDLE)), get("/accounts/1001"), "deny", ("not_active",)),
+    ("agent for a suspended person", agent(id="person:bob"), get("/accounts/1002"), "deny", ("not_active",)),
+    ("role by record", ANN, get("/accounts/1002"), "allow", ("role",)),
+    ("role by token", BY_TOKEN, get("/streams/accounts/1002"), "allow", ("role",)),
+    ("a role is no scope", TINA, get("/accounts/1001"), "deny", ("missing_scope", "not_your_account")),
+    ("role for something else", MAX, get("/accounts/1001"), "deny", ("not_your_account",)),
+    ("role, but no agent holds it", FOR_ANN, get("/accounts/1001"), "deny", ("not_your_account",)),
+    ("role without permissions", ALICE, get("/accounts/1002"), "deny", ("not_your_account",)),
+    ("role to read does not pay", ANN, pay(1), "deny", ("not_your_account",)),
+    ("at the role's limit", MAX, pay(200), "allow", ("teller_payment",)),
+    ("over the role's limit", MAX, pay(201), "deny", ("over_limit",)),
+    ("role pays, no such account", MAX, pay(1, "9"), "deny", ("no_rule",)),
+    ("at the record's limit", ALICE, pay(1_000), "allow", ("own_payment",)),
+    ("over the record's limit", ALICE, pay(1_001), "deny", ("over_limit",)),
+    ("teller at the record's limit", TINA, pay(8_000), "allow", ("teller_payment",)),
+    ("teller within the role's limit, over the record's", TINA, pay(8_001), "deny", ("over_limit",)),
+    ("agent at its record's limit", agent(), pay(300), "allow", ("own_payment",)),
+    ("agent within the token's limit, over its record's", agent(), pay(301), "deny", ("over_limit",)),
+    ("agent with a limit of text in its record", agent(actors=(ODD,)), pay(1), "deny", ("over_limit",)),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def registered() -> Pdp:
+    return embedded_pdp(Bundle(read_bundle().sources, {**DATA, **REGISTER}))
+
+
+@pytest.mark.parametrize("row", REGISTERED, ids=[row[0] for row in REGISTERED])
+def test_records_and_roles_count(
+    registered: Pdp, row: tuple[str, Principal, dict[str, Any], str, tuple[str, ...]]
+) -> None:
+    _, principal, asked, effect, reasons = row
+    decision = registered.decide(AccessRequest(principal=principal, time=NOW, **asked))
+    assert (decision.effect, decision.reasons) == (effect, reasons)
+
+
+def test_a_record_counts_from_the_moment_it_is_there(pdp: Pdp) -> None:
+    question = AccessRequest(principal=ALICE, time=NOW, **get("/accounts/1001"))
+    path = ("principals", "person:alice")
+    assert pdp.decide(question).effect == "allow"
+    pdp.put_data(path, {"status": "suspended"})
+    assert pdp.decide(question).reasons == ("not_active",)
+    pdp.remove_data(path)
+    assert pdp.decide(question).effect == "allow"
+
+
 def verdict(**changes: Any) -> Verdict:
     fields = {
         "id": "v-0000000000000001",
