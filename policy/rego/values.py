@@ -1,15 +1,21 @@
-"""Rego values in Python: None, bool, int, float, str, list (array), dict (object), `RegoSet`, and undefined.
+"""Rego values in Python: None, bool, int, float, `Numeral`, str, list (array), dict (object), `RegoSet`, and undefined.
 
-Python says `1 == True`, Rego does not. So a boolean or composite value that is an object's key or a set's element is
-wrapped in a `Key`; all other keys are themselves, and a JSON document is a Rego value as it comes from the decoder.
-Values are immutable once built.
+Python says `1 == True` and `Decimal("0.1") != 0.1`, Rego does not. So a boolean, a composite value or a `Numeral` as an
+object's key or a set's element is wrapped in a `Key`; all other keys are themselves, and a JSON document is a Rego value
+as `json_text.decode` returns it. Values are immutable once built.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from functools import cmp_to_key
 from typing import Any, Final
+
+from policy.rego import numerals
+from policy.rego.numerals import Numeral, exact
+
+MAX_DEPTH: Final = 100  # of a document: objects and arrays inside one another
 
 
 class Undefined:
@@ -46,7 +52,7 @@ class LimitExceeded(EvaluationError):
 
 
 class Key:
-    """A boolean or composite value as an object's key or a set's element, equal by Rego's rules."""
+    """A value that Python's equality gets wrong, as an object's key or a set's element: equal by Rego's rules."""
 
     __slots__ = ("_hash", "value")
 
@@ -58,7 +64,9 @@ class Key:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Key and self._hash == other._hash and equal(self.value, other.value)
+        if type(other) is Key:
+            return self._hash == other._hash and equal(self.value, other.value)
+        return isinstance(self.value, Decimal) and equal(self.value, other)
 
     def __repr__(self) -> str:
         return f"Key({self.value!r})"
@@ -122,13 +130,17 @@ def equal(a: Any, b: Any) -> bool:
     if kind is bool or a is None:
         return a is b
     if kind is int or kind is float:
-        return (type(b) is int or type(b) is float) and a == b
-    if kind is not type(b) or len(a) != len(b):
-        return False
-    if kind is list:
-        return all(map(equal, a, b))
+        return a == b if type(b) is int or type(b) is float else isinstance(b, Decimal) and exact(a) == b
     if kind is dict:
-        return all(equal(value, b.get(item, UNDEFINED)) for item, value in a.items())
+        return (
+            type(b) is dict
+            and len(a) == len(b)
+            and all(equal(value, b.get(item, UNDEFINED)) for item, value in a.items())
+        )
+    if kind is list:
+        return type(b) is list and len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, Decimal):
+        return type(b) in _NUMBERS and a == exact(b)
     return bool(a == b)
 
 
@@ -138,7 +150,7 @@ def compare(a: Any, b: Any) -> int:
     if rank != other:
         return rank - other
     if rank <= _SCALARS:
-        return 0 if a is None else int(a > b) - int(a < b)
+        return 0 if a is None else _compare_scalars(a, b)
     if rank == _OBJECT:
         return _compare_objects(a, b)
     return _compare_sequences(list(a), list(b))
@@ -205,33 +217,36 @@ def inserted_once(target: dict[Any, Any], at: Any, value: Any) -> None:
         raise EvaluationError(f"object has two values for key {at!r}")
 
 
-def from_python(value: Any) -> Any:
-    """A Rego value from JSON-like Python (tuples too). Raises TypeError on anything else."""
+def from_python(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """A Rego value from JSON-like Python (tuples too). Raises TypeError on anything else, and where it is too deep."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind is str or kind is bool or value is None or (kind is int and numerals.bounded(value)):
         return value
-    if kind is float:
-        return _finite(value)
-    if isinstance(value, dict):
-        return {_name(item): from_python(held) for item, held in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [from_python(held) for held in value]
-    raise TypeError(f"{kind.__name__} is not a JSON value")
+    if kind is float or isinstance(value, Decimal):
+        return _number(value)
+    if depth and isinstance(value, dict):
+        return {_name(item): from_python(held, depth - 1) for item, held in value.items()}
+    if depth and isinstance(value, (list, tuple)):
+        return [from_python(held, depth - 1) for held in value]
+    raise TypeError(f"{kind.__name__} is not a JSON value, or too large or too deep")
 
 
 def to_python(value: Any) -> Any:
-    """JSON-like Python of a Rego value: sets become arrays, keys that are not strings become their JSON text."""
+    """JSON-like Python of a Rego value: sets become arrays, keys that are not strings become their JSON text, and
+    numbers that no double holds are `Decimal`s.
+    """
     if type(value) is dict:
         return {item if type(item) is str else _text(item): to_python(held) for item, held in _scan_object(value)}
     if type(value) is list or type(value) is RegoSet:
         return [to_python(held) for held in value]
-    return value
+    return numerals.plain(value) if isinstance(value, Decimal) else value
 
 
-def _finite(value: float) -> float:
-    if value - value != 0:
-        raise TypeError(f"{value} is not a JSON number")
-    return value
+def _number(value: float | Decimal) -> float | Decimal:
+    try:
+        return value if type(value) is Numeral else numerals.from_python(value)
+    except ValueError as error:
+        raise TypeError(str(error)) from error
 
 
 def _name(item: Any) -> str:
@@ -241,9 +256,9 @@ def _name(item: Any) -> str:
 
 
 def _text(item: Any) -> str:
-    import json
+    from policy.rego.json_text import encode
 
-    return json.dumps(to_python(item), separators=(",", ":"))
+    return encode(item)
 
 
 def _scan_object(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
@@ -253,9 +268,9 @@ def _scan_object(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
 
 
 def _item(array: list[Any], at: Any) -> Any:
-    if type(at) is float and at.is_integer():
-        at = int(at)
-    return array[at] if type(at) is int and 0 <= at < len(array) else UNDEFINED
+    if type(at) is not int:
+        at = numerals.small(at) if type(at) in _NUMBERS else None
+    return array[at] if at is not None and 0 <= at < len(array) else UNDEFINED
 
 
 def _hash(value: Any) -> int:
@@ -268,7 +283,13 @@ def _hash(value: Any) -> int:
         return hash((dict, frozenset((item, _hash(held)) for item, held in value.items())))
     if kind is RegoSet:
         return hash((RegoSet, frozenset(value.keys)))
-    return hash(value)
+    return numerals.hashed(value) if isinstance(value, Decimal) else hash(value)
+
+
+def _compare_scalars(a: Any, b: Any) -> int:
+    if isinstance(a, Decimal) or isinstance(b, Decimal):
+        a, b = exact(a), exact(b)
+    return int(a > b) - int(a < b)
 
 
 def _compare_sequences(a: list[Any], b: list[Any]) -> int:
@@ -287,5 +308,7 @@ def _compare_objects(a: dict[Any, Any], b: dict[Any, Any]) -> int:
 
 _SCALARS = 3
 _OBJECT = 5
-_RANKS: dict[type, int] = {type(None): 0, bool: 1, int: 2, float: 2, str: 3, list: 4, dict: _OBJECT, RegoSet: 6}
+_NUMBERS = (int, float, Numeral, Decimal)
+_RANKS: dict[type, int] = {type(None): 0, bool: 1, str: 3, list: 4, dict: _OBJECT, RegoSet: 6}
+_RANKS.update(dict.fromkeys(_NUMBERS, 2))
 order: Any = cmp_to_key(compare)
