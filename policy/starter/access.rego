@@ -162,8 +162,7 @@ deny contains "over_limit" if {
 deny contains "over_limit" if {
 	payment
 	some id in [input.principal.id, input.principal.actor]
-	limit := data.principals[id].limit
-	not within(limit)
+	exceeds(data.principals[id].limit)
 }
 
 # A record that says anything but "active": suspended, closed, under investigation.
@@ -208,6 +207,8 @@ within(limit) if {
 	is_number(limit)
 	input.body.amount <= limit
 }
+
+exceeds(limit) if not within(limit)
 
 # --- Reasons to ask for a stronger authentication --------------------------------------------------
 

@@ -128,6 +128,7 @@ REGISTER = {
         "agent:invoice-bot": {"status": "active", "limit": 300},
         "agent:idle-bot": {"status": "retired"},
         "agent:odd-bot": {"limit": "9999"},
+        "agent:no-bot": {"limit": False},
     },
     "roles": {
         "customer": {"permissions": []},
@@ -140,7 +141,7 @@ BOB, ANN, MAX, EVE = (
     Principal(id=f"person:{name}", kind="person", issuer="bank", scopes=ALICE.scopes)
     for name in ("bob", "ann", "max", "eve")
 )
-IDLE, ODD = Actor("agent:idle-bot", "agent"), Actor("agent:odd-bot", "agent")
+IDLE, ODD, NO = (Actor(f"agent:{name}-bot", "agent") for name in ("idle", "odd", "no"))
 FOR_ANN = Principal(id="person:ann", kind="person", issuer="bank", scopes=ALICE.scopes, actors=(BOT,))
 BY_TOKEN = Principal(id="person:new", kind="person", issuer="bank", scopes=ALICE.scopes, roles=("auditor",))
 
@@ -170,6 +171,7 @@ REGISTERED = [
     ("agent at its record's limit", agent(), pay(300), "allow", ("own_payment",)),
     ("agent within the token's limit, over its record's", agent(), pay(301), "deny", ("over_limit",)),
     ("agent with a limit of text in its record", agent(actors=(ODD,)), pay(1), "deny", ("over_limit",)),
+    ("agent with the limit false in its record", agent(actors=(NO,)), pay(1), "deny", ("over_limit",)),
 ]  # fmt: skip
 
 
