@@ -1,7 +1,7 @@
-"""`regex.globs_match`: whether some text matches two globs of characters, `.`, `[a-z]`, each followed by `*`, `+` or none.
+"""`regex.globs_match`: whether some text matches two globs of characters, `.` and `[a-z]`, each with `*`, `+` or none.
 
-The answers are those of OPA's library (glob-intersection), which is cautious: where a repeated part could match nothing,
-it does not look at all the ways. What has been tried is remembered, so time is bounded by the product of the lengths.
+The answers are those of OPA's library (glob-intersection), which is cautious: where a repeated part could match
+nothing, it does not look at all the ways. What has been tried is remembered, so time is bounded by the lengths.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-r"""Regular expressions by RE2, which takes time linear in the text whatever the pattern, with the meaning that they have
-in OPA. What OPA refuses (look-around, back references) is undefined; so are Unicode classes under names that RE2 does not
-know (`\p{Letter}` for `\pL`).
+r"""Regular expressions by RE2, which takes time linear in the text whatever the pattern, with the meaning that they
+have in OPA. What OPA refuses (look-around, back references) is undefined; so are Unicode classes under names that RE2
+does not know (`\p{Letter}` for `\pL`).
 """
 
 from __future__ import annotations
