@@ -1,31 +1,48 @@
-"""Addresses and networks."""
+"""Addresses and networks, as Go reads them: an IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is the IPv4 address."""
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from functools import lru_cache
 from typing import Any
 
+from policy.rego.builtins.operands import MAX_ELEMENTS
 from policy.rego.values import UNDEFINED, RegoSet, scan
 
 MAX_HOSTS = 65_536  # a larger network is not expanded
+_MAPPED = 0xFFFF << 32  # where IPv4 lies in IPv6
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @lru_cache(maxsize=4096)
 def _network(text: str) -> Network | None:
+    address, _, length = text.partition("/")
+    if not (length.isascii() and length.isdecimal() and len(length) < 8):
+        return None
     try:
-        return ipaddress.ip_network(text, strict=False) if "/" in text else None
+        return _with_length(ipaddress.ip_address(address), int(length))
     except ValueError:
         return None
+
+
+def _with_length(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int) -> Network:
+    if address.version == 4:
+        return ipaddress.IPv4Network((address, length), strict=False)
+    if address.scope_id is not None:
+        raise ValueError("a zone has no networks")
+    network = ipaddress.IPv6Network((address, length), strict=False)
+    low = int(network.network_address)
+    return ipaddress.IPv4Network((low - _MAPPED, length - 96)) if low >> 32 == 0xFFFF else network
 
 
 @lru_cache(maxsize=4096)
+def _address(text: str) -> Network | None:
+    return _network(f"{text}/128" if ":" in text else f"{text}/32") if "/" not in text else None
+
+
 def _either(text: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
+    return _address(text) or _network(text)
 
 
 def _inside(inner: Network, outer: Network) -> bool:
@@ -63,27 +80,97 @@ def expand(text: Any) -> Any:
 
 def contains_matches(networks: Any, inner: Any) -> Any:
     """Set of pairs of keys where a network holds an address or network."""
-    pairs = []
-    for left, outer in _terms(networks):
-        for right, within in _terms(inner):
-            found = contains(outer, within)
-            if found is UNDEFINED:
-                return UNDEFINED
-            if found:
-                pairs.append([left, right])
-    return RegoSet(pairs)
+    outer = _terms(networks)
+    if not outer:
+        return RegoSet() if outer is not UNDEFINED else UNDEFINED
+    within = _terms(inner)
+    if within is UNDEFINED or len(outer) * len(within) > MAX_ELEMENTS:
+        return UNDEFINED
+    found = {
+        (at, to): contains(one, other) for at, (_, one) in enumerate(outer) for to, (_, other) in enumerate(within)
+    }
+    if UNDEFINED in found.values():
+        return UNDEFINED
+    return RegoSet([outer[at][0], within[to][0]] for (at, to), holds in found.items() if holds)
 
 
-def _terms(value: Any) -> list[tuple[Any, Any]]:
+def _terms(value: Any) -> Any:
+    """Keys and what stands for a network at them, or undefined."""
     if type(value) is str:
         return [(value, value)]
-    return [(at, one[0] if type(one) is list and one else one) for at, one in scan(value)]
+    held = list(scan(value))
+    if not all(type(one) is str or (type(one) is list and one) for _, one in held):
+        return UNDEFINED
+    return [(at, one[0] if type(one) is list else one) for at, one in held]
+
+
+def merge(networks: Any) -> Any:
+    """Set of the fewest networks that hold the same addresses. An IPv4 address alone stands for its class's network."""
+    if type(networks) is list:
+        given = networks
+    elif type(networks) is RegoSet:
+        given = list(networks)
+    else:
+        return UNDEFINED
+    spans = [_span(one) for one in given]
+    if None in spans:
+        return UNDEFINED
+    merged = _merged(sorted((span for span in spans if span), key=lambda span: (span[1], span[0])))
+    return RegoSet(itertools.chain.from_iterable(_networks(*span) for span in merged))
+
+
+Span = tuple[int, int, str]  # first and last address as in IPv6, and how to write it where it is alone
+
+
+def _span(text: Any) -> Span | None:
+    if type(text) is not str:
+        return None
+    if "/" in text:
+        network, shown = _network(text), ""
+    else:
+        address = _address(text)
+        if address is None or address.version == 6:
+            return None
+        first = int(address.network_address) >> 24
+        shown = f"{address.network_address}/{8 if first < 128 else 16 if first < 192 else 24}"
+        network = _network(shown)
+    if network is None:
+        return None
+    start = _MAPPED if network.version == 4 else 0
+    low, high = int(network.network_address), int(network.broadcast_address)
+    return start + low, start + high, shown or str(network)
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for first, last, shown in reversed(spans):
+        if merged and _before(merged[-1][0]) <= last:
+            low, high, _ = merged.pop()
+            merged.append((min(first, low), high, ""))
+        else:
+            merged.append((first, last, shown))
+    return merged
+
+
+def _before(address: int) -> int:
+    return address if address in (0, _MAPPED) else address - 1
+
+
+def _networks(first: int, last: int, shown: str) -> list[str]:
+    if shown:
+        return [shown]
+    if first >> 32 == last >> 32 == 0xFFFF:
+        low, high = ipaddress.IPv4Address(first - _MAPPED), ipaddress.IPv4Address(last - _MAPPED)
+        return [str(network) for network in ipaddress.summarize_address_range(low, high)]
+    return [str(network) for network in ipaddress.summarize_address_range(*map(ipaddress.IPv6Address, (first, last)))]
 
 
 BUILTINS = {
     "net.cidr_contains": contains,
+    "net.cidr_overlap": contains,
     "net.cidr_intersects": intersects,
     "net.cidr_is_valid": is_valid,
     "net.cidr_expand": expand,
     "net.cidr_contains_matches": contains_matches,
+    "net.cidr_merge": merge,
 }
