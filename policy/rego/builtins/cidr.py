@@ -12,11 +12,16 @@ from policy.rego.values import UNDEFINED, RegoSet, scan
 
 MAX_HOSTS = 65_536  # a larger network is not expanded
 _MAPPED = 0xFFFF << 32  # where IPv4 lies in IPv6
+_LONGEST = 64  # characters of a network
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@lru_cache(maxsize=4096)
 def _network(text: str) -> Network | None:
+    return _parsed(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Network | None:
     address, _, length = text.partition("/")
     if not (length.isascii() and length.isdecimal() and len(length) < 8):
         return None
@@ -36,9 +41,8 @@ def _with_length(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length:
     return ipaddress.IPv4Network((low - _MAPPED, length - 96)) if low >> 32 == 0xFFFF else network
 
 
-@lru_cache(maxsize=4096)
 def _address(text: str) -> Network | None:
-    return _network(f"{text}/128" if ":" in text else f"{text}/32") if "/" not in text else None
+    return _network(f"{text}/{128 if ':' in text else 32}") if "/" not in text else None
 
 
 def _either(text: str) -> Network | None:
@@ -86,12 +90,15 @@ def contains_matches(networks: Any, inner: Any) -> Any:
     within = _terms(inner)
     if within is UNDEFINED or len(outer) * len(within) > MAX_ELEMENTS:
         return UNDEFINED
-    found = {
-        (at, to): contains(one, other) for at, (_, one) in enumerate(outer) for to, (_, other) in enumerate(within)
-    }
-    if UNDEFINED in found.values():
-        return UNDEFINED
-    return RegoSet([outer[at][0], within[to][0]] for (at, to), holds in found.items() if holds)
+    pairs = RegoSet()
+    for left, one in outer:
+        for right, other in within:
+            found = contains(one, other)
+            if found is UNDEFINED:
+                return UNDEFINED
+            if found:
+                pairs.add([left, right])
+    return pairs
 
 
 def _terms(value: Any) -> Any:
