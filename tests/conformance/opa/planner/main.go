@@ -1,0 +1,236 @@
+// Command opa-planner is the real OPA, of one version, behind two lines of JSON.
+//
+//	opa-planner suite   writes OPA's own v1 conformance cases, one a line, each with its plan
+//	opa-planner serve   answers a line {modules, query, data, input, strict, now} with {plan, result, error}
+//
+// A plan is what OPA's planner makes of a query and its modules, handed over by OPA to a target that keeps it.
+// Values that JSON cannot say (sets, objects by any key) are written as OPA's own JSON form of terms.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"os"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/test/cases"
+	"github.com/open-policy-agent/opa/v1/test/cases/testdata"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
+	"github.com/open-policy-agent/opa/v1/util"
+)
+
+const (
+	target  = "plan"
+	longest = 5 * time.Second // that one evaluation may take
+)
+
+// keeper is a target of OPA's that evaluates nothing: it keeps the plan that it is given.
+type keeper struct{ plan *ir.Policy }
+
+func (*keeper) IsTarget(name string) bool { return name == target }
+
+func (k *keeper) PrepareForEval(_ context.Context, plan *ir.Policy, _ ...rego.PrepareOption) (rego.TargetPluginEval, error) {
+	k.plan = plan
+	return k, nil
+}
+
+func (*keeper) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value, error) {
+	return nil, errors.New("plans are evaluated elsewhere")
+}
+
+// plan asks OPA for the plan of a query.
+func (k *keeper) planned(compiler *ast.Compiler, query string) (*ir.Policy, error) {
+	k.plan = nil
+	options := []func(*rego.Rego){rego.Target(target), rego.Compiler(compiler), rego.Query(query)}
+	_, err := rego.New(options...).PrepareForEval(context.Background())
+	return k.plan, err
+}
+
+func compiled(modules []string, experimental bool) (*ast.Compiler, error) {
+	named := map[string]string{}
+	for i, module := range modules {
+		named[fmt.Sprintf("module-%d.rego", i)] = module
+	}
+	capabilities := ast.CapabilitiesForThisVersion(ast.CapabilitiesExperimentalKeywords(experimental))
+	return ast.CompileModulesWithOpt(named, ast.CompileOpts{
+		ParserOptions: ast.ParserOptions{Capabilities: capabilities, RegoVersion: ast.RegoV1},
+	})
+}
+
+// suiteCase is a case of OPA's suite with its plan, or why there is none.
+type suiteCase struct {
+	cases.TestCase
+	File      string     `json:"file"`
+	InputTerm *ast.Term  `json:"input_term,omitempty"` // in OPA's JSON form of terms
+	Plan      *ir.Policy `json:"plan,omitempty"`
+	PlanError string     `json:"plan_error,omitempty"`
+}
+
+func (k *keeper) suiteCase(file string, test cases.TestCase) suiteCase {
+	made := suiteCase{TestCase: test, File: file}
+	if test.InputTerm != nil {
+		made.InputTerm = ast.MustParseTerm(*test.InputTerm)
+	}
+	compiler, err := compiled(test.Modules, test.ExperimentalKeywords)
+	if err == nil {
+		made.Plan, err = k.planned(compiler, test.Query)
+	}
+	if err != nil {
+		made.PlanError = err.Error()
+	}
+	return made
+}
+
+// suite writes every v1 case.
+func (k *keeper) suite(out *json.Encoder) error {
+	registerSleep()
+	return fs.WalkDir(testdata.V1, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := testdata.V1.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var set cases.Set
+		if err := util.Unmarshal(text, &set); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		for _, test := range set.Cases {
+			if err := out.Encode(k.suiteCase(file, test)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// registerSleep declares the one function that the suite has and OPA has not.
+func registerSleep() {
+	ast.RegisterBuiltin(&ast.Builtin{
+		Name: "test.sleep",
+		Decl: types.NewFunction(types.Args(types.S), types.NewNull()),
+	})
+}
+
+type request struct {
+	Modules []string       `json:"modules"`
+	Query   string         `json:"query"`
+	Data    map[string]any `json:"data"`
+	Input   *any           `json:"input"` // absent: undefined
+	Strict  bool           `json:"strict"`
+	Now     int64          `json:"now"` // nanoseconds since 1970
+}
+
+type failure struct {
+	Code    string `json:"code"` // of OPA's evaluation errors; "invalid" where the modules or the query are
+	Message string `json:"message"`
+}
+
+type response struct {
+	Plan   *ir.Policy       `json:"plan,omitempty"`
+	Result []map[string]any `json:"result"` // bindings, as terms
+	Error  *failure         `json:"error,omitempty"`
+}
+
+func (k *keeper) answer(line []byte) response {
+	var asked request
+	if err := util.Unmarshal(line, &asked); err != nil {
+		return response{Error: &failure{"invalid", err.Error()}}
+	}
+	compiler, err := compiled(asked.Modules, false)
+	if err != nil {
+		return response{Error: &failure{"invalid", err.Error()}}
+	}
+	plan, err := k.planned(compiler, asked.Query)
+	if err != nil {
+		return response{Error: &failure{"invalid", err.Error()}}
+	}
+	result, err := evaluated(compiler, asked)
+	return response{plan, result, described(err)}
+}
+
+func evaluated(compiler *ast.Compiler, asked request) ([]map[string]any, error) {
+	options := []func(*rego.Rego){
+		rego.Compiler(compiler),
+		rego.Query(asked.Query),
+		rego.StrictBuiltinErrors(asked.Strict),
+		rego.Time(time.Unix(0, asked.Now)),
+		rego.GenerateJSON(func(term *ast.Term, _ *rego.EvalContext) (any, error) { return term, nil }),
+	}
+	if asked.Data != nil {
+		options = append(options, rego.Store(inmem.NewFromObject(asked.Data)))
+	}
+	if asked.Input != nil {
+		options = append(options, rego.Input(*asked.Input))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	found, err := rego.New(options...).Eval(ctx)
+	result := make([]map[string]any, 0, len(found))
+	for _, one := range found {
+		result = append(result, one.Bindings)
+	}
+	return result, err
+}
+
+func described(err error) *failure {
+	var of *topdown.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &of):
+		return &failure{of.Code, of.Message}
+	default:
+		return &failure{"other", err.Error()}
+	}
+}
+
+// serve answers until the input ends.
+func (k *keeper) serve(in *bufio.Reader, out *bufio.Writer) error {
+	encoder := json.NewEncoder(out)
+	for {
+		line, err := in.ReadBytes('\n')
+		if len(line) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := encoder.Encode(k.answer(line)); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+func main() {
+	k := &keeper{}
+	rego.RegisterPlugin(target, k)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	var err error
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "suite":
+		err = k.suite(json.NewEncoder(out))
+	case len(os.Args) == 2 && os.Args[1] == "serve":
+		err = k.serve(bufio.NewReader(os.Stdin), out)
+	default:
+		err = errors.New("usage: opa-planner suite|serve")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
