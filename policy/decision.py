@@ -7,8 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from policy.principal import Principal
+from policy.rego.reading import Path, Reading
 
 Effect = Literal["allow", "deny", "step_up"]
+_NOTHING = Reading((), [])
 
 
 class AccessRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -23,6 +25,7 @@ class AccessRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     address: str = ""  # the caller's address that counts
     stream: bool = False  # a long-lived stream, tethered
     body: Any = None  # parsed JSON where the route asks for it
+    context: dict[str, Any] = {}  # what an AuthZEN enforcement point says of the circumstances
     time: float = 0.0  # Unix seconds
 
 
@@ -35,7 +38,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     revision: str  # policy revision that judged
     obligations: dict[str, Any] = {}  # "acr_values", "max_age" for a step-up
     entrypoint: str = "portcullis/access"
-    depends: tuple[str, ...] = ()  # input and data paths that the policy may read for this answer
+    reading: Reading = _NOTHING  # what the policy read for this answer
+
+    @property
+    def depends(self) -> tuple[Path, ...]:
+        """Paths of input and data, and impure builtins by name, that this answer depends on: no change of anything else
+        would have changed it.
+        """
+        return self.reading.paths()
 
     @property
     def allowed(self) -> bool:

@@ -4,7 +4,7 @@ did not allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -16,9 +16,10 @@ from detectors import Verdict
 from policy.answer import decision_id, read_answer
 from policy.bundles import Bundle
 from policy.decision import AccessRequest, Decision, Effect
-from policy.engines import EmbeddedEngine, Engine, PolicyUnavailable
+from policy.engines import EmbeddedEngine, Engine, OpaServer, PolicyUnavailable
 from policy.question import access_input, response_input
 from policy.rego import UNDEFINED
+from policy.rego.reading import Trace
 from policy.response import Response, read_response
 from policy.revision import ACCESS, RESPONSE, Revision, compile_bundle
 
@@ -64,8 +65,8 @@ class Pdp:
         try:
             if self._embedded is None:
                 raise PolicyUnavailable("this engine does not answer at once")
-            revision, answer = self._embedded.decide(access_input(request), request.time)
-            return _decision(revision, answer)
+            answer, trace = self._embedded.decide(access_input(request), request.time)
+            return _decision(self._embedded.revision, answer, trace)
         except Exception as error:
             return _failed(self._engine.revision, error)
 
@@ -77,9 +78,17 @@ class Pdp:
             return self.decide(request)
         try:
             answer = await self._engine.ask(ACCESS, access_input(request), request.time)
-            return _decision(self._engine.revision, answer)  # read now: what answered is what is live
+            revision = self._engine.revision  # read now: what answered is what is live
+            return _decision(revision, answer, [*revision.program.depends[ACCESS]])
         except Exception as error:
             return _failed(self._engine.revision, error)
+
+    def evaluate(self, path: Sequence[Any], document: Any, now: float) -> Any:
+        """What lies at a path below `data`, as Rego values: a rule's value, a package, base documents, or `UNDEFINED`.
+        `document` is the input, or `UNDEFINED`. It may be part of the live document: copy what you keep. Raises
+        EvaluationError where policy contradicts itself or goes beyond its limits.
+        """
+        return self._engine.evaluate(path, document, now)
 
     async def respond(self, verdict: Verdict, principal: str, now: float) -> Response:
         """What to do about a verdict; `principal` is the identity behind its subject, empty if unknown. A failure is
@@ -106,6 +115,10 @@ class Pdp:
         """Take live data away; what the revision's own document says there shows again."""
         self._engine.remove_data(path)
 
+    def patch_data(self, operations: Any) -> None:
+        """Apply a JSON patch (RFC 6902), decoded, to live data, as a whole or not at all. Raises PatchError."""
+        self._engine.patch_data(operations)
+
     async def aclose(self) -> None:
         """Give up the engine's connections."""
         await self._engine.aclose()
@@ -116,22 +129,25 @@ def embedded_pdp(bundle: Bundle) -> Pdp:
     return Pdp(EmbeddedEngine(compile_bundle(bundle)))
 
 
-def opa_pdp(bundle: Bundle, *, host: str, port: int, token: str | None = None, timeout: float = 0.25) -> Pdp:
-    """A PDP that gives the bundle to a real OPA and asks it; `timeout` in seconds. Compiles, so as to verify and to
-    know what decisions depend on: call it in a thread. Raises PolicyError.
+def opa_pdp(bundle: Bundle, server: OpaServer) -> Pdp:
+    """A PDP that gives the bundle to a real OPA and asks it. Compiles, so as to verify and to know what decisions
+    depend on, and reads TLS files: call it in a thread. Raises PolicyError; OSError for files that cannot be used.
     """
     from policy.engines.opa import OpaEngine  # its client takes 0.4 s to import, of every gateway's start
 
-    return Pdp(OpaEngine(compile_bundle(bundle), host=host, port=port, token=token, timeout=timeout))
+    return Pdp(OpaEngine(compile_bundle(bundle), server))
 
 
-def _decision(revision: Revision, answer: Any) -> Decision:
+def _decision(revision: Revision, answer: Any, trace: Trace) -> Decision:
     if answer is UNDEFINED:
-        return _made(revision, "deny", ("no_rule",), {})
-    return _made(revision, *read_answer(answer))
+        _ERRORS.labels("access", "no_rule").inc()
+        return _made(revision, "deny", ("no_rule",), {}, trace)
+    return _made(revision, *read_answer(answer), trace)
 
 
-def _made(revision: Revision, effect: Effect, reasons: tuple[str, ...], obligations: dict[str, Any]) -> Decision:
+def _made(
+    revision: Revision, effect: Effect, reasons: tuple[str, ...], obligations: dict[str, Any], trace: Trace
+) -> Decision:
     _COUNTS[effect] += 1
     return Decision(
         id=decision_id(),
@@ -139,7 +155,7 @@ def _made(revision: Revision, effect: Effect, reasons: tuple[str, ...], obligati
         reasons=reasons,
         revision=revision.id,
         obligations=obligations,
-        depends=revision.program.depends[ACCESS],
+        reading=revision.program.reading(trace),
     )
 
 
@@ -147,7 +163,7 @@ def _failed(revision: Revision, error: Exception) -> Decision:
     reason = _fault(error)
     _ERRORS.labels("access", reason).inc()
     log.error("access policy failed", fault=reason, revision=revision.id, error=str(error))
-    return _made(revision, "deny", (reason,), {})
+    return _made(revision, "deny", (reason,), {}, [("input",), ("data",)])
 
 
 def _fault(error: Exception) -> str:

@@ -42,6 +42,7 @@ def access_input(request: AccessRequest) -> dict[str, Any]:
         "address": request.address,
         "stream": request.stream,
         "body": None if body is None else from_python(body),
+        "context": request.context,
         "time": request.time,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from policy.rego.builtins import CLOCKED
+from policy.rego.builtins import IMPURE
 from policy.rego.plan import (
     DATA,
     INPUT,
@@ -15,7 +15,10 @@ from policy.rego.plan import (
     CallDynamic,
     Constant,
     Function,
+    IsDefined,
+    IsUndefined,
     Local,
+    MakeSet,
     Operand,
     Plan,
     ReturnLocal,
@@ -60,12 +63,56 @@ def fixed_rules(plan: Plan) -> list[str]:
             operands = statement.args
             if statement.func in plan.functions:
                 return fixed(statement.func) and not _documents(operands[DOCUMENT_ARGUMENTS:])
-            return statement.func not in CLOCKED and not _documents(operands)
+            return statement.func not in IMPURE and not _documents(operands)
         return not isinstance(statement, (CallDynamic, With)) and not _documents(tuple(statement.reads()))
 
     for name in plan.functions:
         fixed(name)
     return [name for name, value in found.items() if value and len(plan.functions[name].params) == DOCUMENT_ARGUMENTS]
+
+
+def data_rules(plan: Plan, fixed: tuple[str, ...]) -> list[str]:
+    """Rules that read `data` and nothing else, and are worth keeping from one decision to the next."""
+    found: dict[str, bool] = {}
+
+    def pure(name: str) -> bool:
+        if name not in found:
+            found[name] = False
+            found[name] = all(map(one, statements(plan.functions[name].blocks)))
+        return found[name]
+
+    def one(statement: Statement) -> bool:
+        if isinstance(statement, Call) and statement.func in plan.functions:
+            return (statement.func in fixed or pure(statement.func)) and not _uses_input(
+                statement.args[DOCUMENT_ARGUMENTS:]
+            )
+        if isinstance(statement, (IsDefined, IsUndefined)):
+            return statement.source.number != INPUT
+        if isinstance(statement, (CallDynamic, With)):
+            return False
+        impure = isinstance(statement, Call) and statement.func in IMPURE
+        return not impure and not _uses_input(tuple(statement.reads()))
+
+    rules = [
+        name
+        for name, function in plan.functions.items()
+        if name not in fixed and len(function.params) == DOCUMENT_ARGUMENTS and pure(name)
+    ]
+    return [
+        name for name in rules if any(isinstance(one, (Scan, Call)) for one in statements(plan.functions[name].blocks))
+    ]
+
+
+def _worth_keeping(function: Function) -> bool:
+    return any(isinstance(one, (Scan, Call)) for one in statements(function.blocks))
+
+
+def set_valued(function: Function) -> bool:
+    """Whether everything that it may return is a set that it makes."""
+    everything = list(statements(function.blocks))
+    returned = {one.source for one in everything if isinstance(one, ReturnLocal)}
+    written = [one for one in everything if any(Local(number) in returned for number in one.writes())]
+    return bool(written) and len(returned) == 1 and all(isinstance(one, MakeSet) for one in written)
 
 
 def boolean(function: Function) -> bool:
@@ -79,6 +126,10 @@ def boolean(function: Function) -> bool:
     ]
     written = [local for one in everything for local in one.writes() if Local(local) in returned]
     return len(written) == len(values) and all(isinstance(one, Constant) and type(one.value) is bool for one in values)
+
+
+def _uses_input(operands: tuple[Operand, ...]) -> bool:
+    return Local(INPUT) in operands
 
 
 def _documents(operands: tuple[Operand, ...]) -> bool:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from policy.rego.plan import (
     DATA,
@@ -22,6 +22,7 @@ from policy.rego.plan import (
     Call,
     CallDynamic,
     Constant,
+    Dialect,
     Dot,
     Equal,
     Function,
@@ -53,9 +54,6 @@ from policy.rego.plan import (
 )
 
 
-Dialect = Literal["opa", "regopy"]
-
-
 class InvalidPlan(ValueError):
     """The front end wrote something that is not a plan."""
 
@@ -77,7 +75,7 @@ def read_plan(document: Mapping[str, Any], dialect: Dialect) -> Plan:
         queries = [reader.query(entry) for entry in document["plans"]["plans"]]
         builtins = frozenset(entry["name"] for entry in static.get("builtin_funcs") or ())
         files = tuple(entry["value"] for entry in static.get("files") or ())
-        return Plan({one.name: one for one in functions}, {one.name: one for one in queries}, builtins, files)
+        return Plan({one.name: one for one in functions}, {one.name: one for one in queries}, builtins, files, dialect)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise InvalidPlan(f"not a plan: {error!r}") from error
 

@@ -1,10 +1,10 @@
-"""What a function may read of the documents: paths such as `input.principal.id` and `data.accounts`."""
+"""What a function may read of the documents, whatever they hold: paths such as `input.principal.id`, as tuples."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.rego.builtins import CLOCKED
+from policy.rego.builtins import IMPURE
 from policy.rego.plan import (
     DATA,
     INPUT,
@@ -25,7 +25,7 @@ from policy.rego.verify import DOCUMENT_ARGUMENTS, called
 Path = tuple[str, ...]
 
 
-def depends(plan: Plan, function: Function) -> tuple[str, ...]:
+def depends(plan: Plan, function: Function) -> tuple[Path, ...]:
     """Paths that a function, or one that it may call, may read, shortest prefix only, in order. A builtin that reads
     the clock counts by its name.
     """
@@ -33,7 +33,7 @@ def depends(plan: Plan, function: Function) -> tuple[str, ...]:
     for one in reached(plan, function):
         paths |= set(_paths(plan, one))
     kept = {path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))}
-    return tuple(sorted(".".join(path) for path in kept))
+    return tuple(sorted(kept))
 
 
 def reached(plan: Plan, function: Function) -> list[Function]:
@@ -64,7 +64,7 @@ def _paths(plan: Plan, function: Function) -> Iterator[Path]:
                 deeper.add(source)
             case _:
                 used |= {one.number for one in _operands(plan, statement) if isinstance(one, Local)}
-        if isinstance(statement, Call) and statement.func in CLOCKED:
+        if isinstance(statement, Call) and statement.func in IMPURE:
             yield (statement.func,)
     for local in known:
         if local in used or local not in deeper:

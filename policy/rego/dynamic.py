@@ -6,22 +6,35 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
+from policy.rego.memory import TRACE, Memory
+from policy.rego.runtime import Rule
 from policy.rego.values import UNDEFINED, dot, key, merged
 
-Rule = Callable[[Any, Any, list[Any]], Any]  # of input, data and the evaluation's memory
 Path = tuple[Any, ...]
+Lookup = Callable[[Path, Any, Any, Memory], Any]
 
 
-def dynamic(rules: Mapping[Path, Rule]) -> Callable[[Path, Any, Any, list[Any]], Any]:
-    """A function of a path, whose first part is the root, and the documents. A rule at the path or above it answers;
-    otherwise all rules below it and the base document make one object.
+def exact(rules: Mapping[Path, Rule]) -> Lookup:
+    """OPA's dynamic call: the rule at a path, which begins with the generation; undefined if there is none."""
+
+    def lookup(path: Path, document: Any, data: Any, memory: Memory) -> Any:
+        rule = rules.get(_hashable(path))
+        return rule(document, data, memory) if rule else UNDEFINED
+
+    return lookup
+
+
+def extent(rules: Mapping[Path, Rule]) -> Lookup:
+    """regopy's dynamic call, and a question by path. The first part is the root. A rule at the path or above it
+    answers; otherwise all rules below it and the base document make one object.
     """
 
-    def lookup(path: Path, document: Any, data: Any, memory: list[Any]) -> Any:
+    def lookup(path: Path, document: Any, data: Any, memory: Memory) -> Any:
         below = path[1:]
         for length in range(1, len(below) + 1):
             if rule := rules.get(_hashable(below[:length])):
                 return reduce(dot, below[length:], rule(document, data, memory))
+        memory[TRACE].append(("data", *below))
         found = reduce(dot, below, data)
         made = _package(rules, below, document, data, memory)
         if made is UNDEFINED:
@@ -37,7 +50,8 @@ def _hashable(path: Path) -> Path:
 
 def _package(rules: Mapping[Path, Rule], prefix: Path, *documents: Any) -> Any:
     """Values of the rules below a path as one object; undefined if there is no rule."""
-    below = {path[len(prefix) :]: rule for path, rule in rules.items() if path[: len(prefix)] == _hashable(prefix)}
+    start = _hashable(prefix)
+    below = {path[len(prefix) :]: rule for path, rule in rules.items() if path[: len(prefix)] == start}
     result: Any = {} if below else UNDEFINED
     for path, rule in below.items():
         value = rule(*documents)

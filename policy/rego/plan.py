@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+Dialect = Literal["opa", "regopy"]  # whose plan it is
 INPUT, DATA = 0, 1  # the locals that hold the documents, in every function
 
 
@@ -355,6 +356,7 @@ class Plan:
     queries: dict[str, Function]  # by entry point, "portcullis/access/decision"
     builtins: frozenset[str]  # what the front end took for builtins
     files: tuple[str, ...]
+    dialect: Dialect
 
 
 _CERTAIN: tuple[type[Statement], ...] = (

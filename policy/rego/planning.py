@@ -34,7 +34,9 @@ def planned(sources: Mapping[str, str], entrypoints: Sequence[str]) -> Plan:
         raise PolicyError([Problem(file, error.at.line, error.at.column, str(error))]) from error
     except InvalidPlan as error:
         raise PolicyError([Problem("", 0, 0, str(error))]) from error
-    return Plan(plan.functions, plan.queries, plan.builtins, tuple(names.get(file, file) for file in plan.files))
+    return Plan(
+        plan.functions, plan.queries, plan.builtins, tuple(names.get(file, file) for file in plan.files), plan.dialect
+    )
 
 
 def _front(modules: Mapping[str, str], entrypoints: Sequence[str]) -> dict[str, Any]:

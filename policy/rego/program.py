@@ -5,158 +5,152 @@ belongs in a thread; evaluating it takes microseconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
 from typing import Any
 
 from policy.problem import PolicyError, Problem
 from policy.rego.builtins import ARITIES, BUILTINS
+from policy.rego.builtins.outside import Outside
+from policy.rego.cache import DataCache
 from policy.rego.compiler import Source, write_source
-from policy.rego.decode import Dialect, InvalidPlan, UnsupportedStatement, read_plan
+from policy.rego.decode import InvalidPlan, UnsupportedStatement, read_plan
 from policy.rego.depends import depends
-from policy.rego.dynamic import Rule, dynamic
-from policy.rego.plan import Plan
+from policy.rego.limits import STRIDE, Limits
+from policy.rego.loading import Loaded, load
+from policy.rego.memory import Memory
+from policy.rego.plan import Dialect, Place, Plan, statements
 from policy.rego.planning import planned
+from policy.rego.reading import Reading, Trace
 from policy.rego.simplify import simplify
-from policy.rego.values import (
-    UNDEFINED,
-    EvaluationError,
-    RegoSet,
-    dot,
-    equal,
-    inserted_once,
-    key,
-    merged,
-    scan,
-    upserted,
-)
 from policy.rego.verify import verify
 
-_WAITING = object()
+Evaluator = Callable[[Any, Any, int, list[Any] | None], tuple[Any, Trace]]
 
 
 class Program:
     """Compiled entry points. Immutable; threads may share it."""
 
-    def __init__(self, plan: Plan, source: Source, rules: Mapping[str, Rule], queries: Mapping[str, Rule]):
+    def __init__(self, plan: Plan, source: Source, loaded: Loaded, limits: Limits):
         self.source = source.text
         self.depends = {name: depends(plan, query) for name, query in plan.queries.items()}
-        self._rules = dict(rules)
-        self._queries = dict(queries)
+        self.rules = tuple(sorted({".".join(("data", *function.path[1:])) for function in plan.functions.values()}))
         self._present = {"/".join(function.path[1:]) for function in plan.functions.values()}
-        self._memory = [_WAITING] * len(source.slots)
+        self._loaded = loaded
+        self._limits = limits
+        self._sets = tuple(source.reads)
+        self._cached = len(source.cached)
 
     def has_rule(self, entrypoint: str) -> bool:
         """Whether some module has a rule of this name; without one the entry point is undefined."""
         return entrypoint in self._present
 
-    def rule(self, entrypoint: str) -> Callable[[Any, Any, int], Any]:
-        """The function behind an entry point, of input, data and nanoseconds since 1970; see `evaluate`."""
-        rule, memory = self._rules[entrypoint], self._memory
-        return lambda document, data, now: rule(document, data, [now, *memory])
+    def cache(self) -> DataCache:
+        """A cache for the rules that read data alone, over one document."""
+        return DataCache(self._cached, self._sets)
 
-    def results(self, query: str, document: Any, data: Any, now: int = 0) -> list[Any]:
-        """The whole result set of a query: its bindings by name, one object a result. Raises as `evaluate` does."""
-        found: list[Any] = self._queries[query](document, data, [now, *self._memory])
-        return found
+    def evaluator(self, entrypoint: str) -> Evaluator:
+        """The function behind an entry point, of input, data, nanoseconds since 1970 and the entries of a cache: its
+        value and the trace of what it read; see `evaluate`.
+        """
+        rule, memory = self._loaded.rules[entrypoint], self._loaded.memories[entrypoint]
+        steps, limits = min(STRIDE, self._limits.steps), self._limits
+
+        def evaluated(document: Any, data: Any, now: int, cache: list[Any] | None) -> tuple[Any, Trace]:
+            trace: Trace = []
+            return rule(document, data, memory(document, data, now, trace, None, steps, limits, cache)), trace
+
+        return evaluated
+
+    def reading(self, trace: Trace) -> Reading:
+        """What a trace stands for."""
+        return Reading(self._sets, trace)
 
     def evaluate(self, entrypoint: str, document: Any, data: Any, now: int = 0) -> Any:
         """Value of an entry point ("portcullis/access/decision") for an input document, or `UNDEFINED`.
 
-        Raises EvaluationError where the policy contradicts itself, KeyError if there is no such entry point.
+        Raises EvaluationError where the policy contradicts itself or goes beyond its limits, KeyError if there is no
+        such entry point.
         """
-        return self._rules[entrypoint](document, data, [now, *self._memory])
+        return self.evaluator(entrypoint)(document, data, now, None)[0]
+
+    def results(self, query: str, document: Any, data: Any, now: int = 0) -> list[Any]:
+        """The whole result set of a query: its bindings by name, one object a result. Raises as `evaluate` does."""
+        found: list[Any] = self._loaded.queries[query](document, data, self._memory(document, data, now))
+        return found
+
+    def at(self, path: Sequence[Any], document: Any, data: Any, now: int = 0) -> Any:
+        """What lies at a path below `data`: a rule's value, a package as an object, base documents, or `UNDEFINED`.
+
+        Raises as `evaluate` does.
+        """
+        return self._loaded.extent(("data", *path), document, data, self._memory(document, data, now))
+
+    def _memory(self, document: Any, data: Any, now: int) -> Memory:
+        steps = min(STRIDE, self._limits.steps)
+        memory: Memory = self._loaded.memory(document, data, now, [], None, steps, self._limits, None)
+        return memory
 
 
-def compile_program(sources: Mapping[str, str], entrypoints: Sequence[str]) -> Program:
-    """Plan, verify and compile Rego modules, by file name. Raises PolicyError."""
+def compile_program(
+    sources: Mapping[str, str],
+    entrypoints: Sequence[str],
+    *,
+    strict: bool = False,
+    limits: Limits | None = None,
+    outside: Outside | None = None,
+) -> Program:
+    """Plan, verify and compile Rego modules, by file name. `strict`: an error of a builtin ends the evaluation, where
+    it otherwise is undefined. Raises PolicyError.
+    """
     plan = planned(sources, entrypoints)
-    problems = verify(plan, sources, ARITIES)
+    outside = outside or Outside()
+    added = outside.builtins()
+    arities = {**ARITIES, **{name: function.__code__.co_argcount for name, function in added.items()}}
+    problems = verify(plan, sources, arities)
     if problems:
         raise PolicyError(problems)
-    return _compiled(plan)
+    program, failing = _compiled(plan, sources, strict, limits or Limits(), {**BUILTINS, **added})
+    if failing:
+        raise PolicyError([_always_fails(plan, name, why) for name, why in failing.items()])
+    return program
 
 
-def compile_plan(document: Mapping[str, Any], *, dialect: Dialect) -> Program:
+def compile_plan(
+    document: Mapping[str, Any],
+    *,
+    dialect: Dialect,
+    sources: Mapping[str, str] | None = None,
+    strict: bool = False,
+    limits: Limits | None = None,
+    outside: Outside | None = None,
+) -> Program:
     """Compile OPA's intermediate representation as it is, not verified. Raises PolicyError."""
     try:
-        return _compiled(read_plan(document, dialect))
+        plan = read_plan(document, dialect)
     except (InvalidPlan, UnsupportedStatement) as error:
         raise PolicyError([Problem("", 0, 0, str(error))]) from error
+    builtins = {**BUILTINS, **(outside or Outside()).builtins()}
+    return _compiled(plan, sources or {}, strict, limits or Limits(), builtins)[0]
 
 
-def _compiled(plan: Plan) -> Program:
+def _compiled(
+    plan: Plan,
+    sources: Mapping[str, str],
+    strict: bool,
+    limits: Limits,
+    builtins: Mapping[str, Callable[..., Any]],
+) -> tuple[Program, dict[str, str]]:
     short = {name: simplify(function) for name, function in plan.functions.items()}
     queries = {name: simplify(function) for name, function in plan.queries.items()}
-    plan = Plan(short, queries, plan.builtins, plan.files)
-    source = write_source(plan)
-    return Program(plan, source, *_loaded(plan, source))
+    plan = Plan(short, queries, plan.builtins, plan.files, plan.dialect)
+
+    def write(failing: frozenset[str]) -> Source:
+        return write_source(plan, sources, strict=strict, failing=failing)
+
+    source, loaded, failing = load(plan, write, builtins)
+    return Program(plan, source, loaded, limits), failing
 
 
-def _loaded(plan: Plan, source: Source) -> tuple[dict[str, Rule], dict[str, Rule]]:
-    """Run the generated source; the rule behind each entry point, and the query."""
-    names: dict[str, Any] = {
-        "U": UNDEFINED,
-        "W": _WAITING,
-        "RegoSet": RegoSet,
-        "dot": dot,
-        "equal": equal,
-        "key": key,
-        "inserted_once": inserted_once,
-        "merged": merged,
-        "scan": scan,
-        "upserted": upserted,
-        "once": _once,
-        "length": _length,
-        **source.constants,
-        **{python: BUILTINS[rego] for python, rego in source.builtins.items()},
-    }
-    exec(_code(source.text), names)  # noqa: S102 - our own text: names are made safe, constants are literals
-    names["dynamic"] = dynamic({path: names[python] for path, python in source.paths.items()})
-    for name in source.fixed:
-        names[f"fixed_{source.names[name]}"] = _value(plan, name, names[source.names[name]], len(source.slots))
-    rules = {name: _entry(plan, source, names, name) for name in plan.queries}
-    return rules, {name: names[source.names[name]] for name in plan.queries}
-
-
-def _code(text: str) -> CodeType:
-    try:
-        return compile(text, "<policy>", "exec")
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        raise PolicyError([Problem("", 0, 0, f"the policy is nested too deeply: {error}")]) from error
-
-
-def _value(plan: Plan, name: str, rule: Rule, slots: int) -> Any:
-    try:
-        return rule(UNDEFINED, UNDEFINED, [0, *[_WAITING] * slots])
-    except Exception as error:
-        function = plan.functions[name]
-        at = next((one.at for block in function.blocks for one in block.statements if one.at.line), None)
-        file = plan.files[at.file] if at else ""
-        raise PolicyError([Problem(file, at.line if at else 0, at.column if at else 0, str(error))]) from error
-
-
-def _entry(plan: Plan, source: Source, names: Mapping[str, Any], entrypoint: str) -> Rule:
-    """The rule itself where the entry point is one, which saves making a result set of it."""
-    name = "g0.data." + entrypoint.replace("/", ".")
-    if name in source.fixed:
-        value = names[f"fixed_{source.names[name]}"]
-        return lambda *_: value
-    if name in plan.functions:
-        rule: Rule = names[source.names[name]]
-        return rule
-    query = names[source.names[entrypoint]]
-    return lambda document, data, memory: _result(query(document, data, memory))
-
-
-def _result(results: list[Any]) -> Any:
-    return results[0]["result"] if results else UNDEFINED
-
-
-def _once(before: Any, value: Any) -> Any:
-    if before is not UNDEFINED and not equal(before, value):
-        raise EvaluationError("a complete rule or function has two values")
-    return value
-
-
-def _length(value: Any) -> Any:
-    return len(value) if type(value) in (str, list, dict, RegoSet) else UNDEFINED
+def _always_fails(plan: Plan, name: str, why: str) -> Problem:
+    everything = statements(plan.functions[name].blocks)
+    at = next((one.at for one in everything if one.at.line), Place())
+    return Problem(plan.files[at.file] if at.line else "", at.line, at.column, why)

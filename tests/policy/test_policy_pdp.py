@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from detectors import Verdict
-from policy import AccessRequest, Bundle, Pdp, PolicyError, Principal, compile_bundle, embedded_pdp, opa_pdp
+from policy import (
+    AccessRequest,
+    Bundle,
+    OpaServer,
+    Pdp,
+    PolicyError,
+    Principal,
+    compile_bundle,
+    embedded_pdp,
+    opa_pdp,
+)
 from policy.live import LiveData
 from policy.revision import Revision
 
@@ -59,6 +69,7 @@ async def test_what_policy_sees() -> None:
         "address": "10.0.0.5",
         "stream": False,
         "body": {"a": [1]},
+        "context": {},
         "time": 9.0,
     }
     assert (await pdp.ask(request())).allowed
@@ -101,8 +112,9 @@ def test_a_body_that_is_not_json_denies() -> None:
 
 def test_decisions_name_what_they_depend_on_and_have_ids_of_their_own() -> None:
     pdp = pdp_of('decision := {"effect": "allow"} if data.risk[input.principal.id] == "low"')
+    pdp.put_data(("risk", "person:alice"), "high")
     decisions = [pdp.decide(request()) for _ in range(1000)]
-    assert decisions[0].depends == ("data.risk", "input.principal.id")
+    assert decisions[0].depends == (("data", "risk", "person:alice"), ("input", "principal", "id"))
     assert len({decision.id for decision in decisions}) == 1000
     assert all(decision.id.startswith("d-") and len(decision.id) == 18 for decision in decisions)
 
@@ -161,7 +173,7 @@ def test_a_bundle_without_the_access_rule_is_refused() -> None:
 
 
 async def test_an_opa_that_cannot_be_reached_refuses() -> None:
-    pdp = opa_pdp(Bundle({"a.rego": PACKAGE + 'decision := {"effect": "allow"}'}, {}), host="127.0.0.1", port=1)
+    pdp = opa_pdp(Bundle({"a.rego": PACKAGE + 'decision := {"effect": "allow"}'}, {}), OpaServer(port=1))
     try:
         assert not pdp.immediate
         decision = await pdp.ask(request())

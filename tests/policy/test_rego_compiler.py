@@ -120,20 +120,3 @@ def test_rules_that_read_no_document_are_evaluated_once() -> None:
     assert program.evaluate("a/p", {"x": 1}, {}) == [1, 2, 3]
 
 
-@pytest.mark.parametrize(
-    ("body", "want"),
-    [
-        (
-            "p if input.principal.id == data.owners[input.account]",
-            ("data.owners", "input.account", "input.principal.id"),
-        ),
-        ("p if q\nq if input.a.b", ("input.a.b",)),
-        ("p if input.a.b\np if input.a", ("input.a",)),
-        ("f(x) if x.y\np if f(input.a)", ("input.a",)),
-        ("p if some r in input.roles", ("input.roles",)),
-        ("p if time.now_ns() > 1", ("time.now_ns",)),
-        ("p := 1", ()),
-    ],
-)
-def test_depends(body: str, want: tuple[str, ...]) -> None:
-    assert compile_program({"a.rego": f"package a\n{body}\n"}, ["a/p"]).depends["a/p"] == want

@@ -26,6 +26,7 @@ from policy.rego.builtins import (
     sets,
     sprintf,
     strings,
+    tokens,
     types,
     versions,
 )
@@ -35,11 +36,14 @@ Builtin = Callable[..., Any]
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
     *(regexes, globs, cidr, clock, encodings, crypto, versions),
+    *(tokens,),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
-CLOCKED = clock.CLOCKED  # builtins whose first argument is the evaluation's time, in nanoseconds
+IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
+    name: kind for family in _FAMILIES for name, kind in getattr(family, "IMPURE", {}).items()
+}
 ARITIES: Mapping[str, int] = {
-    name: len(inspect.signature(function).parameters) - (name in CLOCKED) for name, function in BUILTINS.items()
+    name: len(inspect.signature(function).parameters) - (name in IMPURE) for name, function in BUILTINS.items()
 }
 
-__all__ = ["ARITIES", "BUILTINS", "CLOCKED", "Builtin"]
+__all__ = ["ARITIES", "BUILTINS", "IMPURE", "Builtin"]

@@ -1,0 +1,51 @@
+"""Values of rules that read data alone, kept from one decision to the next until what they read changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from policy.rego.memory import CACHE, TRACE, Memory
+from policy.rego.reading import Path, Trace, flattened, overlap
+
+DEPTH = 2  # parts of a path by which a change is compared: `data.roles`, however many roles a rule read
+
+
+class DataCache:
+    """One program's rules over one document. Whoever changes the document tells the paths."""
+
+    def __init__(self, rules: int, sets: Sequence[frozenset[Path]]):
+        self.entries: list[tuple[Any, Trace] | None] = [None] * rules
+        self._sets = sets
+        self._reads: list[frozenset[Path]] = [frozenset()] * rules
+
+    def changed(self, paths: Sequence[Path]) -> None:
+        """Forget the values that a change below `data` may have made wrong; `()` is everything."""
+        changes = [("data", *path)[:DEPTH] for path in paths]
+        for index, entry in enumerate(self.entries):
+            if entry is not None and any(overlap(path, one) for path in self._read(index, entry) for one in changes):
+                self.entries[index] = None
+                self._reads[index] = frozenset()
+
+    def _read(self, index: int, entry: tuple[Any, Trace]) -> frozenset[Path]:
+        if not self._reads[index]:
+            self._reads[index] = frozenset(path[:DEPTH] for path in flattened(self._sets, entry[1]))
+        return self._reads[index]
+
+
+def cached(fresh: Callable[..., Memory]) -> Callable[..., Any]:
+    """The function by which generated code asks for a rule that reads data alone. `fresh` makes a memory."""
+
+    def ask(index: int, rule: Callable[..., Any], document: Any, data: Any, memory: Memory) -> Any:
+        cache = memory[CACHE]
+        if cache is None:  # inside `with`, or an evaluation of its own
+            return rule(document, data, memory)
+        entry = cache[index]
+        if entry is None:
+            trace: Trace = []
+            own = fresh(document, data, memory[0], trace, *memory[2:6])
+            entry = cache[index] = (rule(document, data, own), trace)
+        memory[TRACE].append(entry[1])
+        return entry[0]
+
+    return ask

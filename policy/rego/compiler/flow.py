@@ -1,0 +1,90 @@
+"""Python's way out of a block, and out of blocks around it, which Python has no word for: flags carry it outwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+class Lines:
+    """Lines of Python as they are written."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self._depth = 0
+
+    def add(self, *lines: str) -> None:
+        """Write lines at the present depth."""
+        self.text += ["    " * self._depth + line for line in lines]
+
+    def insert(self, at: int, line: str) -> None:
+        """Write a line before one that is written, at the present depth."""
+        self.text.insert(at, "    " * self._depth + line)
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Indent; an empty suite passes."""
+        self._depth += 1
+        before = len(self.text)
+        yield
+        if len(self.text) == before:
+            self.add("pass")
+        self._depth -= 1
+
+
+@dataclass(slots=True)
+class _Loop:
+    word: str  # what leaves this block from right inside it
+    crossing: dict[str, _Loop] = field(default_factory=dict)  # flags that go on outwards, and to which block
+
+
+class Flow:
+    """The open blocks of a function, each a Python loop."""
+
+    def __init__(self, lines: Lines):
+        self._lines = lines
+        self._open: list[_Loop] = []
+        self._flags = 0
+
+    @property
+    def depth(self) -> int:
+        """How many blocks are open."""
+        return len(self._open)
+
+    def flag(self, name: str) -> str:
+        """A fresh name."""
+        self._flags += 1
+        return f"{name}{self._flags}"
+
+    @contextmanager
+    def loop(self, head: str, word: str) -> Iterator[None]:
+        """A block as a Python loop: `while True:` that is left by `break`, or a `for` that goes on by `continue`."""
+        start = len(self._lines.text)
+        inner = _Loop(word)
+        self._lines.add(head)
+        self._open.append(inner)
+        with self._lines.deeper():
+            yield
+        self._open.pop()
+        self._crossed(inner, start)
+
+    def _crossed(self, inner: _Loop, start: int) -> None:
+        for flag, target in inner.crossing.items():
+            here = self._open[-1]
+            self._lines.add(f"if {flag}:")
+            with self._lines.deeper():
+                self._lines.add(here.word if here is target else "break")
+            if here is target:
+                self._lines.insert(start, f"{flag} = False")
+            else:
+                here.crossing[flag] = target
+
+    def leave(self, index: int) -> None:
+        """Leave this block and `index` blocks around it."""
+        if index == 0:
+            self._lines.add(self._open[-1].word)
+            return
+        flag = self.flag("left")
+        self._open[-1].crossing[flag] = self._open[-1 - index]
+        self._lines.add(f"{flag} = True", "break")

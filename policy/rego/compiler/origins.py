@@ -1,0 +1,132 @@
+"""Which path of `input` or `data` a local holds: `("data", "accounts", Local(7), "owner")`.
+
+Only locals that are given a value in one place have an origin. A part is a key known now, or the local that holds it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from policy.rego.plan import (
+    DATA,
+    INPUT,
+    Block,
+    Call,
+    CallDynamic,
+    Dot,
+    Equal,
+    Function,
+    IsDefined,
+    IsType,
+    IsUndefined,
+    Len,
+    Local,
+    NotEqual,
+    Operand,
+    Plan,
+    ResetLocal,
+    Scan,
+    Statement,
+    With,
+    statements,
+)
+from policy.rego.verify import called
+
+Path = tuple[Any, ...]
+_PURE = (Dot, Call, CallDynamic, Equal, NotEqual, Len, IsType, IsDefined, IsUndefined)
+MAX_HOISTED = 24
+WORTH_HOISTING = 3  # places that read a path
+
+
+def static(path: Path) -> bool:
+    """Whether all parts are known now."""
+    return not any(isinstance(part, Local) for part in path)
+
+
+def origins(function: Function) -> dict[int, Path]:
+    """Path that each local of a function holds, where it holds one."""
+    single = {local for local, count in _writes(function).items() if count == 1}
+    found: dict[int, Path] = {INPUT: ("input",), DATA: ("data",)}
+    for statement in statements(function.blocks):
+        if isinstance(statement, Dot) and statement.target in single:
+            above = found.get(statement.source.number) if isinstance(statement.source, Local) else None
+            part = _part(statement.key, single)
+            if above is not None and part is not None:
+                found[statement.target] = (*above, part)
+    return found
+
+
+def _part(key: Operand, single: set[int]) -> Any:
+    if isinstance(key, Local):
+        return key if key.number in single else None
+    plain = type(key.value) is str or (type(key.value) is int and key.value >= 0)
+    return key.value if plain else None
+
+
+def _writes(function: Function) -> Counter[int]:
+    writes: Counter[int] = Counter(function.params[2:])
+    for statement in statements(function.blocks):
+        writes.update(statement.writes())
+        match statement:
+            case Scan(key=key, value=value):
+                writes.update((key, value))
+            case ResetLocal(target=target):
+                writes[target] += 2
+            case With(local=changed):
+                writes[changed] += 2
+    return writes
+
+
+def continues(block: Sequence[Statement], at: int) -> bool:
+    """Whether what a look-up finds is looked into further on in its block, with nothing between that would have an
+    effect: then only what is found there matters, or that there was nothing to look into.
+    """
+    target = Local(block[at].target)  # type: ignore[attr-defined]
+    for statement in block[at + 1 :]:
+        if isinstance(statement, Dot) and statement.source == target and statement.key != target:
+            return True
+        if not isinstance(statement, _PURE):
+            return False
+    return False
+
+
+def static_reads(block: Block, found: Mapping[int, Path]) -> set[Path]:
+    """Paths known now that are read somewhere in a block."""
+    paths: set[Path] = set()
+    held = block.statements
+    for at, statement in enumerate(held):
+        if isinstance(statement, Dot) and not continues(held, at):
+            path = found.get(statement.target)
+            if path is not None and static(path):
+                paths.add(path)
+        for inner in statement.blocks():
+            paths |= static_reads(inner, found)
+    return paths
+
+
+def frequent(functions: Iterable[Function]) -> list[Path]:
+    """Paths known now that so many places read that reading them once, at the start, is cheaper."""
+    counts: Counter[Path] = Counter()
+    for function in functions:
+        found = origins(function)
+        for statement in statements(function.blocks):
+            if isinstance(statement, Dot) and (path := found.get(statement.target)) and static(path):
+                counts[path] += 1
+    return [path for path, count in counts.most_common(MAX_HOISTED) if count >= WORTH_HOISTING]
+
+
+def reached(plan: Plan, query: Function) -> set[Path]:
+    """Paths known now that a query, or a function that it may call, reads."""
+    paths: set[Path] = set()
+    seen, waiting = {query.name}, [query]
+    while waiting:
+        function = waiting.pop()
+        paths.update(path for path in origins(function).values() if static(path))
+        for statement in statements(function.blocks):
+            for name in called(plan, statement):
+                if name in plan.functions and name not in seen:
+                    seen.add(name)
+                    waiting.append(plan.functions[name])
+    return paths

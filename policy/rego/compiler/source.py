@@ -1,0 +1,79 @@
+"""A policy's generated Python: the text, and all that it refers to by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from policy.rego.analysis import boolean, data_rules, fixed_rules, repeated, set_valued
+from policy.rego.compiler.function import written
+from policy.rego.compiler.origins import Path, frequent, reached
+from policy.rego.compiler.prelude import prelude
+from policy.rego.memory import FIRST_SLOT
+from policy.rego.plan import Function, Plan
+from policy.rego.verify import DOCUMENT_ARGUMENTS
+
+
+@dataclass(slots=True)
+class Source:
+    """Generated Python."""
+
+    text: str = ""
+    strict: bool = False  # whether a builtin's error ends the evaluation
+    constants: dict[str, Any] = field(default_factory=dict)  # composite literals by name
+    builtins: dict[str, str] = field(default_factory=dict)  # Rego's name by Python's
+    names: dict[str, str] = field(default_factory=dict)  # Python's name of each function of the plan
+    paths: dict[tuple[str, ...], str] = field(default_factory=dict)  # rules by generation and path, for dynamic calls
+    hoisted: dict[Path, int] = field(default_factory=dict)  # place in `m` of document paths that many rules read
+    slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
+    fixed: tuple[str, ...] = ()  # functions that read no document, callees first
+    cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
+    booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
+    sets: frozenset[str] = frozenset()  # functions whose value is a set
+    reads: dict[frozenset[Path], int] = field(default_factory=dict)  # the trace's numbers, by the paths they stand for
+
+    def read(self, paths: Iterable[Path]) -> int:
+        """Number that stands for a set of paths."""
+        return self.reads.setdefault(frozenset(paths), len(self.reads))
+
+
+def write_source(
+    plan: Plan, sources: Mapping[str, str], *, strict: bool = False, failing: frozenset[str] = frozenset()
+) -> Source:
+    """Write the functions of a simplified plan, and its queries. `sources` are the modules, shown beside their rules;
+    `failing` names rules that have no value although they read no document.
+    """
+    source = Source(strict=strict)
+    everything = (*plan.functions.values(), *plan.queries.values())
+    for function in everything:
+        _name(source, function)
+    source.fixed = tuple(name for name in fixed_rules(plan) if name not in failing)
+    source.booleans = frozenset(name for name, function in plan.functions.items() if boolean(function))
+    source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
+    source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
+    source.hoisted = {path: slot for slot, path in enumerate(frequent(everything), FIRST_SLOT)}
+    first = FIRST_SLOT + len(source.hoisted)
+    kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
+    source.slots = {name: slot for slot, name in enumerate(kept, first)}
+    functions = [written(plan, function, source, sources) for function in everything]
+    preludes = [prelude("memory", source, source.hoisted)]
+    for name, query in plan.queries.items():
+        preludes.append(prelude(f"memory_{source.names[name]}", source, reached(plan, query)))
+    source.text = "\n\n".join((*preludes, *functions)) + "\n"
+    return source
+
+
+def _name(source: Source, function: Function) -> None:
+    source.names[function.name] = _fresh(function.name, source.names.values())
+    if function.path and len(function.params) == DOCUMENT_ARGUMENTS:
+        source.paths[function.path] = source.names[function.name]
+
+
+def _fresh(name: str, taken: Any) -> str:
+    python = re.sub(r"\W", "_", name.removeprefix("g0.data."), flags=re.ASCII)
+    python = f"rule_{python}"
+    while python in taken:
+        python += "_"
+    return python

@@ -1,0 +1,199 @@
+"""Python for operands, comparisons, calls and what statements make, with what is known of the kinds of values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from policy.rego.builtins import IMPURE
+from policy.rego.compiler.expressions import (
+    OPERATORS,
+    counted,
+    differ,
+    local,
+    looked_up,
+    looked_up_by,
+    same,
+    scalar,
+    shape,
+    tested,
+)
+from policy.rego.compiler.locals import Locals
+from policy.rego.compiler.origins import Path
+from policy.rego.plan import (
+    ArrayAppend,
+    AssignVar,
+    AssignVarOnce,
+    Call,
+    Constant,
+    Dot,
+    Function,
+    Local,
+    MakeArray,
+    MakeNull,
+    MakeNumber,
+    MakeObject,
+    MakeSet,
+    ObjectInsert,
+    ObjectInsertOnce,
+    ObjectMerge,
+    Operand,
+    Plan,
+    ResetLocal,
+    ResultSetAdd,
+    SetAdd,
+    Statement,
+    statements,
+)
+
+if TYPE_CHECKING:
+    from policy.rego.compiler.source import Source
+
+_EMPTY: Mapping[type[Statement], str] = {
+    ResetLocal: "U",
+    MakeNull: "None",
+    MakeArray: "[]",
+    MakeObject: "{}",
+    MakeSet: "RegoSet()",
+}
+
+
+class Values:
+    """Writes the expressions of one function."""
+
+    def __init__(self, plan: Plan, function: Function, source: Source, known: Locals):
+        self._source = source
+        self._locals = known
+        self._given: set[int] = set()  # locals that some line above gives a value
+        calls = [one for one in statements(function.blocks) if isinstance(one, Call)]
+        written = [number for one in statements(function.blocks) for number in one.writes()]
+        self._sets = {one.result for one in calls if one.func in source.sets and written.count(one.result) == 1}
+        counts = {one.result for one in calls if self._counts_set(one) and written.count(one.result) == 1}
+        self._whole = counts  # locals that hold an integer
+
+    def _counts_set(self, call: Call) -> bool:
+        return call.func == "count" and isinstance(call.args[0], Local) and call.args[0].number in self._sets
+
+    def certain(self, call: Call) -> bool:
+        """Whether a call's result is never undefined."""
+        return call.result in self._whole or call.func in self._source.sets
+
+    def operand(self, operand: Operand) -> str:
+        """A local's name, or a literal."""
+        return local(operand.number) if isinstance(operand, Local) else self._constant(operand.value)
+
+    def _constant(self, value: Any) -> str:
+        if scalar(value):
+            return repr(value)
+        for name, held in self._source.constants.items():
+            if held is value:
+                return name
+        name = f"K{len(self._source.constants)}"
+        self._source.constants[name] = value
+        return name
+
+    def looked_up(self, dot: Dot, path: Path | None) -> str:
+        """`source[key]`; a slot of the memory where the path was read at the start."""
+        if path is not None and path in self._source.hoisted:
+            return f"m[{self._source.hoisted[path]}]"
+        name, at = self.operand(dot.source), self.operand(dot.key)
+        if isinstance(dot.source, Constant):
+            return f"dot({name}, {at})"
+        if isinstance(dot.key, Local):
+            return looked_up_by(name, at)
+        plain = type(dot.key.value) is str or (type(dot.key.value) is int and dot.key.value >= 0)
+        return looked_up(name, dot.key.value) if plain else f"dot({name}, {at})"
+
+    def condition(self, call: Call) -> str:
+        """A comparison or another test as a Python condition."""
+        left, right = call.args[0], call.args[-1]
+        args = [self.operand(one) for one in call.args]
+        plain = self.called(call, args)
+        if not isinstance(left, Local):
+            return plain
+        if left.number in self._whole and call.func in OPERATORS and self._is_whole(right):
+            return f"{args[0]} {OPERATORS[call.func]} {args[1]}"
+        return tested(call.func, args[0], right, args[-1], plain)
+
+    def _is_whole(self, operand: Operand) -> bool:
+        return operand.number in self._whole if isinstance(operand, Local) else type(operand.value) is int
+
+    def differ(self, a: Operand, b: Operand) -> str:
+        """Condition that two values differ."""
+        left, right, form = self._pair(a, b)
+        return f"{left} != {right}" if form == "ints" else differ(left, right, form)
+
+    def same(self, a: Operand, b: Operand) -> str:
+        """Condition that two values are equal."""
+        left, right, form = self._pair(a, b)
+        return f"{left} == {right}" if form == "ints" else same(left, right, form)
+
+    def _pair(self, a: Operand, b: Operand) -> tuple[str, str, str]:
+        """Two operands, a constant last, and the shape of the comparison that fits them."""
+        if isinstance(a, Constant):
+            a, b = b, a
+        left, right = self.operand(a), self.operand(b)
+        if isinstance(a, Constant):
+            return left, right, "value"
+        return left, right, "ints" if self._is_whole(a) and self._is_whole(b) else shape(b)
+
+    def called(self, call: Call, args: list[str]) -> str:
+        """The call of a rule or builtin."""
+        if call.func in self._source.fixed:
+            return f"fixed_{self._source.names[call.func]}"
+        if call.func in self._source.names:
+            return f"{self._source.names[call.func]}({', '.join((*args, 'm'))})"
+        plain = self._builtin(call.func, args)
+        if call.func != "count" or not isinstance(call.args[0], Local):
+            return plain
+        return f"len({args[0]}.keys)" if self._counts_set(call) else counted(args[0], plain)
+
+    def _builtin(self, func: str, args: list[str]) -> str:
+        python = "rego_" + re.sub(r"\W", "_", func)
+        self._source.builtins[python] = func
+        return f"{python}({', '.join(('m', *args) if func in IMPURE else args)})"
+
+    def made(self, statement: Statement, *, in_loop: bool) -> list[str]:
+        """A statement that is never undefined, as lines."""
+        o = self.operand
+        match statement:
+            case ResultSetAdd(value=value):
+                return [f"results.append({o(value)})"]
+            case ArrayAppend(array=array, value=value):
+                return [f"{o(array)}.append({o(value)})"]
+            case SetAdd(set=target, value=value):
+                lazy = (
+                    [f"if {o(target)} is E: {o(target)} = RegoSet()"] if target.number == self._locals.lazy_set else []
+                )
+                return [*lazy, f"{o(target)}.keys.add({self._item(value)})"]
+            case ObjectInsert(object=target, key=at, value=value):
+                return [f"{o(target)}[{self._item(at)}] = {o(value)}"]
+            case ObjectInsertOnce(object=target, key=at, value=value):
+                return [f"inserted_once({o(target)}, {o(at)}, {o(value)})"]
+        return [f"{local(statement.target)} = {self._assigned(statement, in_loop)}"]  # type: ignore[attr-defined]
+
+    def _item(self, operand: Operand) -> str:
+        """A value as an object's key or a set's element."""
+        plain = isinstance(operand, Constant) and type(operand.value) in (str, int)
+        return self.operand(operand) if plain else f"key({self.operand(operand)})"
+
+    def _assigned(self, statement: Statement, in_loop: bool) -> str:
+        o = self.operand
+        match statement:
+            case AssignVarOnce(source=source, target=target):
+                first = target not in self._given and not in_loop
+                self._given.add(target)
+                name = local(target)
+                plain = self._locals.orders[target] < 2 or first
+                return o(source) if plain else f"{o(source)} if {name} is U else once({name}, {o(source)})"
+            case AssignVar(source=source, target=target):
+                self._given.add(target)
+                return o(source)
+            case MakeNumber(value=value):
+                return o(Constant(value))
+            case ObjectMerge(a=a, b=b):
+                return f"merged({o(b)}, {o(a)})"
+            case MakeSet(target=target) if target == self._locals.lazy_set:
+                return "E"
+        return _EMPTY[type(statement)]

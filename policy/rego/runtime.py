@@ -1,0 +1,74 @@
+"""What generated code calls by name, besides the builtins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from policy.rego.limits import scan
+from policy.rego.memory import CACHE, SCRATCH, WAITING, Memory
+from policy.rego.values import (
+    UNDEFINED,
+    BuiltinError,
+    EvaluationError,
+    RegoSet,
+    dot,
+    equal,
+    inserted_once,
+    key,
+    merged,
+    upserted,
+)
+
+
+def once(before: Any, value: Any) -> Any:
+    """A complete rule's value, given again. Raises EvaluationError if it is another one."""
+    if before is not UNDEFINED and not equal(before, value):
+        raise EvaluationError("a complete rule or function has two values")
+    return value
+
+
+def length(value: Any) -> Any:
+    """Number of elements."""
+    return len(value) if type(value) in (str, list, dict, RegoSet) else UNDEFINED
+
+
+def inner(memory: Memory) -> list[Any]:
+    """What a memory inside `with` takes over: all but the values of rules."""
+    taken = memory[: CACHE + 1]
+    taken[CACHE] = None
+    return taken
+
+
+def outer(saved: tuple[Any, Memory], memory: Memory) -> tuple[Any, Memory]:
+    """Document and memory as they were before `with`, less the steps that were made inside."""
+    before = saved[1]
+    before[SCRATCH:CACHE] = memory[SCRATCH:CACHE]
+    return saved
+
+
+def failed(builtin: str, at: str) -> None:
+    """Strict mode. Raises BuiltinError."""
+    raise BuiltinError(f"{at}: {builtin} failed")
+
+
+NAMES: Mapping[str, Any] = {
+    "U": UNDEFINED,
+    "W": WAITING,
+    "E": RegoSet(),
+    "RegoSet": RegoSet,
+    "dot": dot,
+    "equal": equal,
+    "key": key,
+    "inserted_once": inserted_once,
+    "merged": merged,
+    "scan": scan,
+    "upserted": upserted,
+    "once": once,
+    "length": length,
+    "inner": inner,
+    "outer": outer,
+    "failed": failed,
+}
+
+Rule = Callable[[Any, Any, Memory], Any]
