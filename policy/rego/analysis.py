@@ -64,6 +64,8 @@ def fixed_rules(plan: Plan) -> list[str]:
             if statement.func in plan.functions:
                 return fixed(statement.func) and not _documents(operands[DOCUMENT_ARGUMENTS:])
             return statement.func not in IMPURE and not _documents(operands)
+        if isinstance(statement, (IsDefined, IsUndefined)):
+            return not _documents((statement.source,))
         return not isinstance(statement, (CallDynamic, With)) and not _documents(tuple(statement.reads()))
 
     for name in plan.functions:

@@ -1,5 +1,5 @@
 """Reads a plan, OPA's JSON. In regopy's dialect string constants are JSON text, with or without the quotes, rows and
-columns count from 0, and a scan whose source must be defined is an `every`.
+columns count from 0, and some statements mean something else (policy/rego/bridges.py).
 """
 
 from __future__ import annotations
@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from itertools import pairwise
 from typing import Any
 
+from policy.rego.bridges import bridged
+from policy.rego.numerals import number
 from policy.rego.plan import (
     DATA,
     INPUT,
@@ -94,11 +95,11 @@ class _Reader:
         return Function(entry["name"], (), (INPUT, DATA), self._blocks(entry["blocks"]))
 
     def _blocks(self, entries: Any) -> tuple[Block, ...]:
-        return tuple(self._block(entry) for entry in entries)
+        return tuple(self._block(entry) for entry in entries or ())
 
     def _block(self, entry: Mapping[str, Any]) -> Block:
         made = tuple(self._statement(one["type"], one["stmt"]) for one in entry["stmts"] or ())
-        return Block(_strict_domains(made) if self._regopy else made)
+        return Block(bridged(made) if self._regopy else made)
 
     def _statement(self, kind: str, entry: Mapping[str, Any]) -> Statement:
         at = (
@@ -117,8 +118,8 @@ class _Reader:
         return made(at=at, **{name: self._field(made, name, entry[name]) for name in names})
 
     def _field(self, made: type[Statement], name: str, held: Any) -> Any:
-        if isinstance(held, list):
-            return tuple(self._operand(one) for one in held)
+        if isinstance(held, list) or held is None:
+            return tuple(self._operand(one) for one in held or ())
         if name == "block":
             return self._block(held)
         read = name in made.READS or made in (IsDefined, IsUndefined)
@@ -137,25 +138,13 @@ class _Reader:
             text if not self._regopy else str(json.loads(text if text.startswith('"') else f'"{text}"', strict=False))
         )
 
-    def _number(self, index: int) -> int | float:
-        number: int | float = json.loads(self._strings[index])
-        return int(number) if isinstance(number, float) and number.is_integer() else number
+    def _number(self, index: int) -> Any:
+        return number(self._strings[index])
 
     def _with(self, entry: Mapping[str, Any], at: Place) -> Statement:
         path = tuple(self._text(index) for index in entry.get("path") or ())
         value, block = self._operand(entry["value"]), self._block(entry["block"])
         return With(at=at, local=entry["local"], path=path, value=value, block=block)
-
-
-def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """Where a scan needs its source defined, need a collection. Only `every` is planned so, and regopy would have it
-    true of anything that is no collection, where OPA has it undefined.
-    """
-    made = list(block)
-    for index, (statement, following) in enumerate(pairwise(block)):
-        if isinstance(statement, IsDefined) and isinstance(following, Scan) and following.source == statement.source:
-            made[index] = IsType(at=statement.at, source=statement.source, kind="collection")
-    return tuple(made)
 
 
 _PLAIN: dict[str, type[Statement]] = {

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from policy.rego.numerals import Number
+
 Dialect = Literal["opa", "regopy"]  # whose plan it is
 INPUT, DATA = 0, 1  # the locals that hold the documents, in every function
 
@@ -194,7 +196,7 @@ class MakeNumber(Statement):
     """`MakeNumberIntStmt`, `MakeNumberRefStmt` and `AssignIntStmt`."""
 
     WRITES = ("target",)
-    value: int | float
+    value: Number
     target: int
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from policy.rego.plan import (
+    INPUT,
     ArrayAppend,
     AssignVar,
     AssignVarOnce,
@@ -47,7 +48,7 @@ _MUTATED = {"ArrayAppend": "array", "SetAdd": "set", "ObjectInsert": "object", "
 
 def simplify(function: Function) -> Function:
     """An equivalent function. It must be verified."""
-    blocks = tuple(_certain(block, set(function.params)) for block in function.blocks)
+    blocks = tuple(_certain(block, set(function.params) - {INPUT}) for block in function.blocks)
     known = _Known(replace(function, blocks=blocks))
     blocks = known.rewritten(blocks)
     return replace(function, blocks=_opened(_needed(blocks)))

@@ -193,7 +193,7 @@ class Values:
             case MakeNumber(value=value):
                 return o(Constant(value))
             case ObjectMerge(a=a, b=b):
-                return f"merged({o(b)}, {o(a)})"
+                return f"merged({o(a)}, {o(b)})"
             case MakeSet(target=target) if target == self._locals.lazy_set:
                 return "E"
         return _EMPTY[type(statement)]

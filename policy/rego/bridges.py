@@ -1,0 +1,50 @@
+"""Where regopy's plans mean something else than OPA's, and how they are made to mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from policy.rego.plan import (
+    INPUT,
+    Call,
+    IsDefined,
+    IsType,
+    Local,
+    Operand,
+    Scan,
+    Statement,
+)
+
+
+def bridged(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Statements of a block, with OPA's meaning."""
+    return tuple(_input_defined(_strict_domains(block)))
+
+
+def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """Where a scan needs its source defined, need a collection. Only `every` is planned so, and regopy would have it
+    true of anything that is no collection, where OPA has it undefined.
+    """
+    made = list(block)
+    for index, (statement, following) in enumerate(pairwise(block)):
+        if isinstance(statement, IsDefined) and isinstance(following, Scan) and following.source == statement.source:
+            made[index] = IsType(at=statement.at, source=statement.source, kind="collection")
+    return tuple(made)
+
+
+def _input_defined(block: tuple[Statement, ...]) -> Iterator[Statement]:
+    """What uses `input` as a value needs it: regopy would put an absent one into an array."""
+    for statement in block:
+        used = (
+            statement.args[2:] if isinstance(statement, Call) and statement.func.startswith("g") else statement.reads()
+        )
+        if Local(INPUT) in tuple(used):
+            yield IsDefined(at=statement.at, source=Local(INPUT))
+        yield statement
+
+
+def _values(statement: Statement) -> tuple[Operand, ...]:
+    """What a statement uses as values, less the documents that every call of a rule passes on."""
+    ruled = isinstance(statement, Call) and statement.func.startswith("g")
+    return tuple(statement.reads())[2:] if ruled else tuple(statement.reads())
