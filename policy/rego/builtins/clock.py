@@ -1,94 +1,169 @@
-"""Time: nanoseconds since 1970, in UTC or a named zone. All of one evaluation sees the same `time.now_ns()`."""
+"""Time: nanoseconds since 1970, in UTC or a named zone. All of one evaluation sees the same `time.now_ns()`.
+
+Zones come from the tzdata package, not from the machine; so the zone "Local" is unknown.
+"""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from policy.rego.builtins.arithmetic import whole
+from policy.rego.builtins.durations import parse_duration_ns
+from policy.rego.builtins.layout_reader import parsed
+from policy.rego.builtins.layouts import DAYS, SECOND, Moment, formatted
+from policy.rego.builtins.operands import integer
 from policy.rego.values import UNDEFINED
 
-SECOND = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_LIMIT = 1 << 63
 
 
-def now_ns(m: list[Any]) -> int:
+def now_ns(m: list[Any]) -> Any:
     """The evaluation's time."""
-    return m[0]  # type: ignore[no-any-return]
+    return m[0]
+
+
+def parse_ns(layout: Any, text: Any) -> Any:
+    """Nanoseconds of a time written by one of Go's layouts, or one of its names."""
+    if type(layout) is not str or type(text) is not str:
+        return UNDEFINED
+    return _stamp(parsed(layout, text))
 
 
 def parse_rfc3339_ns(text: Any) -> Any:
     """Nanoseconds of an RFC 3339 time."""
-    found = _RFC3339.fullmatch(text) if type(text) is str else None
-    if not found:
-        return UNDEFINED
-    try:
-        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}{found[4].upper()}")
-    except ValueError:
-        return UNDEFINED
-    return int((moment - _EPOCH).total_seconds()) * SECOND + int((found[3] or "").ljust(9, "0"))
+    return parse_ns("RFC3339", text)
 
 
-def parse_duration_ns(text: Any) -> Any:
-    """Nanoseconds of a Go duration, "1h30m"."""
-    if type(text) is not str:
-        return UNDEFINED
-    sign, rest = (-1 if text.startswith("-") else 1), text.removeprefix("-").removeprefix("+")
-    if rest == "0":
-        return 0
-    parts = _DURATION.findall(rest)
-    if not parts or "".join(amount + unit for amount, unit in parts) != rest:
-        return UNDEFINED
-    return sign * sum(int(float(amount) * _UNITS[unit]) for amount, unit in parts)
+def _stamp(nanoseconds: int | None) -> Any:
+    return nanoseconds if nanoseconds is not None and -_LIMIT <= nanoseconds < _LIMIT else UNDEFINED
+
+
+def _whole(value: Any) -> Any:
+    """Like `integer`, and decimals with an exponent too."""
+    if type(value) is Decimal:
+        return int(value) if value.adjusted() < 19 and value == value.to_integral_value() else UNDEFINED
+    return integer(value)
 
 
 def _moment(value: Any) -> Any:
-    """Local time of nanoseconds, or of `[nanoseconds, zone]`."""
-    ns, zone = value if type(value) is list and len(value) == 2 else (value, "UTC")
-    ns = whole(ns)
-    if ns is UNDEFINED or type(zone) is not str:
+    """Clocks' reading at nanoseconds, or at `[nanoseconds, zone, layout]`; undefined if it is no such time."""
+    given, name, layout = _parts(value)
+    ns = _whole(given)
+    zone = _zone(name) if type(name) is str else None
+    if ns is UNDEFINED or zone is None or type(layout) is not str or _stamp(ns) is UNDEFINED:
         return UNDEFINED
-    try:
-        return (_EPOCH + timedelta(microseconds=ns // 1000)).astimezone(_zone(zone))
-    except (OverflowError, ValueError, ZoneInfoNotFoundError, OSError):
-        return UNDEFINED
+    seconds, nanosecond = divmod(ns, SECOND)
+    local = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone)
+    offset = local.utcoffset() or timedelta()
+    clock = (local.year, local.month, local.day, local.hour, local.minute, local.second)
+    return Moment(*clock, nanosecond, int(offset.total_seconds()), local.tzname() or "")
 
 
-def _zone(name: str) -> tzinfo:
-    return UTC if name in ("", "UTC") else ZoneInfo(name)
+def _parts(value: Any) -> tuple[Any, Any, Any]:
+    given = value if type(value) is list else [value]
+    return given[0] if given else None, given[1] if len(given) > 1 else "", given[2] if len(given) > 2 else ""
 
 
-def date(value: Any) -> Any:
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(files("tzdata").joinpath("zones").read_text().split())
+
+
+def _zone(name: str) -> tzinfo | None:
+    if name in ("", "UTC"):
+        return UTC
+    return _loaded(name) if name in _zones() else None
+
+
+@cache
+def _loaded(name: str) -> tzinfo:
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
+        return ZoneInfo.from_file(data, key=name)
+
+
+def format_(value: Any) -> Any:
+    """The time as text; `[nanoseconds, zone, layout]` says how, RFC 3339 if it does not."""
+    moment = _moment(value)
+    return UNDEFINED if moment is UNDEFINED else formatted(_parts(value)[2] or "RFC3339Nano", moment)
+
+
+def date_(value: Any) -> Any:
     """`[year, month, day]`."""
     moment = _moment(value)
-    return UNDEFINED if moment is UNDEFINED else [moment.year, moment.month, moment.day]
+    return UNDEFINED if moment is UNDEFINED else list(moment[:3])
 
 
 def clock(value: Any) -> Any:
     """`[hour, minute, second]`."""
     moment = _moment(value)
-    return UNDEFINED if moment is UNDEFINED else [moment.hour, moment.minute, moment.second]
+    return UNDEFINED if moment is UNDEFINED else list(moment[3:6])
 
 
 def weekday(value: Any) -> Any:
     """Name of the day."""
     moment = _moment(value)
-    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-    return UNDEFINED if moment is UNDEFINED else days[moment.weekday()]
+    return UNDEFINED if moment is UNDEFINED else DAYS[moment.date.weekday()]
+
+
+def add_date(value: Any, years: Any, months: Any, days: Any) -> Any:
+    """Nanoseconds at the same clock time, years, months and days later."""
+    moment, years, months, days = _moment(value), integer(years), integer(months), integer(days)
+    if UNDEFINED in (moment, years, months, days):
+        return UNDEFINED
+    day = _days(moment.year + years, moment.month + months) + moment.day - 1 + days
+    seconds = day * 86_400 + moment.hour * 3600 + moment.minute * 60 + moment.second
+    if abs(seconds) > 2 * _LIMIT // SECOND:
+        return UNDEFINED
+    zone = _zone(_parts(value)[1])
+    offset = _offset(seconds - _offset(seconds, zone), zone)
+    return _stamp((seconds - offset) * SECOND + moment.nanosecond)
+
+
+def _days(year: int, month: int) -> int:
+    """Days from 1970 to a month's first; the month may be of another year, the year any."""
+    year, month = year + (month - 1) // 12, (month - 1) % 12 + 1
+    cycles, year = divmod(year - 2000, 400)  # the calendar repeats every 146,097 days
+    return date(2000 + year, month, 1).toordinal() - _EPOCH.toordinal() + cycles * 146_097
+
+
+def _offset(seconds: int, zone: tzinfo | None) -> int:
+    offset = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).utcoffset() or timedelta()
+    return int(offset.total_seconds())
+
+
+def diff(a: Any, b: Any) -> Any:
+    """`[years, months, days, hours, minutes, seconds]` between two times, as the first one's clocks show them."""
+    if _moment(a) is UNDEFINED or _moment(b) is UNDEFINED:
+        return UNDEFINED
+    here, (start, end) = _parts(a)[1], sorted(_whole(_parts(value)[0]) for value in (a, b))
+    earlier, later = _moment([start, here]), _moment([end, here])
+    return _borrowed(earlier, [high - low for low, high in zip(earlier[:6], later[:6], strict=True)])
+
+
+def _borrowed(start: Moment, fields: list[int]) -> list[int]:
+    month = _days(start.year, start.month + 1) - _days(start.year, start.month)
+    for at, size in ((5, 60), (4, 60), (3, 24), (2, month), (1, 12)):
+        if fields[at] < 0:
+            fields[at] += size
+            fields[at - 1] -= 1
+    return fields
 
 
 IMPURE = {"time.now_ns": "clock"}
-CLOCKED = frozenset(IMPURE)
 BUILTINS = {
     "time.now_ns": now_ns,
+    "time.parse_ns": parse_ns,
     "time.parse_rfc3339_ns": parse_rfc3339_ns,
     "time.parse_duration_ns": parse_duration_ns,
-    "time.date": date,
+    "time.format": format_,
+    "time.date": date_,
     "time.clock": clock,
     "time.weekday": weekday,
+    "time.add_date": add_date,
+    "time.diff": diff,
 }
