@@ -84,13 +84,25 @@ class Identity(Branch):
     max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain
 
 
+class OpaTls(Branch):
+    """How OPA proves itself, which it must, and how we do, where it asks."""
+
+    ca: Path | None = None  # none means the system's authorities
+    certificate: Path | None = None
+    key: Path | None = None
+
+
 class OpaServer(Branch):
     """A real OPA to ask instead of the embedded engine."""
 
     host: str = "127.0.0.1"
     port: Port = 8181
+    tls: OpaTls | None = None  # none means plain HTTP
     token: SecretStr | None = None
     timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 250
+    pool: Annotated[Integer, Field(ge=1, le=1024)] = 16  # connections
+    failures: Annotated[Integer, Field(ge=1, le=1000)] = 5  # in a row, until it is left alone
+    pause_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000  # for which it is
 
 
 class Policy(Branch):
@@ -100,6 +112,45 @@ class Policy(Branch):
     paths: tuple[Path, ...] = ()  # .rego files and folders; empty means the starter policy
     data: Path | None = None  # a JSON or YAML document, seen as `data`
     opa: OpaServer = OpaServer()
+
+
+class DecisionsUnix(Branch):
+    """A Unix socket for other enforcement points on this host."""
+
+    path: Path | None = None  # none means run/decisions.sock in the state folder
+    group: str | None = None  # whose members may ask too; none means this uid and root alone
+
+
+class DecisionsTls(Branch):
+    """Both sides prove themselves."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path
+    clients: tuple[str, ...] = ()  # DNS names and URIs, one of which a client's certificate has; none means any
+
+
+class DecisionsTcp(Branch):
+    """A port for other enforcement points in the network."""
+
+    address: str = "127.0.0.1"
+    port: Port = 8282
+    tls: DecisionsTls
+
+
+class Decisions(Branch):
+    """The decision API (AuthZEN's and OPA's) for enforcement points that are not ours."""
+
+    unix: DecisionsUnix | None = None
+    tcp: DecisionsTcp | None = None
+    token: SecretStr | None = None  # beside the socket's or the certificate's proof
+    token_file: Path | None = None
+    url: str | None = None  # what AuthZEN's metadata calls us
+    paths: tuple[str, ...] = ("portcullis",)  # below which OPA's clients may ask, "" for everything
+    max_body_kb: Annotated[Integer, Field(ge=1, le=1024)] = 256
+    max_connections: Annotated[Integer, Field(ge=1, le=4096)] = 128
+    max_evaluations: Annotated[Integer, Field(ge=1, le=10000)] = 100  # in one request
+    request_seconds: Annotated[Real, Field(gt=0, le=60)] = 5.0  # from a request's first byte to its answer's last
 
 
 class Broker(Branch):
@@ -175,6 +226,7 @@ class Config(Branch):
     routes: tuple[Route, ...]
     identity: Identity = Identity()
     policy: Policy = Policy()
+    decisions: Decisions | None = None  # none means that nobody else may ask
     telemetry: Telemetry = Telemetry()
     detectors: Detectors = Detectors()
     guard: Guard = Guard()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import grp
 import ipaddress
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config import Config
+from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.yaml_document import Key
 
 Problem = tuple[Key, str]
 _LONGEST_SOCKET = "run/envoy-admin.sock"
+_SHORTEST_TOKEN = 16
 _MAX_SOCKET_PATH = 107  # sun_path, less its final zero
 
 
@@ -23,6 +25,9 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _issuers(config)
     yield from _addresses(config)
     yield from _table(config)
+    yield from _opa(config)
+    if config.decisions:
+        yield from _decisions(config, config.decisions)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -31,6 +36,10 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
+    if config.policy.opa.tls:
+        yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
+    if config.decisions:
+        yield from _decisions_files(config.decisions)
     yield from _file(("policy", "data"), config.policy.data)
     for index, path in enumerate(config.policy.paths):
         if not path.exists():
@@ -102,12 +111,68 @@ def _table(config: Config) -> Iterator[Problem]:
         yield ("lines", "nftables", "table"), f"must be {TABLE_NAME_RULE}"
 
 
+def _opa(config: Config) -> Iterator[Problem]:
+    tls = config.policy.opa.tls
+    if tls and (tls.certificate is None) != (tls.key is None):
+        yield ("policy", "opa", "tls"), "a certificate and its key come together"
+
+
+def _decisions(config: Config, decisions: Decisions) -> Iterator[Problem]:
+    if decisions.unix is None and decisions.tcp is None:
+        yield ("decisions",), "needs a socket: unix, tcp or both"
+    if decisions.unix and decisions.unix.group and decisions.unix.path is None:
+        yield ("decisions", "unix", "group"), "needs a path of its own: nobody else may enter the state folder"
+    if decisions.token and decisions.token_file:
+        yield ("decisions", "token_file"), "there is a token already"
+    if decisions.token and len(decisions.token.get_secret_value()) < _SHORTEST_TOKEN:
+        yield ("decisions", "token"), f"must have at least {_SHORTEST_TOKEN} characters"
+    if decisions.url is not None and not _is_identifier(decisions.url):
+        yield ("decisions", "url"), "must be an https:// address without path, query and fragment"
+    if decisions.tcp:
+        yield from _decisions_address(config, decisions.tcp)
+
+
+def _decisions_address(config: Config, tcp: DecisionsTcp) -> Iterator[Problem]:
+    try:
+        ipaddress.ip_address(tcp.address)
+    except ValueError:
+        yield ("decisions", "tcp", "address"), f"must be an IPv4 or IPv6 address, not {tcp.address!r}"
+    if tcp.port in (config.edge.port, config.metrics_port):
+        yield ("decisions", "tcp", "port"), "is the edge's port, or the metrics'"
+
+
+def _is_identifier(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme == "https"
+            and bool(parts.hostname)
+            and url in (f"https://{parts.netloc}", f"https://{parts.netloc}/")
+        )
+    except ValueError:
+        return False
+
+
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def _decisions_files(decisions: Decisions) -> Iterator[Problem]:
+    yield from _files(("decisions",), decisions, ("token_file",))
+    if decisions.tcp:
+        yield from _files(("decisions", "tcp", "tls"), decisions.tcp.tls, ("certificate", "key", "client_ca"))
+    group = decisions.unix.group if decisions.unix else None
+    if group is not None and group not in {known.gr_name for known in grp.getgrall()}:
+        yield ("decisions", "unix", "group"), f"there is no group {group!r}"
+
+
+def _files(key: Key, branch: Branch, names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
+        yield from _file((*key, name), getattr(branch, name))
 
 
 def _file(key: Key, path: Path | None) -> Iterator[Problem]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import Self
 
 import structlog
 
+from gateway.config import OpaServer as OpaSettings
 from gateway.config import Policy
-from policy import Pdp, PolicyError, Problem, compile_bundle, embedded_pdp, opa_pdp, read_bundle
+from policy import (
+    OpaServer,
+    OpaTls,
+    Pdp,
+    PolicyError,
+    Problem,
+    compile_bundle,
+    embedded_pdp,
+    opa_pdp,
+    read_bundle,
+)
 
 _log = structlog.get_logger()
 
@@ -28,10 +38,7 @@ class Policies:
         """Start with the configured policy. Raises PolicyError."""
         bundle = await asyncio.to_thread(read_bundle, settings.paths, settings.data)
         if settings.engine == "opa":
-            opa = settings.opa
-            token = opa.token.get_secret_value() if opa.token else None
-            ask = partial(opa_pdp, bundle, host=opa.host, port=opa.port, token=token, timeout=opa.timeout_ms / 1000)
-            return cls(settings, await asyncio.to_thread(ask))
+            return cls(settings, await asyncio.to_thread(opa_pdp, bundle, _server(settings.opa)))
         return cls(settings, await asyncio.to_thread(embedded_pdp, bundle))
 
     async def aclose(self) -> None:
@@ -50,3 +57,16 @@ class Policies:
             self.pdp.activate(revision)
             _log.info("policy live", revision=self.pdp.revision)
             return ()
+
+
+def _server(settings: OpaSettings) -> OpaServer:
+    return OpaServer(
+        host=settings.host,
+        port=settings.port,
+        token=settings.token.get_secret_value() if settings.token else None,
+        tls=OpaTls(**dict(settings.tls)) if settings.tls else None,
+        timeout=settings.timeout_ms / 1000,
+        pool=settings.pool,
+        failures=settings.failures,
+        pause=settings.pause_ms / 1000,
+    )

@@ -3,17 +3,23 @@ policies. Rules are Rego, read from bundles and compiled into revisions that cha
 wrong with one. A response is the policy's answer to a verdict: block orders and risk changes.
 """
 
+from policy.answer import decision_id
 from policy.block import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
 from policy.bundles import Bundle, read_bundle
 from policy.decision import AccessRequest, Decision, Effect
+from policy.engines import OpaServer, OpaTls, PolicyUnavailable
 from policy.pdp import Pdp, embedded_pdp, opa_pdp
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
 from policy.question import too_deep
+from policy.rego.json_text import decode as decode_json
+from policy.rego.json_text import encode as encode_json
+from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Revision, compile_bundle
 
 __all__ = [
+    "UNDEFINED",
     "AccessRequest",
     "Actor",
     "BlockOrder",
@@ -22,19 +28,27 @@ __all__ = [
     "Cause",
     "Decision",
     "Effect",
+    "EvaluationError",
     "InvalidTarget",
+    "OpaServer",
+    "OpaTls",
     "Pdp",
     "PolicyError",
+    "PolicyUnavailable",
     "Principal",
     "PrincipalKind",
     "Problem",
+    "RegoSet",
     "Response",
     "Revision",
     "RiskChange",
     "Target",
     "TargetKind",
     "compile_bundle",
+    "decision_id",
+    "decode_json",
     "embedded_pdp",
+    "encode_json",
     "opa_pdp",
     "read_bundle",
     "too_deep",

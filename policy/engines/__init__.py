@@ -2,5 +2,6 @@
 
 from policy.engines.embedded import EmbeddedEngine
 from policy.engines.engine import Engine, PolicyUnavailable
+from policy.engines.server import OpaServer, OpaTls
 
-__all__ = ["EmbeddedEngine", "Engine", "PolicyUnavailable"]
+__all__ = ["EmbeddedEngine", "Engine", "OpaServer", "OpaTls", "PolicyUnavailable"]

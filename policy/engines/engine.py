@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from policy.revision import Revision
@@ -14,11 +15,20 @@ class PolicyUnavailable(Exception):
 class Engine(Protocol):
     """Evaluates a revision over its document and live data."""
 
-    revision: Revision
+    @property
+    def revision(self) -> Revision:
+        """The live one."""
+        ...
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
         """Value of an entry point, or `UNDEFINED`, by the revision and data that are live when this returns; `now` is
-        Unix seconds. Raises PolicyUnavailable.
+        Unix seconds. Raises PolicyUnavailable, EvaluationError.
+        """
+        ...
+
+    def evaluate(self, path: Sequence[Any], document: Any, now: float) -> Any:
+        """What lies at a path below `data`, rules and documents, or `UNDEFINED`: in this process, at once. It may be
+        part of the live document: copy what you keep. Raises EvaluationError.
         """
         ...
 
@@ -31,7 +41,11 @@ class Engine(Protocol):
         ...
 
     def remove_data(self, path: tuple[str, ...]) -> None:
-        """Take live data away."""
+        """Take live data away. Raises ValueError."""
+        ...
+
+    def patch_data(self, operations: Any) -> None:
+        """Apply a JSON patch (RFC 6902), decoded, as a whole. Raises PatchError."""
         ...
 
     async def aclose(self) -> None:

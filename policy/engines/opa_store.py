@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from opa_client import AsyncOpaClient
 from opa_client.errors import DeletePolicyError, RegoParseError
 
+from policy.data import Path, pointer_to
+from policy.engines.opa_wanted import EVERYTHING, State, Wanted
+from policy.rego.reading import shortest
+from policy.rego.values import UNDEFINED
 from policy.revision import Revision
 
-_ABSENT = object()
 _OURS = "portcullis/"
 _STATE = "portcullis_state"
 _ANSWER = "portcullis_answer"
@@ -30,15 +32,6 @@ Patch = list[dict[str, Any]]
 
 class NotOurs(Exception):
     """OPA holds rules that would change the meaning of ours, or lost ours while they were given to it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class State:
-    """Rules and data that belong together; `generation` counts the changes."""
-
-    revision: Revision
-    document: Any
-    generation: int
 
 
 class OpaStore:
@@ -51,17 +44,23 @@ class OpaStore:
         self._written: set[str] = set()
         self._open = False
 
-    async def push(self, state: State) -> None:
-        """Make OPA hold the state. Raises what the client raises, and NotOurs; then the next push gives everything."""
+    async def push(self, wanted: Wanted) -> None:
+        """Make OPA hold what is wanted; what changes in the meantime is for the next push. Raises what the client
+        raises, and NotOurs: then the next push gives everything.
+        """
         if not self._open:
             await self._client.__aenter__()
             self._open = True
         before, self.held = self.held, None
-        if before is None or before.revision is not state.revision:
-            await self._push_all(state)
-        else:
-            await self._patch([*_changes(before.document, state.document), _add(_STATE, self._mark(state))])
-        self._written |= set(state.document)
+        changed = wanted.changes()
+        if before is None or before.revision != wanted.revision.id or EVERYTHING in changed:
+            await self._push_all(wanted)
+            changed = wanted.changes()
+        if EVERYTHING in changed:
+            return
+        state = wanted.state  # from here to the request's body there is no wait, so that both are of one moment
+        patch = [step for path in sorted(shortest(set(changed))) for step in _now(path, wanted)]
+        await self._patch([*patch, _add((_STATE,), self._mark(state))])
         self.held = state
 
     async def ask(self, document: Any, entrypoint: str) -> Any:
@@ -74,29 +73,28 @@ class OpaStore:
         held = result.get("held") if isinstance(result, dict) else None
         return bool(held == {"rules": self._rules(state.revision), "data": self._mark(state)})
 
-    def _rules(self, revision: Revision) -> str:
-        return f"{self._name}/{revision.id}"
+    def _rules(self, revision: str) -> str:
+        return f"{self._name}/{revision}"
 
     def _mark(self, state: State) -> dict[str, Any]:
-        return {"engine": self._name, "revision": state.revision.id, "generation": state.generation}
+        return {"engine": self._name, "revision": state.revision, "generation": state.generation}
 
-    async def _push_all(self, state: State) -> None:
-        await self._patch([_add(_STATE, {})])  # until all of it is there, no answer proves anything
-        sources = state.revision.sources
+    async def _push_all(self, wanted: Wanted) -> None:
+        await self._patch([_add((_STATE,), {})])  # until all of it is there, no answer proves anything
+        revision = wanted.revision
         await _in_some_order(
             partial(self._client.delete_policy, name) for name in await self._packages() if name.startswith(_OURS)
         )
         await _in_some_order(
-            partial(self._put, f"{_OURS}{index}", source) for index, source in enumerate(sources.values())
+            partial(self._put, f"{_OURS}{index}", source) for index, source in enumerate(revision.sources.values())
         )
-        await self._put(f"{_OURS}answer", self._answers(state.revision))
+        await self._put(f"{_OURS}answer", self._answers(revision))
         packages = await self._packages()
-        await self._check(packages, sources)
+        await self._check(packages, revision.sources)
         taken = {path[0] for path in packages.values()}
-        gone = (self._written | _read(state.revision)) - set(state.document) - taken
-        patch = [change for name in sorted(gone) for change in (_add(name, None), _remove(name))]
-        patch += [_add(name, value) for name, value in state.document.items()]
-        await self._patch([*patch, _add(_STATE, self._mark(state))])
+        self._written |= set(wanted.data.document)
+        for name in sorted(set(wanted.data.document) | (self._written | _read(revision)) - taken):
+            await self._patch(_now((name,), wanted))
 
     async def _put(self, name: str, source: str) -> None:
         await self._client.update_policy_from_string(source, name, rego_compat=False)
@@ -109,7 +107,7 @@ class OpaStore:
         lines = [f"package {_ANSWER}"]
         for entrypoint in revision.program.depends:
             rule = _rule(entrypoint)
-            held = f'{{"rules": {json.dumps(self._rules(revision))}, "data": data.{_STATE}}}'
+            held = f'{{"rules": {json.dumps(self._rules(revision.id))}, "data": data.{_STATE}}}'
             lines += [f"{rule}.held := {held}", f"{rule}.value := data.{entrypoint.replace('/', '.')}"]
         return "\n\n".join(lines) + "\n"
 
@@ -151,22 +149,16 @@ async def _in_some_order(changes: Iterable[Callable[[], Awaitable[Any]]]) -> Non
         left = refused
 
 
-def _changes(before: Any, after: Any) -> Patch:
-    """JSON patch from one document to another; values are never changed in place, so the same object is the same."""
-    changed = [name for name in after if before.get(name, _ABSENT) is not after[name]]
-    return [_add(name, after[name]) for name in changed] + [_remove(name) for name in before if name not in after]
+def _now(path: Path, wanted: Wanted) -> Patch:
+    """JSON patch that makes a path what it is in our document at this moment, whatever it was."""
+    value = wanted.data.at(path)
+    if value is UNDEFINED:
+        return [_add(path, None), {"op": "remove", "path": pointer_to(path)}]
+    return [_add(path, value)]
 
 
-def _add(name: str, value: Any) -> dict[str, Any]:
-    return {"op": "add", "path": _pointer(name), "value": value}
-
-
-def _remove(name: str) -> dict[str, Any]:
-    return {"op": "remove", "path": _pointer(name)}
-
-
-def _pointer(name: str) -> str:
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+def _add(path: Path, value: Any) -> dict[str, Any]:
+    return {"op": "add", "path": pointer_to(path), "value": value}
 
 
 def _rule(entrypoint: str) -> str:
@@ -175,7 +167,7 @@ def _rule(entrypoint: str) -> str:
 
 def _read(revision: Revision) -> set[str]:
     """Top-level names of the data that the rules read: what is not in our document is not to come from elsewhere."""
-    paths = [path.split(".") for paths in revision.program.depends.values() for path in paths]
+    paths = [path for paths in revision.program.depends.values() for path in paths]
     return {path[1] for path in paths if path[0] == "data" and len(path) > 1}
 
 

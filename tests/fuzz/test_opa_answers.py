@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors import Verdict
-from policy import AccessRequest, Bundle, Decision, Pdp, Principal, Response, opa_pdp
+from policy import AccessRequest, Bundle, Decision, OpaServer, Pdp, Principal, Response, opa_pdp
 
 RULES = {"a.rego": 'package portcullis.access\n\ndecision := {"effect": "deny"}\n'}
 REQUEST = AccessRequest(
@@ -105,7 +105,7 @@ def opa() -> Iterator[tuple[Server, Pdp]]:
     with asyncio.Runner() as runner:
         server = Server(runner)
         port = runner.run(server.start())
-        pdp = opa_pdp(Bundle(RULES, {}), host="127.0.0.1", port=port, timeout=5)
+        pdp = opa_pdp(Bundle(RULES, {}), OpaServer(port=port, timeout=5, failures=1_000_000))
         yield server, pdp
         runner.run(pdp.aclose())
         runner.run(server.stop())

@@ -17,6 +17,7 @@ from policy import (
     AccessRequest,
     Actor,
     Bundle,
+    OpaServer,
     Pdp,
     PolicyError,
     Principal,
@@ -109,7 +110,7 @@ async def server(opa: Path) -> AsyncIterator[RealOpa]:
 
 @contextlib.asynccontextmanager
 async def asking(bundle: Bundle, port: int, timeout: float = 10) -> AsyncIterator[Pdp]:
-    pdp = opa_pdp(bundle, host="127.0.0.1", port=port, timeout=timeout)
+    pdp = opa_pdp(bundle, OpaServer(port=port, timeout=timeout, failures=1_000))
     try:
         yield pdp
     finally:
@@ -118,12 +119,12 @@ async def asking(bundle: Bundle, port: int, timeout: float = 10) -> AsyncIterato
 
 async def test_opa_engine_answers_as_the_embedded_one(server: RealOpa) -> None:
     bundle = Bundle(read_bundle().sources, DATA)
-    remote, embedded = opa_pdp(bundle, host="127.0.0.1", port=server.port, timeout=10), embedded_pdp(bundle)
+    remote, embedded = opa_pdp(bundle, OpaServer(port=server.port, timeout=10)), embedded_pdp(bundle)
     try:
         for request in itertools.islice(questions(), 0, None, 5):
             here, there = embedded.decide(request), await remote.ask(request)
             assert (here.effect, sorted(here.reasons)) == (there.effect, sorted(there.reasons))
-            assert here.depends == there.depends
+            assert all(any(path[: len(above)] == above for above in there.depends) for path in here.depends)
         request = next(one for one in questions() if one.path == "/payments" and one.body and one.body.get("to"))
         assert (await remote.ask(request)).effect == "allow"
         remote.put_data(("risk", "person:alice"), "high")
@@ -258,7 +259,7 @@ async def test_a_push_may_take_longer_than_a_question(server: RealOpa) -> None:
 async def test_a_contradiction_is_no_reason_to_push(server: RealOpa) -> None:
     rule = 'decision := {"effect": "allow"} if input.action\n\ndecision := {"effect": "deny"} if input.body'
     async with asking(bundle_of(rule), server.port) as pdp:
-        assert (await pdp.ask(payment())).reasons == ("policy_unavailable",)
+        assert (await pdp.ask(payment())).reasons == ("policy_error",)
         held = (await server.data())["portcullis_state"]
         assert (await pdp.ask(payment())).effect == "deny"
         assert (await server.data())["portcullis_state"] == held
