@@ -1,0 +1,7 @@
+"""The data that policy reads: a revision's own document with live values over it, changed by path or JSON patch."""
+
+from policy.data.json_patch import PatchError
+from policy.data.json_pointer import Path, path_of, pointer_to
+from policy.data.store import DataStore
+
+__all__ = ["DataStore", "PatchError", "Path", "path_of", "pointer_to"]
