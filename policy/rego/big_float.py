@@ -97,9 +97,7 @@ def text(value: Float, bits: int = BITS) -> str:
     if abs(value.exponent + value.mantissa.bit_length()) > MAX_EXPONENT:
         return ""
     digits, point = _shortest(value, bits)
-    if _whole(value):
-        return f"{sign}{digits.ljust(point, '0')}"
-    return f"{sign}{general(digits, point)}"
+    return sign + (digits.ljust(point, "0") if _whole(value) else general(digits, point))
 
 
 def general(digits: str, point: int) -> str:
@@ -109,7 +107,7 @@ def general(digits: str, point: int) -> str:
         return f"{digits[0]}{fraction}e{point - 1:+03d}"
     if point <= 0:
         return f"0.{'0' * -point}{digits}"
-    return f"{digits[:point]}.{digits[point:]}"
+    return f"{digits[:point]}.{digits[point:]}" if len(digits) > point else digits.ljust(point, "0")
 
 
 def _signed(value: Float) -> int:

@@ -32,6 +32,15 @@ def decode(text: str | bytes) -> Any:
     return _legible(value) if _lone_surrogates(text) else value
 
 
+def valid(text: str) -> bool:
+    """Whether it is JSON, with numbers of any size."""
+    try:
+        json.loads(text, parse_float=str, parse_int=str, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def encode(value: Any, prefix: str = "", indent: str | None = None) -> str:
     """JSON text of a value, with keys in order and no spaces; with an indent, one element a line, and the prefix before
     each line but the first. Raises ValueError if it is longer than MAX_LENGTH.

@@ -74,7 +74,7 @@ def decimal(text: str) -> float | Decimal:
 
 def from_python(value: float | Decimal) -> float | Decimal:
     """A finite number of Python's own as Rego has it. Raises ValueError if it is not finite, or too large."""
-    if not math.isfinite(value):
+    if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         raise ValueError(f"{value} is not a number")
     return value if type(value) is float and -_MAX_FLOAT < value < _MAX_FLOAT else decimal(str(value))
 

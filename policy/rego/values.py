@@ -1,8 +1,8 @@
 """Rego values in Python: None, bool, int, float, `Numeral`, str, list (array), dict (object), `RegoSet`, and undefined.
 
 Python says `1 == True` and `Decimal("0.1") != 0.1`, Rego does not. So a boolean, a composite value or a `Numeral` as an
-object's key or a set's element is wrapped in a `Key`; all other keys are themselves, and a JSON document is a Rego value
-as `json_text.decode` returns it. Values are immutable once built.
+object's key or a set's element is wrapped in a `Key`; all other keys are themselves, and a JSON document is a Rego
+value as `json_text.decode` returns it. Values are immutable once built.
 """
 
 from __future__ import annotations
@@ -212,8 +212,7 @@ def upserted(value: Any, path: tuple[str, ...], replacement: Any) -> Any:
 
 def inserted_once(target: dict[Any, Any], at: Any, value: Any) -> None:
     """Add to an object that is being built. Raises EvaluationError if the key has another value already."""
-    item = key(at)
-    if not equal(target.setdefault(item, value), value):
+    if type(target) is not dict or not equal(target.setdefault(key(at), value), value):
         raise EvaluationError(f"object has two values for key {at!r}")
 
 

@@ -28,13 +28,14 @@ from policy.rego.builtins import (
     strings,
     tokens,
     types,
+    units,
     versions,
 )
 
 Builtin = Callable[..., Any]
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    *(comparison, arithmetic, numbers, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
+    *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
     *(regexes, globs, cidr, clock, encodings, crypto, versions),
     *(tokens,),
 )

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from policy.rego.values import UNDEFINED, RegoSet, key, to_python
+from policy.rego.builtins import patches, paths
+from policy.rego.json_text import decode, encode, valid
+from policy.rego.values import UNDEFINED, RegoSet, unkey
+
+_OPTIONS = {"prefix": str, "indent": str, "pretty": bool}
 
 
-def plain(value: Any) -> Any:
-    """Like `to_python`, with whole numbers written without a fraction, as OPA does."""
-    return _whole(to_python(value))
+def marshal(value: Any) -> Any:
+    """JSON text, keys in order, no spaces."""
+    try:
+        return encode(value)
+    except ValueError:
+        return UNDEFINED
 
 
-def _whole(value: Any) -> Any:
-    if type(value) is float and value.is_integer():
-        return int(value)
-    if type(value) is dict:
-        return {item: _whole(held) for item, held in value.items()}
-    return [_whole(held) for held in value] if type(value) is list else value
-
-
-def marshal(value: Any) -> str:
-    """JSON text, keys in order, no spaces; `<`, `>` and `&` escaped as Go does."""
-    text = json.dumps(plain(value), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def marshal_with_options(value: Any, options: Any) -> Any:
+    """JSON text, on lines with a prefix and an indent if they are given or if it is to be `pretty`."""
+    if type(options) is not dict or any(type(held) is not _OPTIONS.get(name) for name, held in options.items()):
+        return UNDEFINED
+    if not options.get("pretty", bool(options)):
+        return marshal(value)
+    prefix = options.get("prefix", "")
+    try:
+        return prefix + encode(value, prefix, options.get("indent", "\t"))
+    except ValueError:
+        return UNDEFINED
 
 
 def unmarshal(text: Any) -> Any:
@@ -32,102 +37,64 @@ def unmarshal(text: Any) -> Any:
     if type(text) is not str:
         return UNDEFINED
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError):
+        return decode(text)
+    except ValueError:
         return UNDEFINED
 
 
-def is_valid(text: Any) -> Any:
-    """Whether it is JSON."""
-    return unmarshal(text) is not UNDEFINED
+def is_valid(text: Any) -> bool:
+    """Whether it is JSON, with numbers of any size."""
+    return type(text) is str and valid(text)
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if value - value != 0:
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _paths(value: Any) -> Any:
-    """Paths as tuples of keys: each an array, or text with `/` between and `~0`, `~1` for `~` and `/`."""
-    if type(value) not in (list, RegoSet):
-        return UNDEFINED
-    paths = []
-    for one in value:
-        if type(one) is str:
-            steps: Any = [step.replace("~1", "/").replace("~0", "~") for step in one.strip("/").split("/")]
-        elif type(one) is list:
-            steps = one
-        else:
-            return UNDEFINED
-        paths.append(tuple(steps))
-    return paths
-
-
-def _index(value: list[Any], step: Any) -> int:
-    text = str(step) if type(step) in (int, str) else ""
-    return int(text) if text.isdecimal() and int(text) < len(value) else -1
-
-
-def remove(source: Any, paths: Any) -> Any:
+def remove(source: Any, chosen: Any) -> Any:
     """`json.remove`: the document less what is at the paths."""
-    chosen = _paths(paths)
-    if type(source) is not dict or chosen is UNDEFINED:
-        return UNDEFINED
-    return _removed(source, [path for path in chosen if path])
+    found = paths.tree(chosen)
+    return UNDEFINED if type(source) is not dict or found is UNDEFINED else _removed(source, found)
 
 
-def _removed(value: Any, paths: list[tuple[Any, ...]]) -> Any:
-    def rest(match: Any) -> list[tuple[Any, ...]]:
-        return [path[1:] for path in paths if match(path[0])]
-
+def _removed(value: Any, found: dict[Any, Any] | None) -> Any:
+    if not found:
+        return UNDEFINED if found is None else value
     if type(value) is dict:
-        kept = {item: (held, rest(lambda step, item=item: key(step) == item)) for item, held in value.items()}
-        return {item: _removed(held, inner) for item, (held, inner) in kept.items() if () not in inner}
+        return {item: left for item, held in value.items() if (left := _less(held, found, item)) is not UNDEFINED}
     if type(value) is list:
-        found = [(held, rest(lambda step, at=at: _index(value, step) == at)) for at, held in enumerate(value)]
-        return [_removed(held, inner) for held, inner in found if () not in inner]
+        rest = (_less(held, found, str(at)) for at, held in enumerate(value))
+        return [left for left in rest if left is not UNDEFINED]
+    if type(value) is RegoSet:
+        rest = (_less(unkey(item), found, item) for item in value.keys)
+        return RegoSet(left for left in rest if left is not UNDEFINED)
     return value
 
 
-def keep(source: Any, paths: Any) -> Any:
+def _less(held: Any, found: dict[Any, Any], item: Any) -> Any:
+    return _removed(held, found[item]) if item in found else held
+
+
+def keep(source: Any, chosen: Any) -> Any:
     """`json.filter`: only what is at the paths."""
-    chosen = _paths(paths)
-    if type(source) is not dict or chosen is UNDEFINED:
-        return UNDEFINED
-    return _kept(source, chosen) if chosen else {}
+    found = paths.tree(chosen)
+    return UNDEFINED if type(source) is not dict or found is UNDEFINED else _kept(source, found)
 
 
-def _kept(value: Any, paths: list[tuple[Any, ...]]) -> Any:
-    if () in paths:
+def _kept(value: Any, found: dict[Any, Any] | None) -> Any:
+    if found is None:
         return value
-
-    def rest(match: Any) -> list[tuple[Any, ...]]:
-        return [path[1:] for path in paths if match(path[0])]
-
     if type(value) is dict:
-        inside = {item: rest(lambda step, item=item: str(step) == str(item)) for item in value}
-        found = {item: _kept(value[item], inner) for item, inner in inside.items() if inner}
-        return {item: held for item, held in found.items() if held is not UNDEFINED}
+        return {item: _kept(held, found[item]) for item, held in value.items() if item in found}
     if type(value) is list:
-        kept = [_kept(held, inner) for at, held in enumerate(value) if (inner := _at(rest, value, at))]
-        return [held for held in kept if held is not UNDEFINED]
-    return UNDEFINED
-
-
-def _at(rest: Any, value: list[Any], at: int) -> list[tuple[Any, ...]]:
-    return rest(lambda step: _index(value, step) == at)  # type: ignore[no-any-return]
+        return [_kept(held, found[str(at)]) for at, held in enumerate(value) if str(at) in found]
+    if type(value) is RegoSet:
+        return RegoSet(_kept(unkey(item), found[item]) for item in value.keys if item in found)
+    return value
 
 
 BUILTINS = {
     "json.marshal": marshal,
+    "json.marshal_with_options": marshal_with_options,
     "json.unmarshal": unmarshal,
     "json.is_valid": is_valid,
     "json.remove": remove,
     "json.filter": keep,
+    **patches.BUILTINS,
 }

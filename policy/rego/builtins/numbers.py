@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from policy.rego.builtins.arithmetic import whole
+from policy.rego import big_float, numerals
+from policy.rego.builtins.arithmetic import big, bounded, number, small, whole
 from policy.rego.values import UNDEFINED
 
 MAX_RANGE = 1_000_000  # elements; a longer range is undefined
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-_DIGITS = "0123456789abcdef"
+_DECIMAL = re.compile(r"([+-]?)(?=\.?[0-9])([0-9]*)(?:(\.)([0-9]*))?([eE][+-]?[0-9]+)?")
+_HEXADECIMAL = re.compile(r"[+-]?0[xX](?=\.?[0-9a-fA-F])[0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][+-]?[0-9]{1,4}")
+_MISPLACED = re.compile("^_|_$|_[^0-9]|[^0-9]_")  # an underscore stands between two digits
+_FORMATS = {2: "b", 8: "o", 10: "d", 16: "x"}
 
 
 def to_number(value: Any) -> Any:
@@ -19,29 +22,53 @@ def to_number(value: Any) -> Any:
         return int(bool(value))
     if type(value) is str:
         return parse(value)
-    return value if type(value) is int or type(value) is float else UNDEFINED
+    return value if number(value) else UNDEFINED
 
 
 def parse(text: str) -> Any:
-    """A JSON number's value, or undefined."""
-    found = _NUMBER.fullmatch(text)
-    if not found or len(text) > 1000:
+    """The number that a text is by Go's rules for a `float64`, or undefined."""
+    if len(text) > numerals.MAX_DIGITS or ("_" in text and _MISPLACED.search(text)):
         return UNDEFINED
-    if not found[2] and not found[3]:
-        return int(text)
-    value = float(text)
-    return value if value - value == 0 else UNDEFINED
+    text = text.replace("_", "")
+    found = _DECIMAL.fullmatch(text)
+    try:
+        if found is None:
+            return _hexadecimal(text)
+        value = numerals.number(_as_json(found))
+    except ValueError:
+        return UNDEFINED
+    return UNDEFINED if float(text) in (float("inf"), float("-inf")) else value
+
+
+def _as_json(found: re.Match[str]) -> str:
+    sign, integer, point, fraction, exponent = found.groups("")
+    decimals = f".{fraction or '0'}" if point else ""
+    return f"{sign.rstrip('+')}{integer.lstrip('0') or '0'}{decimals}{exponent}"
+
+
+def _hexadecimal(text: str) -> Any:
+    try:
+        value = float.fromhex(text) if _HEXADECIMAL.fullmatch(text) else None
+    except OverflowError:
+        return UNDEFINED
+    if value is None:
+        return UNDEFINED
+    return int(value) if value.is_integer() else numerals.from_python(value)
 
 
 def format_int(value: Any, base: Any) -> Any:
     """Digits of a number, less its fraction, in base 2, 8, 10 or 16."""
-    if base not in (2, 8, 10, 16) or type(value) not in (int, float):
+    if type(base) is not int or base not in _FORMATS or not number(value):
         return UNDEFINED
-    rest, digits = abs(int(value)), ""
-    while rest or not digits:
-        rest, digit = divmod(rest, int(base))
-        digits = _DIGITS[digit] + digits
-    return f"-{digits}" if int(value) < 0 else digits
+    integer = value if type(value) is int else _integer(value, base)
+    return UNDEFINED if integer is UNDEFINED else format(integer, _FORMATS[base])
+
+
+def _integer(value: Any, base: int) -> Any:
+    if base == 10 and (found := small(value)) is not UNDEFINED:
+        return found
+    found = big(value)
+    return UNDEFINED if found is None else bounded(big_float.truncated(found))
 
 
 def numbers_range(first: Any, last: Any) -> Any:

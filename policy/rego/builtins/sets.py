@@ -17,6 +17,11 @@ def either(a: Any, b: Any) -> Any:
     return RegoSet.of_keys(a.keys | b.keys) if type(a) is RegoSet and type(b) is RegoSet else UNDEFINED
 
 
+def difference(a: Any, b: Any) -> Any:
+    """`a - b`."""
+    return RegoSet.of_keys(a.keys - b.keys) if type(a) is RegoSet and type(b) is RegoSet else UNDEFINED
+
+
 def _members(sets: Any) -> Any:
     if type(sets) is not RegoSet:
         return UNDEFINED
@@ -38,4 +43,4 @@ def intersection(sets: Any) -> Any:
     return RegoSet.of_keys(set.intersection(*found) if found else set())
 
 
-BUILTINS = {"and": both, "or": either, "union": union, "intersection": intersection}
+BUILTINS = {"and": both, "or": either, "set_diff": difference, "union": union, "intersection": intersection}

@@ -1,92 +1,163 @@
-"""`sprintf`: Go's verbs, as OPA passes values to them."""
+"""`sprintf`: Go's formatting of a template, with values as OPA passes them to it."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from policy.rego.builtins.documents import marshal
-from policy.rego.builtins.numbers import format_int
-from policy.rego.values import UNDEFINED, RegoSet, scan
+from policy.rego import numerals
+from policy.rego.builtins.arithmetic import number
+from policy.rego.builtins.go_format import Argument, Field, formatted, type_name
+from policy.rego.rego_text import MAX_LENGTH, shown
+from policy.rego.values import UNDEFINED
 
-MAX_WIDTH = 1000  # a wider field is undefined
-_VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
-_BASES = {"d": 10, "b": 2, "o": 8, "x": 16, "X": 16}
+MAX_NUMBER = 1_000_000  # of a width, precision or index; Go reads no larger one
+_FLAGS = {"-": "minus", "+": "plus", "#": "sharp", " ": "space", "0": "zero"}
+_FRACTIONAL = re.compile("[.eE]")
+_DIGITS = re.compile("[0-9]*")
 
 
 def sprintf(template: Any, values: Any) -> Any:
-    """The template with each verb replaced by a value."""
+    """The template with each verb replaced by a value; undefined where the text gets too long."""
     if type(template) is not str or type(values) is not list:
         return UNDEFINED
-    if any(int(width or 0) > MAX_WIDTH or int(digits or 0) > MAX_WIDTH for _, width, digits, _ in _verbs(template)):
+    try:
+        return _Printer(template, [_argument(value) for value in values]).printed()
+    except ValueError:
         return UNDEFINED
-    rest = list(values)
-    text = _VERB.sub(lambda verb: "%" if verb[4] == "%" else _field(verb, rest), template)
-    if rest:
-        text += f"%!(EXTRA {', '.join(f'{_go_type(one)}={shown(one)}' for one in rest)})"
-    return text
 
 
-def _verbs(template: str) -> list[tuple[str, str, str, str]]:
-    return _VERB.findall(template)
+def _argument(value: Any) -> Argument:
+    if type(value) is int or not number(value):
+        return value if type(value) is int else shown(value)
+    text = numerals.written(value)
+    if not _FRACTIONAL.search(text):
+        return int(text)
+    real = float(text)
+    return text if real in (float("inf"), float("-inf")) else real
 
 
-def _field(verb: re.Match[str], rest: list[Any]) -> str:
-    if not rest:
-        return f"%!{verb[4]}(MISSING)"
-    value = rest.pop(0)
-    text = _formatted(verb[4], verb[3], value)
-    if "+" in verb[1] and type(value) in (int, float) and value >= 0:
-        text = f"+{text}"
-    width = int(verb[2] or 0)
-    if "-" in verb[1]:
-        return text.ljust(width)
-    return text.zfill(width) if "0" in verb[1] and type(value) in (int, float) else text.rjust(width)
+class _Printer:
+    """Walks the template; `_at` is the place in it, `_next` the argument for the next verb."""
 
+    def __init__(self, template: str, arguments: list[Argument]):
+        self._template = template
+        self._arguments = arguments
+        self._at = 0
+        self._next = 0
+        self._reordered = False  # an index was given: arguments left over are no mistake
+        self._indexed = False  # what was read last is an index
+        self._misplaced = False  # there is something wrong with an index
+        self._left = MAX_LENGTH
+        self._parts: list[str] = []
 
-def _formatted(verb: str, digits: str | None, value: Any) -> str:
-    if verb in _BASES and type(value) is float and value.is_integer():
-        value = int(value)
-    if verb in _BASES and type(value) is int:
-        text: str = format_int(value, _BASES[verb])
-        return text.upper() if verb == "X" else text
-    if verb in "feEgG" and type(value) in (int, float):
-        return _real(verb, digits, value)
-    if verb in "xX" and type(value) is str:
-        return value.encode().hex()
-    if verb == "t" and type(value) is bool:
-        return shown(value)
-    if verb == "q" and type(value) is str:
-        return marshal(value)
-    if verb in "sv":
-        text = shown(value)
-        return text[: int(digits)] if digits and verb == "s" else text
-    return f"%!{verb}({_go_type(value)}={shown(value)})"
+    def printed(self) -> str:
+        while (found := self._template.find("%", self._at)) >= 0:
+            self._put(self._template[self._at : found])
+            self._at = found + 1
+            self._verb()
+        self._put(self._template[self._at :])
+        if not self._reordered and self._next < len(self._arguments):
+            extra = (f"{type_name(one)}={formatted(Field(), 'v', one)}" for one in self._arguments[self._next :])
+            self._put(f"%!(EXTRA {', '.join(extra)})")
+        return "".join(self._parts)
 
+    def _put(self, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise ValueError("text too long")
+        self._parts.append(text)
 
-def _real(verb: str, digits: str | None, value: float) -> str:
-    if verb in "gG" and digits is None:
-        return shown(value)
-    return f"%.{digits or 6}{verb}" % value
+    def _peek(self) -> str:
+        return self._template[self._at : self._at + 1]
 
+    def _verb(self) -> None:
+        field = Field()
+        self._misplaced = False
+        while self._peek() in _FLAGS:
+            setattr(field, _FLAGS[self._peek()], True)
+            self._at += 1
+        self._index()
+        self._width(field)
+        if self._peek() == "." and self._at + 1 < len(self._template):
+            self._at += 1
+            self._precision(field)
+        if not self._indexed:
+            self._index()
+        verb = self._peek()
+        self._at += 1
+        self._put(self._replaced(field, verb) if verb else "%!(NOVERB)")
 
-def _go_type(value: Any) -> str:
-    return {int: "int", float: "float64", str: "string"}.get(type(value), "string")
+    def _replaced(self, field: Field, verb: str) -> str:
+        if verb == "%":
+            return "%"
+        if "\ud800" <= verb <= "\udfff":
+            verb = "\ufffd"
+        if self._misplaced:
+            return f"%!{verb}(BADINDEX)"
+        if self._next >= len(self._arguments):
+            return f"%!{verb}(MISSING)"
+        if verb in "vw":
+            field.typed, field.sharp, field.named, field.plus = field.sharp, False, field.plus, False
+        self._next += 1
+        return formatted(field, verb, self._arguments[self._next - 1])
 
+    def _index(self) -> None:
+        """An index of the next argument, such as `[2]`."""
+        self._indexed = False
+        if self._peek() != "[":
+            return
+        self._reordered = True
+        end = self._template.find("]", self._at)
+        digits = self._template[self._at + 1 : end]
+        index = int(digits) - 1 if end > 0 and re.fullmatch("[0-9]{1,7}", digits) else None
+        self._at = end + 1 if end > 0 and len(self._template) - self._at > 2 else self._at + 1
+        self._indexed = index is not None
+        if index is not None and 0 <= index < len(self._arguments):
+            self._next = index
+        else:
+            self._misplaced = True
 
-def shown(value: Any) -> str:
-    """A value as `%v` shows it: text bare, anything else as Rego writes it."""
-    return value if type(value) is str else _written(value)
+    def _width(self, field: Field) -> None:
+        if self._peek() != "*":
+            field.width = self._number()
+            self._misplaced |= self._indexed and field.width is not None
+            return
+        field.width = self._from_argument()
+        if field.width is None:
+            self._put("%!(BADWIDTH)")
+        elif field.width < 0:
+            field.width, field.minus, field.zero = -field.width, True, False
 
+    def _precision(self, field: Field) -> None:
+        self._misplaced |= self._indexed
+        self._index()
+        if self._peek() != "*":
+            field.precision = self._number() or 0
+            return
+        field.precision = self._from_argument()
+        if field.precision is not None and field.precision < 0:
+            field.precision = None
+        if field.precision is None:
+            self._put("%!(BADPREC)")
 
-def _written(value: Any) -> str:
-    if type(value) is RegoSet:
-        return f"{{{', '.join(map(_written, value))}}}" if value.keys else "set()"
-    if type(value) is list:
-        return f"[{', '.join(map(_written, value))}]"
-    if type(value) is dict:
-        return f"{{{', '.join(f'{_written(at)}: {_written(held)}' for at, held in scan(value))}}}"
-    return marshal(value)
+    def _number(self) -> int | None:
+        found = _DIGITS.match(self._template, self._at)
+        digits = found[0] if found else ""
+        self._at += len(digits)
+        if int(digits[:-1] or 0) > MAX_NUMBER:
+            self._at = len(self._template)  # Go gives up on the rest
+            return None
+        return int(digits) if digits else None
+
+    def _from_argument(self) -> int | None:
+        self._at += 1
+        self._indexed = False
+        if self._next >= len(self._arguments):
+            return None
+        found = self._arguments[self._next]
+        self._next += 1
+        return found if isinstance(found, int) and -MAX_NUMBER <= found <= MAX_NUMBER else None
 
 
 BUILTINS = {"sprintf": sprintf}
