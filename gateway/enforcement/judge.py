@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 
-import msgspec
 import structlog
 from prometheus_client import Counter
 
@@ -16,12 +15,12 @@ from gateway.config import Config, Route
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.target import match, split
 from gateway.identity import Identifier, Refusal, UnknownKey
+from gateway.json_body import Ambiguous, read_json
 from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 
 _log = structlog.get_logger()
 _REFUSED = Counter("portcullis_gateway_refused_total", "Attempts refused before policy was asked", ["why"])
 _COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "unfit", "error")}
-_JSON = msgspec.json.Decoder()
 _START = secrets.randbits(48)
 _NUMBER = count()
 
@@ -99,8 +98,10 @@ class Judge:
         if route is None:
             return self._bad("no_route")
         try:
-            body = _JSON.decode(attempt.body) if attempt.body else None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            body = read_json(attempt.body) if attempt.body else None
+        except Ambiguous:
+            return self._bad("body_is_ambiguous")
+        except ValueError:
             return self._bad("body_is_not_json")
         if too_deep(body):
             return self._bad("body_is_nested_too_deep")

@@ -14,7 +14,7 @@ from gateway.config import Issuer
 from gateway.identity.delegation import actors_of, kind_of, principal_id
 from gateway.identity.jwks import KeySet
 from gateway.identity.refusal import Refusal
-from policy import Principal
+from policy import Principal, decode_json
 
 LONGEST = 16_384  # characters; a longer token is refused before anything is parsed
 _TYPES = {"at+jwt", "application/at+jwt"}  # RFC 9068 section 2.1
@@ -83,8 +83,8 @@ def verify(
     if isinstance(payload, Refusal):
         return payload
     try:
-        claims, extra = _CLAIMS.decode(payload), _OBJECT.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        claims, extra = _CLAIMS.decode(payload), decode_json(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Refusal("invalid_token", f"claims: {error}")
     wrong = _wrong(claims, issuer, now)
     return Refusal("invalid_token", wrong) if wrong else _principal(claims, extra, issuer, longest_chain)

@@ -87,6 +87,10 @@ async def test_a_key_that_the_issuer_does_not_have_is_a_refusal(bank: Bank) -> N
         (b"[" * 2000, 400),
         (b'{"amount": "\xff"}', 400),
         (b'{"amount": ' + b"[" * 600 + b"]" * 600 + b"}", 400),
+        (b'{"amount": 5, "amount": 500}', 400),
+        (b'{"amount": 5, "to": "\\ud800"}', 400),
+        (b'{"amount": 99.99999999999999999999}', 200),  # a double would make it 100
+        (b'{"amount": 1e400}', 403),
     ],
 )
 async def test_the_body_is_judged(bank: Bank, body: bytes, status: int) -> None:
