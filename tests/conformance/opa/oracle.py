@@ -9,10 +9,10 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from policy.rego import numerals
 from policy.rego.values import UNDEFINED, RegoSet, key
 
 PLANNER = Path(__file__).parents[3] / ".peers" / "bin" / "opa-planner"
@@ -86,16 +86,15 @@ class Oracle:
     def __exit__(self, *_: object) -> None:
         self._child.communicate()
 
-    def ask(
-        self, modules: Sequence[str], query: str, data: Mapping[str, Any], given: Any, *, strict: bool = False
-    ) -> Answer:
-        """Plan and evaluate; `given` is the input, or UNDEFINED. Documents are JSON; the time is 1970."""
-        asked = {"modules": modules, "query": query, "data": data, "strict": strict}
-        if given is not UNDEFINED:
-            asked["input"] = given
+    def ask(self, modules: Sequence[str], query: str, data: str, given: str, *, strict: bool) -> Answer:
+        """Plan and evaluate, types not checked; `data` and `given`, the input, are JSON texts, "" for no input. The
+        time is that of 1970.
+        """
+        asked = json.dumps({"modules": modules, "query": query, "strict": strict, "untyped": True})
+        documents = f', "data": {data}' + (f', "input": {given}' if given else "")
         assert self._child.stdin
         assert self._child.stdout
-        self._child.stdin.write(json.dumps(asked).encode() + b"\n")
+        self._child.stdin.write(f"{asked[:-1]}{documents}}}\n".encode())
         self._child.stdin.flush()
         answer = json_values(self._child.stdout.readline())
         error = answer.get("error") or {"code": "", "message": ""}
@@ -104,13 +103,8 @@ class Oracle:
 
 
 def json_values(text: str | bytes) -> Any:
-    """Rego values of a JSON text; no number loses a digit."""
-    return json.loads(text, parse_float=_number)
-
-
-def _number(text: str) -> Any:
-    near = float(text)
-    return near if Decimal(repr(near)) == Decimal(text) else Decimal(text)
+    """Rego values of a JSON text of any depth; numbers keep their text."""
+    return json.loads(text, parse_float=numerals.decimal, parse_int=numerals.integer)
 
 
 def from_term(term: Mapping[str, Any]) -> Any:

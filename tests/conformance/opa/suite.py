@@ -69,7 +69,7 @@ def _outcome(case: Case, results: Callable[[], Bindings]) -> Outcome:
         with _limited():
             got = results()
     except EvaluationError as error:
-        return Outcome(_same_error(case.want_error, error.code), f"{error.code}: {error}")
+        return Outcome(same_error(case.want_error, error.code), f"{error.code}: {error}")
     except PolicyError as error:
         return Outcome(False, f"refused: {error}")
     except Exception as error:
@@ -78,7 +78,8 @@ def _outcome(case: Case, results: Callable[[], Bindings]) -> Outcome:
     return Outcome(passed, repr(got))
 
 
-def _same_error(want: str, code: str) -> bool:
+def same_error(want: str, code: str) -> bool:
+    """Whether two codes of errors say the same."""
     return want in ("any", code) or {want, code} <= set(_BUILTIN_ERRORS)
 
 

@@ -1,7 +1,7 @@
 // Command opa-planner is the real OPA, of one version, behind two lines of JSON.
 //
 //	opa-planner suite   writes OPA's own v1 conformance cases, one a line, each with its plan
-//	opa-planner serve   answers a line {modules, query, data, input, strict, now} with {plan, result, error}
+//	opa-planner serve   answers a line {modules, query, data, input, strict, untyped, now} with {plan, result, error}
 //
 // A plan is what OPA's planner makes of a query and its modules, handed over by OPA to a target that keeps it.
 // Values that JSON cannot say (sets, objects by any key) are written as OPA's own JSON form of terms.
@@ -48,7 +48,7 @@ func (*keeper) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value, e
 	return nil, errors.New("plans are evaluated elsewhere")
 }
 
-// plan asks OPA for the plan of a query.
+// planned asks OPA for the plan of a query.
 func (k *keeper) planned(compiler *ast.Compiler, query string) (*ir.Policy, error) {
 	k.plan = nil
 	options := []func(*rego.Rego){rego.Target(target), rego.Compiler(compiler), rego.Query(query)}
@@ -56,15 +56,23 @@ func (k *keeper) planned(compiler *ast.Compiler, query string) (*ir.Policy, erro
 	return k.plan, err
 }
 
-func compiled(modules []string, experimental bool) (*ast.Compiler, error) {
-	named := map[string]string{}
-	for i, module := range modules {
-		named[fmt.Sprintf("module-%d.rego", i)] = module
-	}
+// compiled reads modules and checks them, all but the stages that are skipped.
+func compiled(modules []string, experimental bool, skipped ...ast.StageID) (*ast.Compiler, error) {
 	capabilities := ast.CapabilitiesForThisVersion(ast.CapabilitiesExperimentalKeywords(experimental))
-	return ast.CompileModulesWithOpt(named, ast.CompileOpts{
-		ParserOptions: ast.ParserOptions{Capabilities: capabilities, RegoVersion: ast.RegoV1},
-	})
+	parsed := map[string]*ast.Module{}
+	for i, module := range modules {
+		name := fmt.Sprintf("module-%d.rego", i)
+		one, err := ast.ParseModuleWithOpts(name, module, ast.ParserOptions{Capabilities: capabilities})
+		if err != nil {
+			return nil, err
+		}
+		parsed[name] = one
+	}
+	compiler := ast.NewCompiler().WithCapabilities(capabilities).WithSkipStages(skipped...)
+	if compiler.Compile(parsed); compiler.Failed() {
+		return nil, compiler.Errors
+	}
+	return compiler, nil
 }
 
 // suiteCase is a case of OPA's suite with its plan, or why there is none.
@@ -129,7 +137,8 @@ type request struct {
 	Data    map[string]any `json:"data"`
 	Input   *any           `json:"input"` // absent: undefined
 	Strict  bool           `json:"strict"`
-	Now     int64          `json:"now"` // nanoseconds since 1970
+	Untyped bool           `json:"untyped"` // do not refuse what can only be undefined by its types
+	Now     int64          `json:"now"`     // nanoseconds since 1970
 }
 
 type failure struct {
@@ -148,7 +157,11 @@ func (k *keeper) answer(line []byte) response {
 	if err := util.Unmarshal(line, &asked); err != nil {
 		return response{Error: &failure{"invalid", err.Error()}}
 	}
-	compiler, err := compiled(asked.Modules, false)
+	var skipped []ast.StageID
+	if asked.Untyped {
+		skipped = append(skipped, ast.StageCheckTypes)
+	}
+	compiler, err := compiled(asked.Modules, false, skipped...)
 	if err != nil {
 		return response{Error: &failure{"invalid", err.Error()}}
 	}

@@ -1,0 +1,159 @@
+"""Random policies, data and inputs, as texts. Names and values are few, so that they meet; values are nasty: decimals
+that are written in many ways, integers beyond 64 bits, texts beyond ASCII, types that nothing expects.
+
+A policy is two packages: `test`, which is asked for, and `lib`, which it may also read by names that it computes. Rules
+read only rules before them. Types are not checked: a phrase fits its place most times, and not always.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.conformance.opa.grammar import PHRASES, SCALARS, TEXTS
+
+_MARK = re.compile(r"<(\^?)([a-z ]+?)([12]?)>")
+_RULES = ("complete rule", "set rule", "object rule", "function rule")
+_READ_AS = {"complete rule": "any", "set rule": "set", "object rule": "object"}
+_BUDGET = 25  # phrases in a definition
+_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One case: modules, a query, and JSON texts of the data and of the input ("" for none)."""
+
+    modules: tuple[str, ...]
+    query: str
+    data: str
+    input: str
+    strict: bool
+
+    def __str__(self) -> str:
+        asked = f"query: {self.query}\nstrict: {self.strict}"
+        return "\n".join((*self.modules, asked, f"data: {self.data}", f"input: {self.input or 'undefined'}"))
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """Policies that OPA may still refuse, for a variable that is not safe or a recursion."""
+    return _policies()
+
+
+@st.composite
+def _policies(draw: st.DrawFn) -> Policy:
+    lib = _module(draw, "lib", "l", {})
+    reading = {f"data.lib.{name}": kind for name, kind in lib.rules.items()}
+    test = _module(draw, "test", "p", reading)
+    queries = ["data.test = x", *(f"data.test.{name} = x" for name, kind in test.rules.items() if kind != "function rule")]
+    document = _objects(st.sampled_from(('"a"', '"b"', '"c"')), _values(3))
+    given = draw(st.one_of(document, document, _values(1), st.just("")))
+    return Policy((lib.text, test.text), draw(st.sampled_from(queries)), draw(document), given, draw(st.booleans()))
+
+
+def _values(depth: int) -> st.SearchStrategy[str]:
+    scalars = st.sampled_from(SCALARS)
+    if not depth:
+        return scalars
+    inner = _values(depth - 1)
+    arrays = st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]")
+    return scalars | arrays | _objects(st.sampled_from(TEXTS), inner)
+
+
+def _objects(names: st.SearchStrategy[str], values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    members = st.dictionaries(names, values, max_size=4)
+    return members.map(lambda held: "{" + ", ".join(f"{name}: {value}" for name, value in held.items()) + "}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    text: str
+    rules: Mapping[str, str]  # kind by name
+
+
+def _module(draw: st.DrawFn, package: str, prefix: str, readable: Mapping[str, str]) -> _Module:
+    rules: dict[str, str] = {}
+    texts = [f"package {package}"]
+    for index in range(draw(st.integers(1, 3))):
+        name, kind = f"{prefix}{index}", draw(st.sampled_from(_RULES))
+        writer = _Writer(draw, {**readable, **rules})
+        if kind == "complete rule" and draw(st.booleans()):
+            texts.append(f"default {name} := {draw(st.sampled_from(SCALARS))}")
+        texts += [writer.definition(name, kind) for _ in range(draw(st.integers(1, 2)))]
+        rules[name] = kind
+    return _Module("\n\n".join(texts) + "\n", rules)
+
+
+class _Writer:
+    """Writes phrases by the grammar."""
+
+    def __init__(self, draw: st.DrawFn, rules: Mapping[str, str]):
+        self._draw = draw
+        self._names = 0
+        self._left = 0
+        self._more: dict[str, tuple[str, ...]] = {}
+        for name, kind in rules.items():
+            self._allow(name, kind)
+
+    def _allow(self, name: str, kind: str) -> None:
+        read = f"{name}(<any>, <any>)" if kind == "function rule" else name
+        kinds = {"any", "condition", _READ_AS.get(kind, "any")}
+        for one in kinds:
+            self._more[one] = (*self._more.get(one, ()), read)
+        if kind != "function rule":
+            mocked = f"<any> with {name} as <any>"
+            self._more["condition"] += (f"<new1> := {name}[_]", f"some <new1>\n{name}[<new1>] == <any>", mocked)
+            self._more["document"] = (*self._more.get("document", ()), name)
+        if name.startswith("data.lib."):
+            self._more["document"] = (*self._more.get("document", ()), "data.lib[<any>]", "data.lib")
+
+    def definition(self, name: str, kind: str) -> str:
+        """One definition of a rule."""
+        self._left = _BUDGET
+        return self._phrase(self._pick(PHRASES[kind]).replace("@", name), (), _DEPTH)[0]
+
+    def _pick(self, options: tuple[str, ...]) -> str:
+        return self._draw(st.sampled_from(options))
+
+    def _phrase(self, phrase: str, known: tuple[str, ...], depth: int) -> tuple[str, tuple[str, ...]]:
+        """The phrase with its marks replaced, and the variables known after it."""
+        named: dict[str, str] = {}
+        new: list[str] = []
+        for mark in _MARK.finditer(phrase):
+            if mark[3] and mark[0] not in named:
+                named[mark[0]] = f"v{self._names}"
+                self._names += 1
+                new += [named[mark[0]]] if mark[2] == "new" else []
+        inner = (*known, *named.values())
+        if "<body>" in phrase:
+            body, inner = self._body(inner, depth)
+            named["<body>"] = body
+        text = _MARK.sub(
+            lambda mark: named.get(mark[0]) or self._of_kind(mark[2], inner if mark[1] else known, depth - 1), phrase
+        )
+        return text, (*known, *new)
+
+    def _body(self, known: tuple[str, ...], depth: int) -> tuple[str, tuple[str, ...]]:
+        conditions = []
+        for _ in range(self._draw(st.integers(1, 3))):
+            text, known = self._phrase(self._chosen("condition", depth - 1), known, depth - 1)
+            conditions.append(text)
+        return "\n".join(conditions), known
+
+    def _of_kind(self, kind: str, known: tuple[str, ...], depth: int) -> str:
+        if kind in ("format", "pattern", "glob", "digit", "scalar"):
+            return self._pick(PHRASES[kind])
+        if known and self._draw(st.integers(0, 2)) == 2:
+            return self._pick(known)
+        if kind not in ("any", "scalar") and self._draw(st.integers(0, 11)) == 11:
+            kind = "document"
+        return self._phrase(self._chosen(kind, depth), known, depth)[0]
+
+    def _chosen(self, kind: str, depth: int) -> str:
+        self._left -= 1
+        options = PHRASES[kind] + self._more.get(kind, ())
+        if depth <= 0 or self._left <= 0:
+            options = tuple(one for one in options if "<" not in one.replace(" < ", "")) or ("true",)
+        return self._pick(options)
