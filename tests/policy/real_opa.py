@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,8 +30,10 @@ def opa_binary() -> Path:
 class RealOpa:
     """One address; the process behind it comes and goes."""
 
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, *options: str, trust: ssl.SSLContext | None = None) -> None:
         self._binary = binary
+        self._options = options
+        self._trust = trust  # for HTTPS, where the options ask for that
         self._process: asyncio.subprocess.Process | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -38,17 +41,18 @@ class RealOpa:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._trust else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self, *files: Path) -> None:
         """With modules and data of its own."""
         command = [str(self._binary), "run", "--server", "--log-level", "error", "--addr", f"127.0.0.1:{self.port}"]
-        self._process = await asyncio.create_subprocess_exec(*command, *map(str, files), stderr=subprocess.DEVNULL)
+        command += [*self._options, *map(str, files)]
+        self._process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
         async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as session:
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(f"{self.url}/health") as answer:
-                        if answer.status == 200:
+                    async with session.get(f"{self.url}/health", ssl=self._trust or True) as answer:
+                        if answer.status in (200, 401):
                             return
                 await asyncio.sleep(0.01)
 
