@@ -49,9 +49,9 @@ class DataStore:
         replaced = self._overlay.lift(path)
         self._done([] if replaced is None else [replaced])
 
-    def patch(self, operations: Any) -> None:
-        """Apply a JSON patch (RFC 6902), decoded, as a whole or not at all. What it removes is hidden where it is the
-        revision's own. Raises PatchError.
+    def patch(self, operations: Any, *, dry_run: bool = False) -> Sequence[Path]:
+        """Apply a JSON patch (RFC 6902), decoded, as a whole or not at all; what it replaced, or would. What it removes
+        is hidden where it is the revision's own. Raises PatchError.
         """
         patching = Patching(self._overlay)
         try:
@@ -60,7 +60,12 @@ class DataStore:
         except BaseException:
             self._overlay.undo.roll_back()
             raise
-        self._done(list(dict.fromkeys(patching.replaced)))
+        replaced = list(dict.fromkeys(patching.replaced))
+        if dry_run:
+            self._overlay.undo.roll_back()
+        else:
+            self._done(replaced)
+        return replaced
 
     def rebase(self, base: dict[str, Any]) -> None:
         """Lay the live values over another base; the old one is as it was. Costs what is live."""

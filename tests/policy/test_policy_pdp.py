@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from detectors import Verdict
@@ -23,7 +20,6 @@ from policy import (
     embedded_pdp,
     opa_pdp,
 )
-from policy.live import LiveData
 from policy.revision import Revision
 
 PACKAGE = "package portcullis.access\n\n"
@@ -130,30 +126,6 @@ def test_live_data_survives_a_new_revision() -> None:
     assert pdp.decide(request()).reasons == ("no_rule",)
 
 
-def test_a_revision_changes_as_a_whole() -> None:
-    """While revisions are swapped, every decision's rule, data and revision id are of one revision."""
-    rule = 'decision := {{"effect": "allow", "reasons": ["{0}", data.name]}} if count(data.risk) >= 0'
-    revisions = [revision_of(rule.format(name), {"name": name, "risk": {}}) for name in ("one", "two")]
-    names = {revision.id: revision.data["name"] for revision in revisions}
-    pdp = pdp_of(rule.format("one"), {"name": "one", "risk": {}})
-    stop = threading.Event()
-
-    def swap() -> None:
-        while not stop.is_set():
-            for revision in revisions:
-                pdp.activate(revision)
-                pdp.put_data(("risk", "x"), "low")
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        decisions = [pdp.decide(request()) for _ in range(3000)]
-    finally:
-        stop.set()
-        thread.join()
-    assert all(decision.reasons == (names[decision.revision],) * 2 for decision in decisions)
-
-
 async def test_no_response_rule_does_nothing_and_a_bad_one_is_an_error() -> None:
     fields = {"detector": "access", "kind": "actor", "subject": "a", "technique": "T1", "model": "m", "evidence": ()}
     verdict = msgspec.convert({**fields, "id": "v-1", "time": 1, "since": 0, "score": 1, "threshold": 0}, Verdict)
@@ -181,61 +153,6 @@ async def test_an_opa_that_cannot_be_reached_refuses() -> None:
         assert pdp.decide(request()).effect == "deny"
     finally:
         await pdp.aclose()
-
-
-STEPS = st.sampled_from(["a", "b", "c"])
-PATHS = st.lists(STEPS, min_size=1, max_size=3).map(tuple)
-VALUES = st.recursive(st.integers(0, 3), lambda inner: st.dictionaries(STEPS, inner, max_size=2), max_leaves=4)
-WRITES = st.lists(st.tuples(PATHS, VALUES), max_size=8)
-
-
-def put(document: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    for step in path[:-1]:
-        if not isinstance(document.get(step), dict):
-            document[step] = {}
-        document = document[step]
-    document[path[-1]] = value
-
-
-def copied(value: Any) -> Any:
-    return {step: copied(held) for step, held in value.items()} if isinstance(value, dict) else value
-
-
-@settings(max_examples=50)
-@given(st.dictionaries(STEPS, VALUES), WRITES, WRITES)
-def test_live_data_is_its_base_with_the_writes_in_order(base: dict[str, Any], before: Any, after: Any) -> None:
-    """Also after the base is replaced in the middle, and no document that was handed out ever changes."""
-    live, model, seen = LiveData({"other": base}), copied({"other": base}), []
-    for path, value in before:
-        live.put(path, value)
-        put(model, path, copied(value))
-        seen.append((live.document, copied(live.document)))
-    assert live.document == model
-    live.rebase(base)
-    model = copied(base)
-    for path, value in before:
-        put(model, path, copied(value))
-    assert live.document == model
-    for path, value in after:
-        live.put(path, value)
-        put(model, path, copied(value))
-    assert live.document == model
-    assert all(document == copy for document, copy in seen)
-
-
-@settings(max_examples=50)
-@given(st.dictionaries(STEPS, VALUES), WRITES, PATHS, VALUES)
-def test_removing_takes_away_what_was_put_and_shows_the_base(base: Any, writes: Any, path: Any, value: Any) -> None:
-    """For a path that no other write touches."""
-    live, quiet = LiveData(base), LiveData(base)
-    for at, held in writes:
-        if at[: len(path)] != path and path[: len(at)] != at:
-            live.put(at, held)
-            quiet.put(at, held)
-    live.put(path, value)
-    live.remove(path)
-    live.rebase(base)
-    assert live.document == quiet.document
 
 
 def test_decisions_are_counted_by_effect() -> None:
