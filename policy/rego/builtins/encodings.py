@@ -1,15 +1,33 @@
-"""Base64, hexadecimal and URL encodings of text."""
+"""Base64 and hexadecimal encodings of text."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote_plus, unquote_to_bytes
 
+from policy.rego.builtins.operands import octets, text_of
 from policy.rego.builtins.strings import texts
 from policy.rego.values import UNDEFINED
+
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_STANDARD = str.maketrans("-_+/", "+/**")  # the standard alphabet's own two are foreign to the other
+
+
+def _base64(text: str) -> bytes:
+    """Octets of padded base64 (RFC 4648, section 4), line breaks ignored. Raises ValueError."""
+    joined = text.replace("\r", "").replace("\n", "")
+    if not _BASE64.fullmatch(joined):
+        raise ValueError("not base64")
+    return binascii.a2b_base64(joined)
+
+
+def _base64url(text: str) -> bytes:
+    """Octets of base64url (RFC 4648, section 5), padded or not. Raises ValueError."""
+    padding = "" if text.endswith("=") else ("", "*", "==", "=")[len(octets(text)) % 4]
+    return _base64((text + padding).translate(_STANDARD))
 
 
 def _decoder(decode: Callable[[str], bytes]) -> Callable[[Any], Any]:
@@ -17,38 +35,22 @@ def _decoder(decode: Callable[[str], bytes]) -> Callable[[Any], Any]:
         if type(text) is not str:
             return UNDEFINED
         try:
-            return decode(text).decode("utf-8", "replace")
-        except (binascii.Error, ValueError):
+            return text_of(decode(text))
+        except ValueError:
             return UNDEFINED
 
     return builtin
 
 
-def _base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _base64url(text: str) -> bytes:
-    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True)
-
-
-def _url(text: str) -> bytes:
-    if "%" in text and not all(len(part) >= 2 and int(part[:2], 16) >= 0 for part in text.split("%")[1:]):
-        raise ValueError("incomplete escape")
-    return unquote_to_bytes(text.replace("+", " "))
-
-
 _decode = _decoder(_base64)
 
 BUILTINS = {
-    "base64.encode": texts(lambda text: base64.b64encode(text.encode()).decode()),
+    "base64.encode": texts(lambda text: base64.b64encode(octets(text)).decode()),
     "base64.decode": _decode,
-    "base64.is_valid": texts(lambda text: _decode(text) is not UNDEFINED),
-    "base64url.encode": texts(lambda text: base64.urlsafe_b64encode(text.encode()).decode()),
-    "base64url.encode_no_pad": texts(lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")),
+    "base64.is_valid": lambda text: _decode(text) is not UNDEFINED,
+    "base64url.encode": texts(lambda text: base64.urlsafe_b64encode(octets(text)).decode()),
+    "base64url.encode_no_pad": texts(lambda text: base64.urlsafe_b64encode(octets(text)).decode().rstrip("=")),
     "base64url.decode": _decoder(_base64url),
-    "hex.encode": texts(lambda text: text.encode().hex()),
-    "hex.decode": _decoder(bytes.fromhex),
-    "urlquery.encode": texts(lambda text: quote_plus(text, safe="~")),
-    "urlquery.decode": _decoder(_url),
+    "hex.encode": texts(lambda text: octets(text).hex()),
+    "hex.decode": _decoder(binascii.unhexlify),
 }
