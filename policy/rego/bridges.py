@@ -8,6 +8,7 @@ from itertools import pairwise
 from policy.rego.plan import (
     INPUT,
     Call,
+    Dot,
     IsDefined,
     IsType,
     Local,
@@ -45,6 +46,10 @@ def _input_defined(block: tuple[Statement, ...]) -> Iterator[Statement]:
 
 
 def _values(statement: Statement) -> tuple[Operand, ...]:
-    """What a statement uses as values, less the documents that every call of a rule passes on."""
+    """What a statement uses as values: neither what it looks into, nor the documents that every call of a rule passes
+    on.
+    """
+    if isinstance(statement, Dot):
+        return (statement.key,)
     ruled = isinstance(statement, Call) and statement.func.startswith("g")
     return tuple(statement.reads())[2:] if ruled else tuple(statement.reads())

@@ -139,7 +139,8 @@ class _Reader:
         )
 
     def _number(self, index: int) -> Any:
-        return number(self._strings[index])
+        text = self._strings[index]
+        return number(f"0{text}" if text.startswith(".") else text)
 
     def _with(self, entry: Mapping[str, Any], at: Place) -> Statement:
         path = tuple(self._text(index) for index in entry.get("path") or ())

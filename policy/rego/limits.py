@@ -9,7 +9,7 @@ from typing import Any
 
 from policy.rego.memory import BUDGET, STEPS, Memory
 from policy.rego.values import LimitExceeded, RegoSet
-from policy.rego.values import scan as elements
+from policy.rego.values import scan as pairs
 
 STRIDE = 256  # elements between two looks at the clock
 
@@ -58,7 +58,15 @@ def scan(value: Any, memory: Memory) -> Iterable[tuple[Any, Any]]:
     if left < 0:
         left = pay(memory, count)
     memory[STEPS] = left
-    return elements(value)
+    return pairs(value)
+
+
+def elements(value: Any, memory: Memory) -> Iterable[Any]:
+    """Elements of a composite value in Rego's order, paid for; nothing for any other value."""
+    if type(value) is list and len(value) <= memory[STEPS]:
+        memory[STEPS] -= len(value)
+        return value
+    return (element for _, element in scan(value, memory))
 
 
 def pay(memory: Memory, wanted: int) -> int:
@@ -71,7 +79,7 @@ def pay(memory: Memory, wanted: int) -> int:
 
 def _watched(value: Any, memory: Memory) -> Iterator[tuple[Any, Any]]:
     """A long one: the clock is looked at while it goes on."""
-    for count, pair in enumerate(elements(value)):
+    for count, pair in enumerate(pairs(value)):
         if not count % STRIDE:
             pay(memory, 0)
         yield pair

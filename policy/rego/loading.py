@@ -11,7 +11,7 @@ from policy.problem import PolicyError, Problem
 from policy.rego.cache import cached
 from policy.rego.compiler import Source
 from policy.rego.dynamic import Lookup, exact, extent
-from policy.rego.memory import Memory
+from policy.rego.memory import WAITING, Memory
 from policy.rego.plan import Plan
 from policy.rego.runtime import NAMES, Rule
 from policy.rego.values import UNDEFINED, EvaluationError
@@ -55,7 +55,7 @@ def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any
     missing = sorted(rego for rego in source.builtins.values() if rego not in builtins)
     if missing:
         raise PolicyError([Problem("", 0, 0, f"builtin {name} is not supported") for name in missing])
-    names: dict[str, Any] = {**NAMES, **source.constants}
+    names: dict[str, Any] = {**NAMES, **source.constants, "WAITING": (WAITING,) * len(source.slots)}
     names |= {python: builtins[rego] for python, rego in source.builtins.items()}
     exec(_code(source.text), names)  # noqa: S102 - our own text: names are made safe, constants are literals
     rules = {path: names[python] for path, python in source.paths.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from policy.rego.limits import scan
+from policy.rego.limits import elements, scan
 from policy.rego.memory import CACHE, SCRATCH, WAITING, Memory
 from policy.rego.values import (
     UNDEFINED,
@@ -31,6 +31,17 @@ def once(before: Any, value: Any) -> Any:
 def length(value: Any) -> Any:
     """Number of elements."""
     return len(value) if type(value) in (str, list, dict, RegoSet) else UNDEFINED
+
+
+def getter(value: Any) -> Callable[[Any, Any], Any]:
+    """For what is no object, a function that finds what `dot` finds."""
+    return lambda at, _: dot(value, at)
+
+
+def got(get: Callable[[Any, Any], Any], at: Any) -> Any:
+    """What `get` finds for a key that is no text."""
+    held = getattr(get, "__self__", None)
+    return get(at, UNDEFINED) if held is None else dot(held, at)
 
 
 def inner(memory: Memory) -> list[Any]:
@@ -62,10 +73,13 @@ NAMES: Mapping[str, Any] = {
     "key": key,
     "inserted_once": inserted_once,
     "merged": merged,
+    "elements": elements,
     "scan": scan,
     "upserted": upserted,
     "once": once,
     "length": length,
+    "getter": getter,
+    "got": got,
     "inner": inner,
     "outer": outer,
     "failed": failed,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import fields, replace
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
+from policy.rego.merge import merged
 from policy.rego.plan import (
     INPUT,
     ArrayAppend,
@@ -41,6 +43,7 @@ from policy.rego.plan import (
     With,
     statements,
 )
+from policy.rego.rename import renamed
 from policy.rego.values import RegoSet, key
 
 _MUTATED = {"ArrayAppend": "array", "SetAdd": "set", "ObjectInsert": "object", "ObjectInsertOnce": "object"}
@@ -48,17 +51,20 @@ _MUTATED = {"ArrayAppend": "array", "SetAdd": "set", "ObjectInsert": "object", "
 
 def simplify(function: Function) -> Function:
     """An equivalent function. It must be verified."""
+    function = renamed(function)
     blocks = tuple(_certain(block, set(function.params) - {INPUT}) for block in function.blocks)
     known = _Known(replace(function, blocks=blocks))
     blocks = known.rewritten(blocks)
-    return replace(function, blocks=_opened(_needed(blocks)))
+    return merged(replace(function, blocks=_opened(_needed(blocks))))
 
 
 def _certain(block: Block, defined: set[int]) -> Block:
     """Drop `IsDefined` of what is certainly defined."""
     kept = []
-    for statement in block.statements:
-        if isinstance(statement, IsDefined) and statement.source.number in defined:
+    for statement, following in zip_longest(block.statements, block.statements[1:]):
+        if isinstance(statement, IsDefined) and (
+            statement.source.number in defined or (isinstance(following, Dot) and following.source == statement.source)
+        ):
             continue
         inside = set(defined)
         if isinstance(statement, Scan):

@@ -60,6 +60,8 @@ def tested(func: str, left: str, right: Operand, right_text: str, plain: str) ->
     """A test of a local as a Python condition; `plain` is the builtin's call."""
     if func == "internal.member_2" and not (isinstance(right, Constant) and scalar(right.value)):
         return _member(left, right_text, plain)
+    if func in ("equal", "neq") and isinstance(right, Constant) and type(right.value) is str:
+        return f"{left} {OPERATORS[func]} {right_text}"
     if func in OPERATORS and isinstance(right, Constant) and type(right.value) is int:
         return f"({left} {OPERATORS[func]} {right_text} if type({left}) is int else {plain})"
     if func in OPERATORS and func not in ("equal", "neq") and not isinstance(right, Constant):
@@ -75,8 +77,9 @@ def tested(func: str, left: str, right: Operand, right_text: str, plain: str) ->
 
 def _member(value: str, among: str, plain: str) -> str:
     """Membership of a text in a set or an array, which is what policies ask for, by Python's operator."""
-    inside = f"{value} in {among}.keys if type({among}) is RegoSet else {value} in {among}"
-    return f"(({inside}) if type({value}) is str and type({among}) in (RegoSet, list) else {plain})"
+    if among.startswith("K"):
+        return f"({value} in {among}.keys if type({value}) is str and type({among}) is RegoSet else {plain})"
+    return f"({value} in {among} if type({among}) is list and type({value}) is str else {plain})"
 
 
 def differ(left: str, right: str, shape: str) -> str:

@@ -186,24 +186,22 @@ class _Writer:
         return 0
 
     def _dot(self, dot: Dot, following: Statement | None, on_the_way: bool) -> int:
-        path = self._origins.get(dot.target)
-        on_the_way = on_the_way and dot.target not in self._locals.wholes
+        path, source = self._origins.get(dot.target), self._origins.get(_number(dot.source))
+        on_the_way = on_the_way and path is not None and dot.target not in self._locals.wholes
         if on_the_way and self._passing(dot):
             return 1
-        if path is None:
-            path, on_the_way = self._origins.get(_number(dot.source)), False
-        if path is not None and not on_the_way:
-            self._report(path)
-        value, name = self._values.looked_up(dot, self._origins.get(dot.target)), local(dot.target)
+        if not on_the_way and (read := path or source):
+            self._report(read)
+        value, name = self._values.looked_up(dot, path, source), local(dot.target)
         wanted = _compared(dot, following)
         if wanted is not None and self._locals.read(dot.target) == 1:
-            self._leave_if(self._unlike(value if value.startswith("m[") else f"({value})", wanted))
+            self._leave_if(self._unlike(f"({value})" if " if " in value else value, wanted))
             return 2
         self._lines.add(f"{name} = {value}")
         if wanted is not None:
             self._leave_if(self._unlike(name, wanted))
             return 2
-        if isinstance(following, NotEqual) and following.a == Local(dot.target) and following.b == Constant(False):
+        if _not_false(following, dot.target):
             self._leave_if(f"{name} is U or {name} is False")
             return 2
         self._leave_if(f"{name} is U", path if on_the_way else None)
@@ -214,17 +212,16 @@ class _Writer:
         return f"{value} {word} {self._values.operand(wanted)}"
 
     def _passing(self, dot: Dot) -> bool:
-        """Whether what a look-up finds is only looked into, and all that is found there is read at the start."""
-        hoisted = self._source.hoisted
+        """Whether what a look-up finds is only looked into, and that by what was done at the start."""
+        if self._origins.get(dot.target) in self._source.getters:
+            return True
         readers = self._locals.dots.get(dot.target, ())
-        return all(self._origins.get(one) in hoisted for one in readers)
+        return all(self._origins.get(one) in self._source.hoisted for one in readers)
 
     def _only_tested(self, call: Call, following: Statement) -> bool:
         """Whether all that matters of a call is that its result, a boolean or nothing, is not false."""
         return (
-            isinstance(following, NotEqual)
-            and following.a == Local(call.result)
-            and following.b == Constant(False)
+            _not_false(following, call.result)
             and (call.func in TESTS or call.func in self._source.booleans)
             and not (self._source.strict and call.func in TESTS)
         )
@@ -245,6 +242,8 @@ class _Writer:
                 self._call(statement)
             case Equal(a=a, b=b):
                 self._leave_if(self._values.differ(a, b))
+            case NotEqual(a=Local(number), b=Constant(False)) if number in self._locals.composite:
+                pass
             case NotEqual(a=a, b=b):
                 self._leave_if(self._values.same(a, b))
             case IsDefined(source=source):
@@ -283,12 +282,18 @@ class _Writer:
     def _scan(self, scan: Scan) -> None:
         for path in sorted(static_reads(scan.block, self._origins), key=len):
             self._reads.note(path)
-        head = f"for {local(scan.key)}, {local(scan.value)} in scan({self._values.operand(scan.source)}, m):"
         self._loops += 1
-        with self._flow.loop(head, "continue"), self._reads.block():
+        with self._flow.loop(self._head(scan), "continue"), self._reads.block():
             if not self._statements(scan.block):
                 self._lines.add(*self._reads.leaving(1))
         self._loops -= 1
+
+    def _head(self, scan: Scan) -> str:
+        """One element costs nothing: it repeats nothing."""
+        source, value = self._values.operand(scan.source), local(scan.value)
+        if self._locals.read(scan.key):
+            return f"for {local(scan.key)}, {value} in scan({source}, m):"
+        return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else elements({source}, m)):"
 
     def _not(self, block: Block) -> None:
         call, following = block.statements if len(block.statements) == 2 else (None, None)
@@ -349,6 +354,11 @@ class _Writer:
         if self._source.strict and call.func not in self._source.names:
             at = ":".join(map(str, place(self._plan, self._function, call)))
             self._lines.add(f"if {target} is U: failed({call.func!r}, {at!r})")
+
+
+def _not_false(statement: Statement | None, number: int) -> bool:
+    """Whether a statement asks no more of a local than that it is not false."""
+    return isinstance(statement, NotEqual) and statement.a == Local(number) and statement.b == Constant(False)
 
 
 def _compared(dot: Dot, following: Statement | None) -> Operand | None:

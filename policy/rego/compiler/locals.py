@@ -18,6 +18,8 @@ from policy.rego.plan import (
     IsDefined,
     IsUndefined,
     Local,
+    MakeArray,
+    MakeObject,
     MakeSet,
     Operand,
     Plan,
@@ -47,6 +49,7 @@ class Locals:
         for held in everything:
             if isinstance(held, Dot) and isinstance(held.source, Local):
                 self.dots[held.source.number].append(held.target)
+        self.composite = _composite(everything)
         self.lazy_set = _lazy_set(function, everything)
         self._answer = _answer(function)
 
@@ -78,6 +81,13 @@ def _orders(everything: list[Statement]) -> Counter[int]:
         elif isinstance(statement, Scan):
             orders.update(one.target for one in statements((statement.block,)) if isinstance(one, AssignVarOnce))
     return orders
+
+
+def _composite(everything: list[Statement]) -> set[int]:
+    """Locals that hold an array, object or set, whatever happens."""
+    made = {one.target for one in everything if isinstance(one, (MakeArray, MakeObject, MakeSet))}
+    other = {n for one in everything if not isinstance(one, (MakeArray, MakeObject, MakeSet)) for n in one.writes()}
+    return made - other
 
 
 def _checked(everything: list[Statement]) -> set[int]:

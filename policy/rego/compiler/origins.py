@@ -106,15 +106,25 @@ def static_reads(block: Block, found: Mapping[int, Path]) -> set[Path]:
     return paths
 
 
-def frequent(functions: Iterable[Function]) -> list[Path]:
-    """Paths known now that so many places read that reading them once, at the start, is cheaper."""
-    counts: Counter[Path] = Counter()
+def hoisted(functions: Iterable[Function]) -> tuple[list[Path], list[Path]]:
+    """What is worth doing once, at the start: paths known now whose value many places read, and paths in which several
+    places look something up.
+    """
+    read: Counter[Path] = Counter()
+    sources: Counter[tuple[Path, Path]] = Counter()
     for function in functions:
         found = origins(function)
         for statement in statements(function.blocks):
-            if isinstance(statement, Dot) and (path := found.get(statement.target)) and static(path):
-                counts[path] += 1
-    return [path for path, count in counts.most_common(MAX_HOISTED) if count >= WORTH_HOISTING]
+            if isinstance(statement, Dot) and (path := found.get(statement.target)) and static(path[:-1]):
+                read[path] += static(path)
+                sources[path[:-1], path] += 1
+    values = [path for path, count in read.most_common(MAX_HOISTED) if count >= WORTH_HOISTING]
+    looked_into: Counter[Path] = Counter()
+    for (source, path), count in sources.items():
+        looked_into[source] += 0 if path in values else count
+    for source in {source for source, path in sources if type(path[-1]) is int}:
+        del looked_into[source]  # an array
+    return values, [path for path, count in looked_into.most_common(MAX_HOISTED) if count > 1]
 
 
 def reached(plan: Plan, query: Function) -> set[Path]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from policy.rego.analysis import boolean, data_rules, fixed_rules, repeated, set_valued
 from policy.rego.compiler.function import written
-from policy.rego.compiler.origins import Path, frequent, reached
+from policy.rego.compiler.origins import Path, hoisted, reached
 from policy.rego.compiler.prelude import prelude
 from policy.rego.memory import FIRST_SLOT
 from policy.rego.plan import Function, Plan
@@ -26,7 +26,8 @@ class Source:
     builtins: dict[str, str] = field(default_factory=dict)  # Rego's name by Python's
     names: dict[str, str] = field(default_factory=dict)  # Python's name of each function of the plan
     paths: dict[tuple[str, ...], str] = field(default_factory=dict)  # rules by generation and path, for dynamic calls
-    hoisted: dict[Path, int] = field(default_factory=dict)  # place in `m` of document paths that many rules read
+    hoisted: dict[Path, int] = field(default_factory=dict)  # place in `m` of what lies at paths that many rules read
+    getters: dict[Path, int] = field(default_factory=dict)  # place in `m` of `get` of what lies at a path
     slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
     fixed: tuple[str, ...] = ()  # functions that read no document, callees first
     cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
@@ -53,12 +54,14 @@ def write_source(
     source.booleans = frozenset(name for name, function in plan.functions.items() if boolean(function))
     source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
     source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
-    source.hoisted = {path: slot for slot, path in enumerate(frequent(everything), FIRST_SLOT)}
-    first = FIRST_SLOT + len(source.hoisted)
+    values, looked_into = hoisted(everything)
+    source.hoisted = {path: slot for slot, path in enumerate(values, FIRST_SLOT)}
+    source.getters = {path: slot for slot, path in enumerate(looked_into, FIRST_SLOT + len(values))}
+    first = FIRST_SLOT + len(values) + len(looked_into)
     kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
     source.slots = {name: slot for slot, name in enumerate(kept, first)}
     functions = [written(plan, function, source, sources) for function in everything]
-    preludes = [prelude("memory", source, source.hoisted)]
+    preludes = [prelude("memory", source, {*source.hoisted, *source.getters})]
     for name, query in plan.queries.items():
         preludes.append(prelude(f"memory_{source.names[name]}", source, reached(plan, query)))
     source.text = "\n\n".join((*preludes, *functions)) + "\n"

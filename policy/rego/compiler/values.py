@@ -93,10 +93,12 @@ class Values:
         self._source.constants[name] = value
         return name
 
-    def looked_up(self, dot: Dot, path: Path | None) -> str:
-        """`source[key]`; a slot of the memory where the path was read at the start."""
+    def looked_up(self, dot: Dot, path: Path | None, source: Path | None) -> str:
+        """`source[key]`; by a slot of the memory where the path was read, or what it begins with, at the start."""
         if path is not None and path in self._source.hoisted:
             return f"m[{self._source.hoisted[path]}]"
+        if source is not None and source in self._source.getters:
+            return self._got(f"m[{self._source.getters[source]}]", dot.key)
         name, at = self.operand(dot.source), self.operand(dot.key)
         if isinstance(dot.source, Constant):
             return f"dot({name}, {at})"
@@ -104,6 +106,12 @@ class Values:
             return looked_up_by(name, at)
         plain = type(dot.key.value) is str or (type(dot.key.value) is int and dot.key.value >= 0)
         return looked_up(name, dot.key.value) if plain else f"dot({name}, {at})"
+
+    def _got(self, getter: str, key: Operand) -> str:
+        at = self.operand(key)
+        if isinstance(key, Constant):
+            return f"{getter}({at}, U)" if type(key.value) is str else f"got({getter}, {at})"
+        return f"{getter}({at}, U) if type({at}) is str else got({getter}, {at})"
 
     def condition(self, call: Call) -> str:
         """A comparison or another test as a Python condition."""
