@@ -13,6 +13,7 @@ from policy.rego.builtins import (
     aggregates,
     arithmetic,
     arrays,
+    certificates,
     cidr,
     clock,
     comparison,
@@ -22,6 +23,7 @@ from policy.rego.builtins import (
     globs,
     numbers,
     objects,
+    private_keys,
     regexes,
     sets,
     sprintf,
@@ -37,7 +39,7 @@ Builtin = Callable[..., Any]
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
     *(regexes, globs, cidr, clock, encodings, crypto, versions),
-    *(tokens,),
+    *(tokens, certificates, private_keys),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory

@@ -16,10 +16,10 @@ from jwt.exceptions import PyJWTError
 
 from policy.rego.builtins import pem
 from policy.rego.builtins.documents import unmarshal
+from policy.rego.builtins.key_records import CURVES
 from policy.rego.builtins.partial import mapping, string
 from policy.rego.builtins.signatures import ALGORITHMS
 
-CURVES = frozenset({"secp224r1", "secp256r1", "secp384r1", "secp521r1"})  # that Go, and so OPA, knows
 _TEXTS = ("kid", "use", "x5u", "x5t", "x5t#S256")  # members that are text or null
 _NUMBERS = ("k", "n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y")  # those that hold key material
 _MATERIAL = re.compile(r"(?:[\w+/-]{4})*(?:[\w+/-]{2}(?:==)?|[\w+/-]{3}=?)?", re.ASCII)

@@ -1,0 +1,65 @@
+"""Certificates as policies have them: PEM or DER, the latter in base64, which may hold the former too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography import x509
+
+from policy.rego.builtins import pem
+from policy.rego.builtins.der import elements
+from policy.rego.builtins.octets import from_base64, octets, text
+from policy.rego.builtins.private_keys import load
+
+BEGIN = "-----BEGIN"
+_REQUEST = "CERTIFICATE REQUEST"
+
+
+def certificates(given: str) -> list[x509.Certificate]:
+    """Certificates of a text, in order. Raises ValueError."""
+    if given.startswith(BEGIN):
+        return of_pem(given)
+    content = from_base64(given)
+    return of_pem(text(content)) if content.startswith(BEGIN.encode()) else of_der(content)
+
+
+def of_pem(given: str) -> list[x509.Certificate]:
+    """Certificates of all blocks, which must hold certificates alone. Raises ValueError."""
+    found = list(pem.blocks(given))
+    if any(block.label != "CERTIFICATE" for block in found):
+        raise ValueError("a block that is no certificate")
+    return of_der(b"".join(block.content for block in found))
+
+
+def of_der(content: bytes) -> list[x509.Certificate]:
+    """Certificates one after the other. Raises ValueError."""
+    return [x509.load_der_x509_certificate(element.whole) for element in elements(content)]
+
+
+def request(given: str) -> x509.CertificateSigningRequest:
+    """A request for a certificate. Raises ValueError."""
+    content = octets(given) if given.startswith(f"{BEGIN} {_REQUEST}-----") else from_base64(given)
+    block = pem.first_block(text(content))
+    if block and block.label != _REQUEST:
+        raise ValueError("a block that is no request for a certificate")
+    return x509.load_der_x509_csr(block.content if block else content)
+
+
+def pair(certificate: str, key: str) -> tuple[list[bytes], Any]:
+    """DER of the certificates of a chain, and the private key of the first one. Raises ValueError."""
+    chain = [block.content for block in _blocks(certificate, "CERTIFICATE") if block.label == "CERTIFICATE"]
+    keys = [block.content for block in _blocks(key, "PRIVATE KEY") if f" {block.label}".endswith(" PRIVATE KEY")]
+    if not chain or not keys:
+        raise ValueError("a certificate or a key is missing")
+    private = load(keys[0])
+    if x509.load_der_x509_certificate(chain[0]).public_key() != private.public_key():
+        raise ValueError("the key is another certificate's")
+    return chain, private
+
+
+def _blocks(given: str, label: str) -> list[pem.Block]:
+    """Blocks of PEM, or the one that DER in base64 would make."""
+    content = octets(given) if given.startswith(f"{BEGIN} ") else from_base64(given)
+    if content.startswith(f"{BEGIN} ".encode()):
+        return list(pem.blocks(text(content)))
+    return [pem.Block(label, content, 0)]
