@@ -8,7 +8,7 @@ from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUs
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.ledger import Erasure, Ledger
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Answer, Blocked, Cut, Lift, Record, Refused, Risk
+from defense_lines.ledger.record import Answer, Blocked, Cut, DataChange, Lift, Record, Refused, Risk
 from defense_lines.ledger.story import Story
 from defense_lines.ledger.verify import Finding, verify
 
@@ -16,6 +16,7 @@ __all__ = [
     "Answer",
     "Blocked",
     "Cut",
+    "DataChange",
     "Entry",
     "Erasure",
     "Finding",

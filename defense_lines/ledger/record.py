@@ -1,4 +1,4 @@
-"""A record is one thing decided about blocks, as it stands in the history; risk changes are decided there too."""
+"""A record is one thing decided about blocks, risks, sessions or policy data, as it stands in the history."""
 
 from __future__ import annotations
 
@@ -69,8 +69,16 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Written = Permit | Refusal | Lift | Answer | Risk | Cut  # what may be appended
-Record = Blocked | Refused | Lift | Answer | Risk | Cut  # what is read back
+class DataChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of the policy's data that an operator ordered."""
+
+    detail: str  # each operation on a line of its own: put data.risk["person:alice"] "high"
+    by: str  # "analyst:jo"
+    reason: str
+
+
+Written = Permit | Refusal | Lift | Answer | Risk | Cut | DataChange  # what may be appended
+Record = Blocked | Refused | Lift | Answer | Risk | Cut | DataChange  # what is read back
 _KINDS: dict[str, type[Record]] = {
     "block": Blocked,
     "refusal": Refused,
@@ -78,6 +86,7 @@ _KINDS: dict[str, type[Record]] = {
     "receipt": Answer,
     "risk": Risk,
     "cut": Cut,
+    "data": DataChange,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -91,13 +100,13 @@ def to_record(written: Written) -> Record:
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
-    if isinstance(written, (Lift, Answer, Risk, Cut)):
+    if isinstance(written, (Lift, Answer, Risk, Cut, DataChange)):
         return written
     raise TypeError(f"a {type(written).__name__} cannot be appended: a block needs the guard's permit")
 
 
 def kind_of(record: Record) -> str:
-    """The record's kind: "block", "refusal", "lift", "receipt", "risk" or "cut"."""
+    """The record's kind: "block", "refusal", "lift", "receipt", "risk", "cut" or "data"."""
     return _NAMES[type(record)]
 
 

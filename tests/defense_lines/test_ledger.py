@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from defense_lines import (
     Answer,
     Blocked,
+    DataChange,
     Guard,
     GuardLimits,
     InvalidRecord,
@@ -76,14 +77,17 @@ async def test_every_sort_of_record_is_read_back_as_it_was_written(ledger: Ledge
     risk = Risk(principal="person:tina", level="high", expires=time.time() + 60, reason="dumped", by="policy:response")
     refusal = Guard(GuardLimits()).judge(block("address", "127.0.0.1"), time.time())
     assert isinstance(refusal, Refusal)
-    await ledger.append_all([lift, answer, risk, refusal])
+    change = DataChange(detail='put data.risk["person:tina"] "low"', by="analyst:jo", reason="person:tina called")
+    await ledger.append_all([lift, answer, risk, refusal, change])
     first, *others = [entry.record for entry in await ledger.since(0)]
     assert isinstance(first, Blocked)
     assert first.policy == wanted
     assert others[:3] == [lift, answer, risk]
     assert isinstance(others[3], Refused)
     assert (others[3].policy, others[3].rule) == (refusal.block, "never_block")
-    assert [entry.seq for entry in await ledger.recent(2)] == [5, 4]
+    assert others[4] == change
+    assert b"tina" not in ledger.places.database.read_bytes()
+    assert [entry.seq for entry in await ledger.recent(2)] == [6, 5]
     assert [entry.seq for entry in await ledger.since(0, kinds=["lift", "risk"])] == [2, 4]
     assert await ledger.block(wanted.id) == wanted
     assert await ledger.block("b-unknown") is None
