@@ -12,17 +12,22 @@ DEPTH = 2  # parts of a path by which a change is compared: `data.roles`, howeve
 
 
 class DataCache:
-    """One program's rules over one document. Whoever changes the document tells the paths."""
+    """One program's rules over one document, and what it looks up in it for every decision: `held` are the paths of
+    that. Whoever changes the document tells the paths.
+    """
 
-    def __init__(self, rules: int, sets: Sequence[frozenset[Path]]):
-        self.entries: list[tuple[Any, Trace] | None] = [None] * rules
+    def __init__(self, rules: int, sets: Sequence[frozenset[Path]], held: Sequence[Path]):
+        self.entries: list[Any] = [None] * (rules + 1)  # the last is what is looked up for every decision
+        self._held = tuple(held)
         self._sets = sets
         self._reads: list[frozenset[Path]] = [frozenset()] * rules
 
     def changed(self, paths: Sequence[Path]) -> None:
         """Forget the values that a change below `data` may have made wrong; `()` is everything."""
+        if any(("data", *path) == one[: len(path) + 1] for path in paths for one in self._held):
+            self.entries[-1] = None  # what lies below them is changed in place
         changes = [("data", *path)[:DEPTH] for path in paths]
-        for index, entry in enumerate(self.entries):
+        for index, entry in enumerate(self.entries[:-1]):
             if entry is not None and any(overlap(path, one) for path in self._read(index, entry) for one in changes):
                 self.entries[index] = None
                 self._reads[index] = frozenset()

@@ -34,7 +34,7 @@ _Body = tuple[Statement, ...]
 
 
 def merged(function: Function) -> Function:
-    """An equivalent function. Its locals must be written in one body each, but for what the bodies build up together."""
+    """An equivalent function. A local must be written in one body, unless the bodies build it up together."""
     everything = list(statements(function.blocks))
     if any(isinstance(one, (Break, IsUndefined)) for one in everything):
         return function  # bodies in order

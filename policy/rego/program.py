@@ -38,6 +38,7 @@ class Program:
         self._limits = limits
         self._sets = tuple(source.reads)
         self._cached = len(source.cached)
+        self._held = tuple(path for _, path in source.of_data)
 
     def has_rule(self, entrypoint: str) -> bool:
         """Whether some module has a rule of this name; without one the entry point is undefined."""
@@ -45,7 +46,7 @@ class Program:
 
     def cache(self) -> DataCache:
         """A cache for the rules that read data alone, over one document."""
-        return DataCache(self._cached, self._sets)
+        return DataCache(self._cached, self._sets, self._held)
 
     def evaluator(self, entrypoint: str) -> Evaluator:
         """The function behind an entry point, of input, data, nanoseconds since 1970 and the entries of a cache: its
@@ -72,21 +73,28 @@ class Program:
         """
         return self.evaluator(entrypoint)(document, data, now, None)[0]
 
+    def explained(self, query: str, document: Any, data: Any, now: int = 0) -> tuple[list[Any], Reading]:
+        """The whole result set of a query, its bindings by name, one object a result; and what was read for it. Raises
+        as `evaluate` does.
+        """
+        trace: Trace = []
+        memory = self._memory(document, data, now, trace)
+        return self._loaded.queries[query](document, data, memory), self.reading(trace)
+
     def results(self, query: str, document: Any, data: Any, now: int = 0) -> list[Any]:
-        """The whole result set of a query: its bindings by name, one object a result. Raises as `evaluate` does."""
-        found: list[Any] = self._loaded.queries[query](document, data, self._memory(document, data, now))
-        return found
+        """The result set alone."""
+        return self.explained(query, document, data, now)[0]
 
     def at(self, path: Sequence[Any], document: Any, data: Any, now: int = 0) -> Any:
         """What lies at a path below `data`: a rule's value, a package as an object, base documents, or `UNDEFINED`.
 
         Raises as `evaluate` does.
         """
-        return self._loaded.extent(("data", *path), document, data, self._memory(document, data, now))
+        return self._loaded.extent(("data", *path), document, data, self._memory(document, data, now, []))
 
-    def _memory(self, document: Any, data: Any, now: int) -> Memory:
+    def _memory(self, document: Any, data: Any, now: int, trace: Trace) -> Memory:
         steps = min(STRIDE, self._limits.steps)
-        memory: Memory = self._loaded.memory(document, data, now, [], None, steps, self._limits, None)
+        memory: Memory = self._loaded.memory(document, data, now, trace, None, steps, self._limits, None)
         return memory
 
 

@@ -15,6 +15,7 @@ from policy.rego.compiler.values import Values
 from policy.rego.plan import (
     DATA,
     INPUT,
+    AssignVarOnce,
     Block,
     Blocks,
     Break,
@@ -183,6 +184,8 @@ class _Writer:
             case Call() if following is not None and self._only_tested(statement, following):
                 self._test(statement)
                 return 2
+            case NotEqual(a=Local(number), b=Constant(False)) if number in self._locals.composite:
+                return 1
         return 0
 
     def _dot(self, dot: Dot, following: Statement | None, on_the_way: bool) -> int:
@@ -236,36 +239,42 @@ class _Writer:
     # One statement.
 
     def _one(self, statement: Statement) -> int:
-        o = self._values.operand
+        if (condition := self._fails(statement)) is not None:
+            self._leave_if(condition)
+            return 1
         match statement:
             case Call() | CallDynamic():
                 self._call(statement)
-            case Equal(a=a, b=b):
-                self._leave_if(self._values.differ(a, b))
-            case NotEqual(a=Local(number), b=Constant(False)) if number in self._locals.composite:
-                pass
-            case NotEqual(a=a, b=b):
-                self._leave_if(self._values.same(a, b))
-            case IsDefined(source=source):
-                self._leave_if(f"{o(source)} is U")
-            case IsUndefined(source=source):
-                self._leave_if(f"{o(source)} is not U")
-            case IsType(source=source, kind=kind):
-                self._leave_if(f"type({o(source)}) not in {PYTHON_TYPES[kind]}")
             case Len(source=source, target=target):
-                self._lines.add(f"{local(target)} = length({o(source)})")
+                self._lines.add(f"{local(target)} = length({self._values.operand(source)})")
                 self._leave_if(f"{local(target)} is U")
             case Break(index=index):
                 self._leave(index)
             case ReturnLocal(source=source):
-                self._return(o(source))
+                self._return(self._values.operand(source))
             case Scan() | Not() | With() | Blocks():
                 self._nested(statement)
-            case _ if self._locals.answers(statement):
-                self._return(o(statement.source))  # type: ignore[attr-defined]
+            case AssignVarOnce(source=source) if self._locals.answers(statement):
+                self._return(self._values.operand(source))
             case _:
                 self._lines.add(*self._values.made(statement, in_loop=self._loops > 0))
         return 1
+
+    def _fails(self, statement: Statement) -> str | None:
+        """Condition on which a check ends its block."""
+        o = self._values.operand
+        match statement:
+            case Equal(a=a, b=b):
+                return self._values.differ(a, b)
+            case NotEqual(a=a, b=b):
+                return self._values.same(a, b)
+            case IsDefined(source=source):
+                return f"{o(source)} is U"
+            case IsUndefined(source=source):
+                return f"{o(source)} is not U"
+            case IsType(source=source, kind=kind):
+                return f"type({o(source)}) not in {PYTHON_TYPES[kind]}"
+        return None
 
     def _nested(self, statement: Statement) -> None:
         match statement:

@@ -11,20 +11,32 @@ from policy.rego.compiler.origins import Path
 if TYPE_CHECKING:
     from policy.rego.compiler.source import Source
 
-_PARAMETERS = "input, data, now, trace, scratch, steps, budget, cache"
+
+def data_prelude(source: Source) -> str:
+    """Python of the function that does what can be done at once with `data`, for every evaluation until it changes."""
+    writer = _Prelude()
+    items = [writer.place(kind, path) for kind, path in source.of_data]
+    return "\n".join(("def of_data(data):", *writer.lines, f"    return ({''.join(f'{item}, ' for item in items)})"))
 
 
 def prelude(name: str, source: Source, wanted: Collection[Path]) -> str:
-    """Python of a function that makes a memory, with those of the hoisted look-ups that are wanted."""
+    """Python of a function that makes a memory, with those look-ups in `input` that are wanted."""
     writer = _Prelude()
-    for path in sorted(path for path in source.getters if path in wanted):
-        writer.getter(path)
-    for path in sorted(path for path in source.hoisted if path in wanted):
-        writer.value(path)
-    items = ["now", "trace", "scratch", "steps", "budget", "cache"]
-    items += [writer.values.get(path, "None") for path in source.hoisted]
-    items += [writer.getters.get(path, "None") for path in source.getters]
-    return "\n".join((f"def {name}({_PARAMETERS}):", *writer.lines, f"    return [{', '.join(items)}, *WAITING]"))
+    items = [writer.place(kind, path) if path in wanted else "None" for kind, path in source.of_input]
+    return "\n".join(
+        (
+            *_HEAD.format(name=name).splitlines(),
+            *writer.lines,
+            _END.format(items="".join(f"{item}, " for item in items)),
+        )
+    )
+
+
+_HEAD = """def {name}(input, data, now, trace, scratch, steps, budget, cache):
+    found = cache[-1] if cache is not None else of_data(data)
+    if found is None:
+        found = cache[-1] = of_data(data)"""
+_END = "    return [now, trace, scratch, steps, budget, cache, {items}*found, *WAITING]"
 
 
 class _Prelude:
@@ -32,6 +44,10 @@ class _Prelude:
         self.lines: list[str] = []
         self.values: dict[Path, str] = {("input",): "input", ("data",): "data"}
         self.getters: dict[Path, str] = {}
+
+    def place(self, kind: str, path: Path) -> str:
+        """The name of what a place of the memory holds."""
+        return self.getter(path) if kind == "getter" else self.value(path)
 
     def value(self, path: Path) -> str:
         """The name of what lies at a path."""

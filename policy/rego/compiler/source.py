@@ -10,7 +10,7 @@ from typing import Any
 from policy.rego.analysis import boolean, data_rules, fixed_rules, repeated, set_valued
 from policy.rego.compiler.function import written
 from policy.rego.compiler.origins import Path, hoisted, reached
-from policy.rego.compiler.prelude import prelude
+from policy.rego.compiler.prelude import data_prelude, prelude
 from policy.rego.memory import FIRST_SLOT
 from policy.rego.plan import Function, Plan
 from policy.rego.verify import DOCUMENT_ARGUMENTS
@@ -28,6 +28,8 @@ class Source:
     paths: dict[tuple[str, ...], str] = field(default_factory=dict)  # rules by generation and path, for dynamic calls
     hoisted: dict[Path, int] = field(default_factory=dict)  # place in `m` of what lies at paths that many rules read
     getters: dict[Path, int] = field(default_factory=dict)  # place in `m` of `get` of what lies at a path
+    of_input: list[tuple[str, Path]] = field(default_factory=list)  # "value" or "getter" in each place, in order
+    of_data: list[tuple[str, Path]] = field(default_factory=list)
     slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
     fixed: tuple[str, ...] = ()  # functions that read no document, callees first
     cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
@@ -55,13 +57,16 @@ def write_source(
     source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
     source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
     values, looked_into = hoisted(everything)
-    source.hoisted = {path: slot for slot, path in enumerate(values, FIRST_SLOT)}
-    source.getters = {path: slot for slot, path in enumerate(looked_into, FIRST_SLOT + len(values))}
-    first = FIRST_SLOT + len(values) + len(looked_into)
+    places = [*(("getter", path) for path in looked_into), *(("value", path) for path in values)]
+    source.of_input = [(kind, path) for kind, path in places if path[0] == "input"]
+    source.of_data = [(kind, path) for kind, path in places if path[0] == "data"]
+    for slot, (kind, path) in enumerate((*source.of_input, *source.of_data), FIRST_SLOT):
+        (source.getters if kind == "getter" else source.hoisted)[path] = slot
+    first = FIRST_SLOT + len(places)
     kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
     source.slots = {name: slot for slot, name in enumerate(kept, first)}
     functions = [written(plan, function, source, sources) for function in everything]
-    preludes = [prelude("memory", source, {*source.hoisted, *source.getters})]
+    preludes = [data_prelude(source), prelude("memory", source, {*source.hoisted, *source.getters})]
     for name, query in plan.queries.items():
         preludes.append(prelude(f"memory_{source.names[name]}", source, reached(plan, query)))
     source.text = "\n\n".join((*preludes, *functions)) + "\n"
