@@ -42,8 +42,8 @@ class Node:
 
 
 class Overlay:
-    """`document` is the base, which must be a tree. Changes return the path of what they replaced, and can be taken
-    back until `undo` forgets them.
+    """`document` is the base, which must be a tree. Changes return what they replaced, and can be taken back
+    until `undo` forgets them.
     """
 
     def __init__(self, base: dict[str, Any]):
@@ -69,24 +69,24 @@ class Overlay:
         self._lay(node, holder, path[-1], value, own)
         return path[:replaced]
 
-    def lift(self, path: Path) -> Path | None:
-        """Take live values away; what the base says there shows again. None if there were none."""
+    def lift(self, path: Path) -> list[Path]:
+        """Take live values away; what the base says there shows again. Nothing is replaced if there were none."""
         node, holder, trail = self._root, self.document, []
         for depth, step in enumerate(path[:-1], 1):
             child = node.children.get(step)
             if child is None:
-                return None
+                return []
             if type(child) is Leaf:
-                return path if self._cut_within(child.value, path[depth:]) else None
+                return [path] if self._cut_within(child.value, path[depth:]) else []
             trail.append((node, holder, step))
             inner = holder.get(step)
             node, holder = child, inner if type(inner) is dict else {}  # no object: nothing shows that could be live
         child = node.children.get(path[-1])
         if child is None:
-            return None
+            return []
         self.undo.write(holder, path[-1], _base(child, holder, path[-1], self.undo.write))
         self.undo.write(node.children, path[-1], UNDEFINED)
-        return path[: self._tidy(trail)]
+        return [path[: self._tidy(trail)]]
 
     def hide(self, path: Path) -> Path:
         """Take away what lies at the end of a path through objects, be it live or the base's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from policy.data.json_patch import Name, Operation, PatchError
@@ -12,9 +12,15 @@ from policy.data.size import MAX_VALUES, TooMuch, size
 from policy.rego.values import UNDEFINED, equal, from_python
 
 
-class Patching:
-    """One patch while it is applied; `replaced` grows. After an error, what was done is the caller's to take back."""
+def apply(overlay: Overlay, patch: Sequence[Operation]) -> list[Path]:
+    """Apply operations; what they replaced. Raises PatchError: then what was done is the caller's to take back."""
+    patching = _Patching(overlay)
+    for number, operation in enumerate(patch):
+        patching.apply(number, operation)
+    return patching.replaced
 
+
+class _Patching:
     def __init__(self, overlay: Overlay):
         self.replaced: list[Path] = []
         self._overlay = overlay
@@ -29,7 +35,6 @@ class Patching:
         }
 
     def apply(self, number: int, operation: Operation) -> None:
-        """Raises PatchError."""
         try:
             self._steps[operation.name](operation)
         except (LookupError, TypeError, ValueError) as error:
@@ -105,7 +110,7 @@ class Patching:
     def _held(self, value: Any, path: Path) -> Any:
         self._left -= size(value, len(path))
         if self._left < 0:
-            raise TooMuch(f"one change has at most {MAX_VALUES} values")
+            raise TooMuch(f"more than {MAX_VALUES} values")
         return from_python(value)
 
 

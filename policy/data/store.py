@@ -4,13 +4,13 @@ sees the state before or after a change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from policy.data.json_patch import read_patch
 from policy.data.json_pointer import Path, at
 from policy.data.overlay import Overlay
-from policy.data.patching import Patching
+from policy.data.patching import apply
 from policy.data.size import size
 from policy.rego.values import from_python
 
@@ -18,7 +18,9 @@ Changed = Callable[[Sequence[Path]], None]
 
 
 class DataStore:
-    """Belongs to one thread. `changed` is told what each change replaced, once it is done; `()` is everything."""
+    """Belongs to one thread. A change returns the paths that it replaced, or would; `changed` is told them once it is
+    done, `()` for everything.
+    """
 
     def __init__(self, base: dict[str, Any], changed: Changed = lambda paths: None):
         self._overlay = Overlay(base)
@@ -33,44 +35,46 @@ class DataStore:
         """The value at a path of member names and array indexes, or UNDEFINED. Copy what you keep."""
         return at(self.document, path)
 
-    def put(self, path: Path, value: Any) -> None:
+    def put(self, path: Path, value: Any, *, dry_run: bool = False) -> Sequence[Path]:
         """Write a JSON value; objects on the way are made, in place of whatever is there. Raises TypeError if it is
         none, ValueError for an empty path or a value too large or deep.
         """
         _check(path)
         size(value, len(path))
-        self._done([self._overlay.put(path, from_python(value))])
+        held = from_python(value)
+        return self._changed_by(lambda: [self._overlay.put(path, held)], dry_run)
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: Path, *, dry_run: bool = False) -> Sequence[Path]:
         """Take live values away; what the revision's own document says there shows again. Raises ValueError for an
         empty path.
         """
         _check(path)
-        replaced = self._overlay.lift(path)
-        self._done([] if replaced is None else [replaced])
+        return self._changed_by(lambda: self._overlay.lift(path), dry_run)
 
     def patch(self, operations: Any, *, dry_run: bool = False) -> Sequence[Path]:
-        """Apply a JSON patch (RFC 6902), decoded, as a whole or not at all; what it replaced, or would. What it removes
-        is hidden where it is the revision's own. Raises PatchError.
+        """Apply a JSON patch (RFC 6902), decoded, as a whole or not at all. What it removes is hidden where it is the
+        revision's own. Raises PatchError.
         """
-        patching = Patching(self._overlay)
-        try:
-            for number, operation in enumerate(read_patch(operations)):
-                patching.apply(number, operation)
-        except BaseException:
-            self._overlay.undo.roll_back()
-            raise
-        replaced = list(dict.fromkeys(patching.replaced))
-        if dry_run:
-            self._overlay.undo.roll_back()
-        else:
-            self._done(replaced)
-        return replaced
+        patch = read_patch(operations)
+        return self._changed_by(lambda: apply(self._overlay, patch), dry_run)
 
     def rebase(self, base: dict[str, Any]) -> None:
         """Lay the live values over another base; the old one is as it was. Costs what is live."""
         self._overlay.rebase(base)
         self._done([()])
+
+    def _changed_by(self, change: Callable[[], Iterable[Path]], dry_run: bool) -> Sequence[Path]:
+        """Make a change, as a whole or not at all; a dry run takes it back."""
+        try:
+            replaced = list(dict.fromkeys(change()))
+        except BaseException:
+            self._overlay.undo.roll_back()
+            raise
+        if dry_run:
+            self._overlay.undo.roll_back()
+        else:
+            self._done(replaced)
+        return replaced
 
     def _done(self, replaced: Sequence[Path]) -> None:
         self._overlay.undo.forget()

@@ -170,11 +170,15 @@ class Store(RuleBasedStateMachine):
 
     @rule(path=PATHS, value=VALUES)
     def put(self, path: Path, value: Any) -> None:
+        self.store.put(path, value, dry_run=True)
+        self.nothing_changed()
         self.store.put(path, value)
         self.model.put(path, value)
 
     @rule(path=PATHS)
     def remove(self, path: Path) -> None:
+        self.store.remove(path, dry_run=True)
+        self.nothing_changed()
         self.store.remove(path)
         self.model.remove(path)
 
@@ -208,16 +212,22 @@ class Store(RuleBasedStateMachine):
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException):
             with pytest.raises(PatchError):
                 self.store.patch(operations)
-            assert not self.told
+            self.nothing_changed()
         else:
-            self.store.patch(operations)
+            would = self.store.patch(operations, dry_run=True)
+            self.nothing_changed()
+            assert self.store.patch(operations) == would == self.told
+
+    def nothing_changed(self) -> None:
+        assert self.store.document == self.seen
+        assert not self.told
 
     @invariant()
     def same_document(self) -> None:
         document = self.model.document
         assert self.store.document == document
         for path in different(self.seen, document):
-            assert any(path[: len(told)] == told or told[: len(path)] == path for told in self.told), (path, self.told)
+            assert any(path[: len(told)] == told for told in self.told), (path, self.told)
         self.seen = document
         self.told.clear()
 
@@ -258,7 +268,7 @@ def different(a: Any, b: Any, path: Path = ()) -> list[Path]:
 
 
 TestStore = Store.TestCase
-TestStore.settings = settings(max_examples=150, stateful_step_count=20)
+TestStore.settings = settings(max_examples=60, stateful_step_count=20)
 
 
 def test_what_is_hidden_comes_back_only_when_it_is_lifted() -> None:
@@ -355,7 +365,7 @@ def test_what_is_too_large_or_deep_is_refused() -> None:
     for depth, path in ((64, ("a",)), (63, ("a", "b"))):
         with pytest.raises(ValueError, match="at most 64 deep"):
             store.put(path, nested(depth))
-    with pytest.raises(ValueError, match="at most 1000000 values"):
+    with pytest.raises(ValueError, match="more than 1000000 values"):
         store.put(("b",), [0] * 1_000_000)
     with pytest.raises(ValueError, match="at least one step"):
         store.put((), 1)
@@ -363,7 +373,7 @@ def test_what_is_too_large_or_deep_is_refused() -> None:
         store.put(("b",), object())
     store.put(("o",), [0] * 1000)
     doubling = [{"op": "copy", "from": "/o", "path": "/o/-"} for _ in range(25)]
-    with pytest.raises(PatchError, match="at most 1000000 values"):
+    with pytest.raises(PatchError, match="more than 1000000 values"):
         store.patch(doubling)
     assert store.document == {"a": nested(63), "o": [0] * 1000}
 
@@ -389,7 +399,9 @@ def test_values_are_read_where_they_lie() -> None:
 
 def test_a_change_costs_what_it_changes() -> None:
     """As told by the memory that it takes: a copy of the table would be a megabyte."""
-    store = DataStore({"principals": {f"p{number}": {"roles": ["r"]} for number in range(20_000)}})
+    principals = {f"p{number}": {"roles": ["r"]} for number in range(20_000)}
+    store = DataStore({"principals": principals, "array": [{"a": 1}] * 20_000})
+    store.patch([{"op": "add", "path": "/array/9/b", "value": 1}, {"op": "add", "path": "/array/-", "value": 0}])
     changes = [
         {"op": "add", "path": "/principals/p7/roles/-", "value": "s"},
         {"op": "replace", "path": "/principals/p8/roles", "value": []},
@@ -403,6 +415,9 @@ def test_a_change_costs_what_it_changes() -> None:
         store.put(("principals", "p10"), {})
         store.remove(("principals", "p9"))
         store.rebase(store.document)
+        store.patch(
+            [{"op": "replace", "path": "/array/9/b", "value": 2}, {"op": "add", "path": "/array/-", "value": 0}]
+        )
         assert tracemalloc.get_traced_memory()[1] < 50_000
     finally:
         tracemalloc.stop()
