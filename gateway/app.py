@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,11 +19,13 @@ from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.blocklist import Blocklist
-from gateway.config import Config
+from gateway.config import Config, Decisions
+from gateway.decisions import run_decisions
 from gateway.detection import Detection
 from gateway.edge import AUTHZ_SOCKET, GRPC_SOCKET, Ads, resources
 from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
 from gateway.identity import Identifier
+from gateway.keeping import keep_running
 from gateway.keys import Keys
 from gateway.lines import expected_lines, guard_limits, run_lines
 from gateway.policies import Policies
@@ -97,7 +100,9 @@ class Gateway:
             self.risks.set(risk)
 
     async def _run(self) -> None:
-        """All of it, until cancelled. Keys, sources and lines start again alone; what else fails ends the process."""
+        """All of it, until cancelled. Keys, sources, lines and the decision API start again alone; what else fails ends
+        the process.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
             tasks.create_task(self.keys.keep())
@@ -106,7 +111,13 @@ class Gateway:
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self.door.publish, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
+            if self.config.decisions is not None:
+                tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             tasks.create_task(self._tick())
+
+    async def _run_decisions(self, settings: Decisions) -> None:
+        strict = self.config.policy.strict_builtin_errors
+        await run_decisions(settings, self.policies.pdp, strict, self.blocklist, self._witness, self.run)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         server = grpc.aio.server()

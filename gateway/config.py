@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
@@ -105,6 +105,20 @@ class OpaServer(Branch):
     pause_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000  # for which it is
 
 
+class PolicyLimits(Branch):
+    """What one evaluation may take; one that takes more is stopped and refused."""
+
+    max_steps: Annotated[Integer, Field(ge=1_000)] = 1_000_000
+    max_milliseconds: Annotated[Integer, Field(ge=1, le=60000)] = 50
+
+
+class PolicyOutside(Branch):
+    """What policy may know of the world outside: answers that are written down here."""
+
+    runtime: dict[str, Any] | None = None  # what opa.runtime() answers; none means a policy may not ask
+    hosts: dict[str, tuple[str, ...]] | None = None  # addresses of each name that net.lookup_ip_addr knows; likewise
+
+
 class Policy(Branch):
     """Where the Rego lies and which engine evaluates it."""
 
@@ -112,6 +126,9 @@ class Policy(Branch):
     paths: tuple[Path, ...] = ()  # .rego files and folders; empty means the starter policy
     data: Path | None = None  # a JSON or YAML document, seen as `data`
     opa: OpaServer = OpaServer()
+    limits: PolicyLimits = PolicyLimits()
+    outside: PolicyOutside = PolicyOutside()
+    strict_builtin_errors: bool = False  # a builtin's error is the policy's, and refuses; else it is undefined
 
 
 class DecisionsUnix(Branch):

@@ -6,7 +6,18 @@ from gateway.enforcement.access_logs import AccessLogs
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.ext_authz_grpc import Authorization
 from gateway.enforcement.ext_authz_http import serve_http
-from gateway.enforcement.judge import Judge
+from gateway.enforcement.judge import Judge, refusal_id
+from gateway.enforcement.target import split
 from gateway.enforcement.tether import Tether
 
-__all__ = ["AccessLogs", "Answer", "Attempt", "Authorization", "Judge", "Tether", "serve_http"]
+__all__ = [
+    "AccessLogs",
+    "Answer",
+    "Attempt",
+    "Authorization",
+    "Judge",
+    "Tether",
+    "refusal_id",
+    "serve_http",
+    "split",
+]
