@@ -6,8 +6,10 @@ wrong with one. A response is the policy's answer to a verdict: block orders and
 from policy.answer import decision_id
 from policy.block import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
 from policy.bundles import Bundle, read_bundle
+from policy.data import DataStore, PatchError, path_of, pointer_to
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import OpaServer, OpaTls, PolicyUnavailable
+from policy.explain import Evaluation, Rule, evaluate, rules_of
 from policy.pdp import Pdp, embedded_pdp, opa_pdp
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
@@ -26,12 +28,15 @@ __all__ = [
     "BlockPolicy",
     "Bundle",
     "Cause",
+    "DataStore",
     "Decision",
     "Effect",
+    "Evaluation",
     "EvaluationError",
     "InvalidTarget",
     "OpaServer",
     "OpaTls",
+    "PatchError",
     "Pdp",
     "PolicyError",
     "PolicyUnavailable",
@@ -42,6 +47,7 @@ __all__ = [
     "Response",
     "Revision",
     "RiskChange",
+    "Rule",
     "Target",
     "TargetKind",
     "compile_bundle",
@@ -49,7 +55,11 @@ __all__ = [
     "decode_json",
     "embedded_pdp",
     "encode_json",
+    "evaluate",
     "opa_pdp",
+    "path_of",
+    "pointer_to",
     "read_bundle",
+    "rules_of",
     "too_deep",
 ]

@@ -35,14 +35,14 @@ class Rule(msgspec.Struct, frozen=True):
     depends: tuple[str, ...]
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The value of an evaluation, `UNDEFINED` where there is none, and the paths that it did read."""
+class Evaluation(msgspec.Struct, frozen=True):
+    """A value, `UNDEFINED` where there is none, and the paths of the documents that were read for it."""
 
     value: Any
     depends: tuple[str, ...]
 
 
-def rules(bundle: Bundle) -> list[Rule]:
+def rules_of(bundle: Bundle) -> list[Rule]:
     """Every rule of a bundle that compiles, by file and line. Raises PolicyError."""
     plan = planned(bundle.sources, (ACCESS, RESPONSE))
     plan = replace(plan, functions={name: simplify(function) for name, function in plan.functions.items()})
@@ -52,7 +52,7 @@ def rules(bundle: Bundle) -> list[Rule]:
     return sorted(found, key=lambda one: (one.file, one.line, one.rule))
 
 
-def evaluate(bundle: Bundle, path: Sequence[str], document: Any, now: float) -> Answer:
+def evaluate(bundle: Bundle, path: Sequence[str], document: Any, now: float) -> Evaluation:
     """What a bundle has at a path below `data`, for a decoded input (or `UNDEFINED`) at a Unix time. Raises PolicyError,
     EvaluationError, and TypeError for what is no JSON.
     """
@@ -60,7 +60,7 @@ def evaluate(bundle: Bundle, path: Sequence[str], document: Any, now: float) -> 
     program = compile_program(bundle.sources, (entrypoint,))
     given = UNDEFINED if document is UNDEFINED else from_python(document)
     value, trace = program.evaluator(entrypoint)(given, from_python(bundle.data), int(now * NANOSECONDS), None)
-    return Answer(value, tuple(map(shown, program.reading(trace).paths())))
+    return Evaluation(value, tuple(map(shown, program.reading(trace).paths())))
 
 
 def _rule(plan: Plan, function: Function, evaluated: Evaluated) -> Rule:
