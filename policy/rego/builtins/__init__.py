@@ -20,10 +20,13 @@ from policy.rego.builtins import (
     crypto,
     documents,
     encodings,
+    glob_overlap,
     globs,
+    graphs,
     numbers,
     objects,
     private_keys,
+    random,
     regexes,
     sets,
     sprintf,
@@ -31,6 +34,7 @@ from policy.rego.builtins import (
     tokens,
     types,
     units,
+    urls,
     versions,
 )
 
@@ -38,7 +42,7 @@ Builtin = Callable[..., Any]
 
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
-    *(regexes, globs, cidr, clock, encodings, crypto, versions),
+    *(regexes, globs, glob_overlap, cidr, clock, encodings, urls, graphs, random, crypto, versions),
     *(tokens, certificates, private_keys),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}

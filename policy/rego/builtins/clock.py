@@ -6,12 +6,12 @@ Zones come from the tzdata package, not from the machine; so the zone "Local" is
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from policy.rego.builtins.arithmetic import whole
 from policy.rego.builtins.durations import parse_duration_ns
 from policy.rego.builtins.layout_reader import parsed
 from policy.rego.builtins.layouts import DAYS, SECOND, Moment, formatted
@@ -43,17 +43,10 @@ def _stamp(nanoseconds: int | None) -> Any:
     return nanoseconds if nanoseconds is not None and -_LIMIT <= nanoseconds < _LIMIT else UNDEFINED
 
 
-def _whole(value: Any) -> Any:
-    """Like `integer`, and decimals with an exponent too."""
-    if type(value) is Decimal:
-        return int(value) if value.adjusted() < 19 and value == value.to_integral_value() else UNDEFINED
-    return integer(value)
-
-
 def _moment(value: Any) -> Any:
     """Clocks' reading at nanoseconds, or at `[nanoseconds, zone, layout]`; undefined if it is no such time."""
     given, name, layout = _parts(value)
-    ns = _whole(given)
+    ns = whole(given)
     zone = _zone(name) if type(name) is str else None
     if ns is UNDEFINED or zone is None or type(layout) is not str or _stamp(ns) is UNDEFINED:
         return UNDEFINED
@@ -140,7 +133,7 @@ def diff(a: Any, b: Any) -> Any:
     """`[years, months, days, hours, minutes, seconds]` between two times, as the first one's clocks show them."""
     if _moment(a) is UNDEFINED or _moment(b) is UNDEFINED:
         return UNDEFINED
-    here, (start, end) = _parts(a)[1], sorted(_whole(_parts(value)[0]) for value in (a, b))
+    here, (start, end) = _parts(a)[1], sorted(whole(_parts(value)[0]) for value in (a, b))
     earlier, later = _moment([start, here]), _moment([end, here])
     return _borrowed(earlier, [high - low for low, high in zip(earlier[:6], later[:6], strict=True)])
 

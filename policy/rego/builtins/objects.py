@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policy.rego.values import UNDEFINED, RegoSet, dot, equal, key, merged, unkey
+from policy.rego.values import UNDEFINED, RegoSet, dot, equal, key, merged
 
 
 def get(source: Any, at: Any, default: Any) -> Any:
@@ -71,49 +71,49 @@ def subset(whole: Any, part: Any) -> Any:
     if type(whole) is RegoSet and type(part) is RegoSet:
         return part.keys <= whole.keys
     if type(whole) is list and type(part) is list:
-        return any(equal(whole[at : at + len(part)], part) for at in range(len(whole) - len(part) + 1))
+        return _runs(whole, part)
     if type(whole) is list and type(part) is RegoSet:
-        return part.keys <= {key(one) for one in whole}
+        return _among(whole, part)
     return UNDEFINED
 
 
 def _within(whole: Any, part: Any) -> bool:
     if whole is UNDEFINED:
         return False
-    found = subset(whole, part)
+    found = subset(whole, part) if type(whole) is type(part) else UNDEFINED
     return equal(whole, part) if found is UNDEFINED else bool(found)
 
 
-def reachable(graph: Any, start: Any) -> Any:
-    """Set of the nodes reached from the starting ones; the graph is an object of node and neighbours."""
-    if type(graph) is not dict or type(start) not in (list, RegoSet):
-        return UNDEFINED
-    waiting = list(_chosen(start))
-    reached: set[Any] = set()
-    while waiting:
-        node = waiting.pop()
-        if node in graph and node not in reached:
-            reached.add(node)
-            near = graph[node]
-            waiting.extend(_chosen(near) if type(near) in (list, RegoSet) else ())
-    return RegoSet.of_keys(reached)
+def _among(array: list[Any], part: RegoSet) -> bool:
+    # As OPA counts: an element that the array holds twice counts twice, and nothing lies in an empty array.
+    found = sum(key(one) in part.keys for one in array)
+    return bool(array) and found >= len(part.keys)
 
 
-def walk(value: Any) -> Any:
-    """Every `[path, value]` in a document, as an array."""
-    return list(_walk([], value))
+def _runs(array: list[Any], part: list[Any]) -> bool:
+    """Whether part is found in one piece, in time linear in both (Knuth, Morris and Pratt)."""
+    sought = [key(one) for one in part]
+    retreats = _retreats(sought)
+    matched = 0
+    for one in map(key, array):
+        while matched and sought[matched] != one:
+            matched = retreats[matched - 1]
+        matched += bool(sought) and sought[matched] == one
+        if matched == len(sought):
+            return True
+    return not sought
 
 
-def _walk(path: list[Any], value: Any) -> Any:
-    yield [path, value]
-    if type(value) is dict:
-        items = [(unkey(item), held) for item, held in value.items()]
-    elif type(value) is RegoSet:
-        items = [(one, one) for one in value]
-    else:
-        items = list(enumerate(value)) if type(value) is list else []
-    for at, held in items:
-        yield from _walk([*path, at], held)
+def _retreats(sought: list[Any]) -> list[int]:
+    """For each beginning, the length of its longest end that is a beginning too."""
+    retreats = [0] * len(sought)
+    matched = 0
+    for at in range(1, len(sought)):
+        while matched and sought[matched] != sought[at]:
+            matched = retreats[matched - 1]
+        matched += sought[matched] == sought[at]
+        retreats[at] = matched
+    return retreats
 
 
 BUILTINS = {
@@ -124,6 +124,4 @@ BUILTINS = {
     "object.union": union,
     "object.union_n": union_n,
     "object.subset": subset,
-    "graph.reachable": reachable,
-    "walk": walk,
 }

@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from policy.rego import numerals
 from policy.rego.values import UNDEFINED
 
 MAX_ELEMENTS = 1_000_000  # a larger collection as a result is undefined
@@ -19,15 +20,11 @@ _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def integer(value: Any) -> Any:
-    """The 64-bit integer that a number is, or undefined."""
-    kind = type(value)
-    if kind is float:
-        value = int(value) if value.is_integer() else UNDEFINED
-    elif kind is Decimal:
-        value = int(value) if value.adjusted() < 19 and value == value.to_integral_value() else UNDEFINED
-    elif kind is not int:
+    """The 64-bit integer that OPA reads in a number (2 and 2.00, but not 2e0), or undefined."""
+    if type(value) is not int and type(value) is not float and not isinstance(value, Decimal):
         return UNDEFINED
-    return value if value is not UNDEFINED and -1 << 63 <= value < 1 << 63 else UNDEFINED
+    found = numerals.small(value)
+    return UNDEFINED if found is None else found
 
 
 def octets(text: str) -> bytes:
