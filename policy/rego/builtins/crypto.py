@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
-from policy.rego.builtins.octets import octets
+from policy.rego.builtins.operands import octets
 from policy.rego.builtins.strings import texts
 
 

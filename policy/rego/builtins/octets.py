@@ -1,31 +1,12 @@
-"""Text and octets, converted as Go does it: what is no UTF-8 becomes U+FFFD, base64 may hold line breaks."""
+"""Octets of base64, read as Go reads it: line breaks are skipped."""
 
 from __future__ import annotations
 
 import binascii
-import codecs
 
-_REPLACE = "rego-replace"
+from policy.rego.builtins.operands import octets
+
 _URL_SAFE = str.maketrans("-_+/", "+/**")  # the standard alphabet's own two are foreign to the other
-
-
-def _replaced(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, (UnicodeDecodeError, UnicodeEncodeError)):
-        raise error
-    return "\ufffd" * (error.end - error.start), error.end
-
-
-codecs.register_error(_REPLACE, _replaced)
-
-
-def octets(text: str) -> bytes:
-    """UTF-8 of a text."""
-    return text.encode("utf-8", _REPLACE)
-
-
-def text(octets: bytes) -> str:
-    """Text of UTF-8."""
-    return octets.decode("utf-8", _REPLACE)
 
 
 def from_base64(encoded: str) -> bytes:

@@ -21,7 +21,8 @@ from jwt.exceptions import PyJWTError
 
 from policy.rego.builtins import pem
 from policy.rego.builtins.key_records import CURVES, private_record
-from policy.rego.builtins.octets import from_base64, text
+from policy.rego.builtins.octets import from_base64
+from policy.rego.builtins.operands import text_of
 from policy.rego.builtins.partial import string, undefined_on
 
 LABELS = frozenset({"RSA PRIVATE KEY", "PRIVATE KEY", "EC PRIVATE KEY"})
@@ -38,14 +39,14 @@ def parse_rsa_private_key(material: Any) -> Any:
     """The first private key, of any kind, as a JSON Web Key; null if there is none."""
     if not string(material):
         raise ValueError("no key")
-    found = private_keys(material if material.startswith("-----BEGIN") else text(from_base64(material)))
+    found = private_keys(material if material.startswith("-----BEGIN") else text_of(from_base64(material)))
     return _jwk(found[0]) if found else None
 
 
 def private_keys(material: str) -> list[Any]:
     """Keys of the blocks that hold a private key; others are skipped. Raises ValueError."""
     with contextlib.suppress(ValueError):  # it is PEM itself
-        material = text(from_base64(material))
+        material = text_of(from_base64(material))
     return [load(block.content) for block in pem.blocks(material) if block.label in LABELS]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from policy.rego.builtins.arithmetic import number
 from policy.rego.builtins.comparison import less
-from policy.rego.builtins.octets import octets
+from policy.rego.builtins.operands import octets
 from policy.rego.builtins.partial import string
 from policy.rego.builtins.webkeys import WebKey, verification_keys
 from policy.rego.values import UNDEFINED

@@ -6,47 +6,44 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from policy.rego.builtins.documents import marshal, unmarshal
-from policy.rego.builtins.octets import from_base64url, octets, text
+from policy.rego.builtins.octets import from_base64url
+from policy.rego.builtins.operands import octets, text_of
 from policy.rego.builtins.partial import mapping, string, undefined_on
 from policy.rego.builtins.signatures import ALGORITHMS, signature, verified
 from policy.rego.builtins.token_constraints import read_constraints
 from policy.rego.builtins.webkeys import WebKey, signing_key, verification_keys
-from policy.rego.values import UNDEFINED, key
+from policy.rego.json_text import decode, encode, valid
+from policy.rego.memory import NOW, SCRATCH, Memory
 
 _TEXTS = ("alg", "kid", "typ", "cty")  # header parameters that must be text
-_SIGNED = 2  # index of scratch memory: what is random stays the same within one evaluation
 
 
 @undefined_on(ValueError)
-def decode(encoded: Any) -> Any:
+def decode_token(encoded: Any) -> Any:
     """`[header, payload, signature in hexadecimal]`; of the innermost token where tokens are nested."""
     while True:
         parts = _parts(encoded)
-        header, payload = _header(parts), text(from_base64url(parts[1]))
+        header, payload = _header(parts), from_base64url(parts[1])
         if string(header.get("cty", "")) != "JWT":
-            return [header, mapping(unmarshal(payload)), from_base64url(parts[2]).hex()]
-        encoded = payload.strip("\"'")
+            return [header, mapping(decode(payload)), from_base64url(parts[2]).hex()]
+        encoded = text_of(payload).strip("\"'")
 
 
 @undefined_on(ValueError)
-def decode_verify(m: list[Any], encoded: Any, constraints: Any) -> Any:
+def decode_verify(m: Memory, encoded: Any, constraints: Any) -> Any:
     """`[true, header, payload]` if the signature verifies and all constraints are met, else `[false, {}, {}]`."""
-    wanted = read_constraints(mapping(constraints), m[0])
+    wanted = read_constraints(mapping(constraints), m[NOW])
     while True:
         parts = _parts(encoded)
         header = _checked(_header(parts))
-        if (
-            not _valid(header)
-            or wanted.algorithm not in ("", header["alg"])
-            or not _trusted(wanted.keys, header, parts)
-        ):
+        fits = _valid(header) and wanted.algorithm in ("", header["alg"])
+        if not fits or not _trusted(wanted.keys, header, parts):
             return [False, {}, {}]
-        payload = text(from_base64url(parts[1]))
+        payload = from_base64url(parts[1])
         if header.get("cty", "").lower() != "jwt":
             break
-        encoded = payload
-    claims = mapping(unmarshal(payload))
+        encoded = text_of(payload)
+    claims = mapping(decode(payload))
     return [True, header, claims] if wanted.met_by(claims) else [False, {}, {}]
 
 
@@ -70,27 +67,29 @@ def _secret_verifier(algorithm: str) -> Callable[..., Any]:
     return builtin
 
 
-def encode_sign(m: list[Any], headers: Any, payload: Any, jwk: Any) -> Any:
+@undefined_on(ValueError)
+def encode_sign(m: Memory, headers: Any, payload: Any, jwk: Any) -> Any:
     """A token signed with a key, all three given as values."""
-    return encode_sign_raw(m, marshal(headers), marshal(payload), marshal(jwk))
+    return _signed_once(m, encode(headers), encode(payload), encode(jwk))
 
 
 @undefined_on(ValueError)
-def encode_sign_raw(m: list[Any], headers: Any, payload: Any, jwk: Any) -> Any:
-    """A token signed with a key, all three given as JSON text; a payload that is no JSON needs another `typ` than JWT.
+def encode_sign_raw(m: Memory, headers: Any, payload: Any, jwk: Any) -> Any:
+    """A token signed with a key, all given as JSON text; a payload that is no JSON needs another `typ` than JWT."""
+    return _signed_once(m, string(headers), string(payload), string(jwk))
 
-    Signatures of some algorithms are random: the same arguments give the same token within one evaluation.
-    """
-    m[_SIGNED] = memory = m[_SIGNED] or {}
-    asked = key(["io.jwt.encode_sign", headers, payload, jwk])
-    if asked not in memory:
-        memory[asked] = _sign(string(headers), string(payload), string(jwk))
-    return memory[asked]
+
+def _signed_once(m: Memory, *texts: str) -> str:
+    """Signatures of some algorithms are random: the same texts are signed once in an evaluation."""
+    m[SCRATCH] = memory = m[SCRATCH] or {}
+    if ("io.jwt.encode_sign", texts) not in memory:
+        memory["io.jwt.encode_sign", texts] = _sign(*texts)
+    return memory["io.jwt.encode_sign", texts]  # type: ignore[no-any-return]
 
 
 def _sign(headers: str, payload: str, jwk: str) -> str:
-    header, secret = mapping(unmarshal(headers)), signing_key(jwk)
-    if header.get("typ", "JWT") == "JWT" and unmarshal(payload) is UNDEFINED:
+    header, secret = mapping(decode(headers)), signing_key(jwk)
+    if header.get("typ", "JWT") == "JWT" and not valid(payload):
         raise ValueError("type is JWT but payload is not JSON")
     signed = f"{_base64url(octets(headers))}.{_base64url(octets(payload))}"
     return f"{signed}.{_base64url(signature(string(header.get('alg')), secret, signed.encode()))}"
@@ -112,7 +111,7 @@ def _signed(parts: list[str]) -> bytes:
 
 
 def _header(parts: list[str]) -> dict[Any, Any]:
-    header = mapping(unmarshal(text(from_base64url(parts[0]))))
+    header = mapping(decode(from_base64url(parts[0])))
     if "enc" in header:
         raise ValueError("an encrypted token")
     return header
@@ -149,7 +148,7 @@ _ASYMMETRIC = sorted(name for name in ALGORITHMS if not name.startswith("HS"))
 _SYMMETRIC = sorted(ALGORITHMS.difference(_ASYMMETRIC))
 IMPURE = {"io.jwt.decode_verify": "clock", "io.jwt.encode_sign": "random", "io.jwt.encode_sign_raw": "random"}
 BUILTINS: dict[str, Callable[..., Any]] = {
-    "io.jwt.decode": decode,
+    "io.jwt.decode": decode_token,
     "io.jwt.decode_verify": decode_verify,
     "io.jwt.encode_sign": encode_sign,
     "io.jwt.encode_sign_raw": encode_sign_raw,

@@ -15,10 +15,10 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorith
 from jwt.exceptions import PyJWTError
 
 from policy.rego.builtins import pem
-from policy.rego.builtins.documents import unmarshal
 from policy.rego.builtins.key_records import CURVES
 from policy.rego.builtins.partial import mapping, string
 from policy.rego.builtins.signatures import ALGORITHMS
+from policy.rego.json_text import decode
 
 _TEXTS = ("kid", "use", "x5u", "x5t", "x5t#S256")  # members that are text or null
 _NUMBERS = ("k", "n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y")  # those that hold key material
@@ -77,7 +77,7 @@ def _of_pem(block: pem.Block) -> Any:
 
 
 def _set(text: str) -> tuple[WebKey, ...]:
-    document = mapping(unmarshal(text))
+    document = mapping(decode(text))
     entries = document.get("keys", [document])
     if type(entries) is not list or len(entries) > MAX_KEYS:
         raise ValueError("not a set of keys")
@@ -95,7 +95,7 @@ def _of_jwk(entry: dict[Any, Any]) -> WebKey:
 def _built(build: Callable[[Any], Any], material: Any) -> Any:
     try:
         made = build(material)
-    except (PyJWTError, UnsupportedAlgorithm, TypeError, KeyError, OverflowError) as error:
+    except (PyJWTError, UnsupportedAlgorithm, x509.InvalidVersion, TypeError, KeyError, OverflowError) as error:
         raise ValueError(str(error)) from error
     curve = getattr(made, "curve", None)
     if (curve and curve.name not in CURVES) or isinstance(made, (Ed448PublicKey, Ed448PrivateKey)):

@@ -9,38 +9,40 @@ from typing import Any
 from cryptography import x509
 
 from policy.rego.builtins.certificates import reading, records
+from policy.rego.builtins.certificates.reading import UNREADABLE
 from policy.rego.builtins.certificates.verifying import Wanted, verified, wanted
 from policy.rego.builtins.key_records import private_record
 from policy.rego.builtins.partial import mapping, string, undefined_on
+from policy.rego.memory import NOW, Memory
 
 
-@undefined_on(ValueError)
+@undefined_on(*UNREADABLE)
 def parse_certificates(given: Any) -> Any:
     """Array of certificates."""
     return [_with_uris(one) for one in reading.certificates(string(given))]
 
 
-@undefined_on(ValueError)
-def parse_and_verify(m: list[Any], given: Any) -> Any:
+@undefined_on(*UNREADABLE)
+def parse_and_verify(m: Memory, given: Any) -> Any:
     """`[true, chain]` from the last certificate to the first, which is trusted, or `[false, []]`."""
-    return _judged(_read(string(given)), Wanted(m[0]), _with_uris)
+    return _judged(_read(string(given)), Wanted(m[NOW]), _with_uris)
 
 
-@undefined_on(ValueError)
-def parse_and_verify_with_options(m: list[Any], given: Any, options: Any) -> Any:
+@undefined_on(*UNREADABLE)
+def parse_and_verify_with_options(m: Memory, given: Any, options: Any) -> Any:
     """The same, at another time, for a host or for other usages than a server's."""
     text, asked = string(given), mapping(options)
     found = _read(text)
-    return _judged(found, wanted(asked, m[0]), records.certificate) if found else [False, []]
+    return _judged(found, wanted(asked, m[NOW]), records.certificate) if found else [False, []]
 
 
-@undefined_on(ValueError)
+@undefined_on(*UNREADABLE)
 def parse_request(given: Any) -> Any:
     """A request for a certificate (PKCS #10)."""
     return records.request(reading.request(string(given)))
 
 
-@undefined_on(ValueError)
+@undefined_on(*UNREADABLE)
 def parse_keypair(certificate: Any, key: Any) -> Any:
     """A chain of certificates with the private key of its first one, each in PEM or in base64."""
     chain, private = reading.pair(string(certificate), string(key))
@@ -56,15 +58,15 @@ def _read(given: str) -> list[x509.Certificate]:
     """Certificates, or none where one of them cannot be read."""
     try:
         return reading.certificates(given)
-    except ValueError:
+    except UNREADABLE:
         return []
 
 
 def _judged(found: list[x509.Certificate], asked: Wanted, show: Callable[[x509.Certificate], Any]) -> list[Any]:
-    chain = verified(found, asked)
     try:
+        chain = verified(found, asked)
         return [False, []] if chain is None else [True, list(map(show, chain))]
-    except ValueError:
+    except UNREADABLE:
         return [False, []]  # something that Go does not know
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from policy.rego.builtins.octets import text
+from policy.rego.builtins.operands import text_of
 
 _LISTS = {
     NameOID.COUNTRY_NAME: "Country",
@@ -95,4 +95,4 @@ def _part(name: str, escaped: str, safe: str) -> dict[str, str]:
 
 
 def _unescaped(escaped: str) -> str:
-    return text(unquote_to_bytes(escaped))
+    return text_of(unquote_to_bytes(escaped))

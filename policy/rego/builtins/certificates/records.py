@@ -36,7 +36,7 @@ _PSS = {"sha256": 13, "sha384": 14, "sha512": 15}
 
 
 def certificate(given: x509.Certificate) -> dict[str, Any]:
-    """A certificate. Raises ValueError."""
+    """A certificate. Raises what reading one of its parts may raise."""
     signed = elements(given.tbs_certificate_bytes)[0].parts()
     if signed[0].tag == _VERSION:
         signed = signed[1:]
@@ -67,7 +67,7 @@ def uris(given: x509.Certificate) -> list[str] | None:
 
 
 def request(given: x509.CertificateSigningRequest) -> dict[str, Any]:
-    """A request for a certificate (PKCS #10). Raises ValueError."""
+    """A request for a certificate (PKCS #10). Raises what reading one of its parts may raise."""
     _, subject, key, *rest = elements(given.tbs_certrequest_bytes)[0].parts()
     attributes = [one.parts() for part in rest if part.tag == _ATTRIBUTES for one in part.parts()]
     written = [one for name, held in attributes if name.content == _REQUESTED for one in held.parts()[0].parts()]

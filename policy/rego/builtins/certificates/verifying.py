@@ -17,8 +17,9 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from policy.rego.builtins.certificates.extensions import USAGES
 from policy.rego.builtins.certificates.names import uri, values
+from policy.rego.builtins.operands import integer
 from policy.rego.builtins.partial import string
-from policy.rego.values import RegoSet
+from policy.rego.values import UNDEFINED, RegoSet
 
 MAX_CERTIFICATES = 100
 _ANY, _SERVER = 0, 1
@@ -48,17 +49,21 @@ def wanted(options: dict[Any, Any], now: int) -> Wanted:
     for name, value in options.items():
         if type(name) is str and name not in ("DNSName", "CurrentTime", "MaxConstraintComparisons", "KeyUsages"):
             raise ValueError(f"unknown option {name}")
-        if name in ("CurrentTime", "MaxConstraintComparisons") and (type(value) is not int or abs(value) >> 63):
+        if name in ("CurrentTime", "MaxConstraintComparisons") and integer(value) is UNDEFINED:
             raise ValueError(f"{name} is an integer")
     usages = options.get("KeyUsages", [])
     if type(usages) not in (list, RegoSet):
         raise ValueError("KeyUsages is an array or a set")
     numbers = tuple(_usage(one.strip('"')) for one in usages if type(one) is str)
-    return Wanted(options.get("CurrentTime", now), string(options.get("DNSName", "")).strip('"'), numbers or (_SERVER,))
+    time, host = integer(options.get("CurrentTime", now)), string(options.get("DNSName", "")).strip('"')
+    return Wanted(time, host, numbers or (_SERVER,))
 
 
 def verified(certificates: Sequence[x509.Certificate], asked: Wanted) -> list[x509.Certificate] | None:
-    """The chain from the last certificate to the first, which is trusted, through others of these, or None."""
+    """The chain from the last certificate to the first, which is trusted, through others of these, or None.
+
+    Raises what reading a certificate may raise.
+    """
     if not 2 <= len(certificates) <= MAX_CERTIFICATES:
         return None
     root, *others, leaf = certificates
