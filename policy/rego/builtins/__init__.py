@@ -27,6 +27,7 @@ from policy.rego.builtins import (
     objects,
     private_keys,
     random,
+    reflection,
     regexes,
     sets,
     sprintf,
@@ -43,7 +44,7 @@ Builtin = Callable[..., Any]
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
     *(regexes, globs, glob_overlap, cidr, clock, encodings, urls, graphs, random, crypto, versions),
-    *(tokens, certificates, private_keys),
+    *(tokens, certificates, private_keys, reflection),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 
 from policy.rego.builtins import pem
 from policy.rego.builtins.der import elements
@@ -15,10 +17,11 @@ from policy.rego.builtins.private_keys import load
 
 UNREADABLE = (  # what reading a certificate or a part of it may raise
     *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension),
-    x509.UnsupportedGeneralNameType,
+    *(x509.UnsupportedGeneralNameType, CryptographyDeprecationWarning),  # the latter where warnings are errors
 )
 BEGIN = "-----BEGIN"
 _REQUEST = "CERTIFICATE REQUEST"
+warnings.filterwarnings("ignore", "Parsed a serial number", CryptographyDeprecationWarning)  # 0: Go takes it
 
 
 def certificates(given: str) -> list[x509.Certificate]:
