@@ -20,6 +20,7 @@ from policy.engines import EmbeddedEngine, Engine, OpaServer, PolicyUnavailable
 from policy.question import access_input, response_input
 from policy.rego import UNDEFINED
 from policy.rego.reading import Trace
+from policy.rego.values import LimitExceeded
 from policy.response import Response, read_response
 from policy.revision import ACCESS, RESPONSE, Revision, compile_bundle
 
@@ -61,7 +62,9 @@ class Pdp:
         return self._engine.revision.id
 
     def decide(self, request: AccessRequest) -> Decision:
-        """Decide at once; only where `immediate`. Any failure is a denial with reason "policy_error"."""
+        """Decide at once; only where `immediate`. Any failure is a denial with reason "policy_error", or
+        "policy_limit" where the policy took more than it may.
+        """
         try:
             if self._embedded is None:
                 raise PolicyUnavailable("this engine does not answer at once")
@@ -167,4 +170,6 @@ def _failed(revision: Revision, error: Exception) -> Decision:
 
 
 def _fault(error: Exception) -> str:
+    if isinstance(error, LimitExceeded):
+        return "policy_limit"
     return "policy_unavailable" if isinstance(error, PolicyUnavailable) else "policy_error"
