@@ -72,7 +72,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 class DataChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of the policy's data that an operator ordered."""
 
-    detail: str  # each operation on a line of its own: put data.risk["person:alice"] "high"
+    detail: str  # an operation a line: {"op":"put","path":["risk","person:alice"],"value":"high"}
     by: str  # "analyst:jo"
     reason: str
 

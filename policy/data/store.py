@@ -11,8 +11,8 @@ from policy.data.json_patch import read_patch
 from policy.data.json_pointer import Path, at
 from policy.data.overlay import Overlay
 from policy.data.patching import apply
-from policy.data.size import size
-from policy.rego.values import from_python
+from policy.data.size import MAX_VALUES, size
+from policy.rego.values import UNDEFINED, from_python
 
 Changed = Callable[[Sequence[Path]], None]
 
@@ -34,6 +34,12 @@ class DataStore:
     def at(self, path: Path) -> Any:
         """The value at a path of member names and array indexes, or UNDEFINED. Copy what you keep."""
         return at(self.document, path)
+
+    def copy(self, path: Path, limit: int = MAX_VALUES) -> Any:
+        """A copy of the value at a path, or UNDEFINED. Raises ValueError where it holds more than `limit` values."""
+        value = self.at(path)
+        size(value, 0, limit)
+        return value if value is UNDEFINED else from_python(value)
 
     def put(self, path: Path, value: Any, *, dry_run: bool = False) -> Sequence[Path]:
         """Write a JSON value; objects on the way are made, in place of whatever is there. Raises TypeError if it is

@@ -77,7 +77,8 @@ async def test_every_sort_of_record_is_read_back_as_it_was_written(ledger: Ledge
     risk = Risk(principal="person:tina", level="high", expires=time.time() + 60, reason="dumped", by="policy:response")
     refusal = Guard(GuardLimits()).judge(block("address", "127.0.0.1"), time.time())
     assert isinstance(refusal, Refusal)
-    change = DataChange(detail='put data.risk["person:tina"] "low"', by="analyst:jo", reason="person:tina called")
+    detail = '{"op":"put","path":["risk","person:tina"],"value":"low"}'
+    change = DataChange(detail=detail, by="analyst:jo", reason="person:tina called")
     await ledger.append_all([lift, answer, risk, refusal, change])
     first, *others = [entry.record for entry in await ledger.since(0)]
     assert isinstance(first, Blocked)
