@@ -10,7 +10,7 @@ from policy.rego.values import UNDEFINED
 
 Name = Literal["add", "remove", "replace", "move", "copy", "test"]
 
-MAX_OPERATIONS = 10_000  # of one patch: they are done in one go, while nothing is decided
+MAX_OPERATIONS = 5_000  # of one patch: they are done in one go, while nothing is decided
 
 _NAMES = frozenset(get_args(Name))
 

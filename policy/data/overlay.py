@@ -57,7 +57,7 @@ class Overlay:
         for depth, step in enumerate(path[:-1], 1):
             child = node.children.get(step)
             if type(child) is Leaf:
-                return path[: depth + self._put_within(node, holder, step, path[depth:], value)]
+                return path[: min(replaced, depth + self._put_within(node, holder, step, path[depth:], value))]
             if child is None:
                 child = Node()
                 self.undo.write(node.children, step, child)
