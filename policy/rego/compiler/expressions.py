@@ -43,17 +43,13 @@ def looked_up(source: str, key: Any) -> str:
     at = repr(key)
     if type(key) is str:
         return f"{source}.get({at}, U) if type({source}) is dict else dot({source}, {at})"
-    return f"{source}[{at}] if type({source}) is list and len({source}) > {at} else dot({source}, {at})"
+    there = source if at == "0" else f"len({source}) > {at}"
+    return f"({source}[{at}] if {there} else U) if type({source}) is list else dot({source}, {at})"
 
 
 def looked_up_by(source: str, key: str) -> str:
     """`source[key]` for a key that is a Python name."""
     return f"{source}.get({key}, U) if type({source}) is dict and type({key}) is str else dot({source}, {key})"
-
-
-def counted(name: str, rest: str) -> str:
-    """Number of elements; `rest` is the builtin's call."""
-    return f"len({name}.keys) if type({name}) is RegoSet else len({name}) if type({name}) is list else {rest}"
 
 
 def tested(func: str, left: str, right: Operand, right_text: str, plain: str) -> str:

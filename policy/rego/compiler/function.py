@@ -201,6 +201,8 @@ class _Writer:
             self._leave_if(self._unlike(f"({value})" if " if " in value else value, wanted))
             return 2
         self._lines.add(f"{name} = {value}")
+        if isinstance(following, Equal) and self._second(dot.target, following):
+            return 1  # nothing equals what is undefined
         if wanted is not None:
             self._leave_if(self._unlike(name, wanted))
             return 2
@@ -209,6 +211,11 @@ class _Writer:
             return 2
         self._leave_if(f"{name} is U", path if on_the_way else None)
         return 1
+
+    def _second(self, number: int, equal: Equal) -> bool:
+        """Whether a local is only compared with another one, in the next statement."""
+        sides = {equal.a, equal.b}
+        return len(sides) == 2 and Local(number) in sides and all(isinstance(one, Local) for one in sides)
 
     def _unlike(self, value: str, wanted: Operand) -> str:
         word = "is not" if shape(wanted) == "singleton" else "!="
@@ -292,7 +299,7 @@ class _Writer:
         for path in sorted(static_reads(scan.block, self._origins), key=len):
             self._reads.note(path)
         self._loops += 1
-        with self._flow.loop(self._head(scan), "continue"), self._reads.block():
+        with self._flow.loop(self._head(scan), "continue"), self._reads.block(certain=False):
             if not self._statements(scan.block):
                 self._lines.add(*self._reads.leaving(1))
         self._loops -= 1
@@ -345,10 +352,24 @@ class _Writer:
             return True
         if call.func in self._source.slots:
             self._kept(call.func, target, args)
+        elif self._values.counts(call):
+            self._count(call, target, args[0])
+            return False
         else:
             self._lines.add(f"{target} = {self._values.called(call, args)}")
             self._strict(call, target)
         return not self._values.certain(call)
+
+    def _count(self, call: Call, target: str, name: str) -> None:
+        """The number of elements, which of an array needs no call."""
+        self._lines.add(f"if type({name}) is list:")
+        with self._lines.deeper():
+            self._lines.add(f"{target} = len({name})")
+        self._lines.add("else:")
+        with self._lines.deeper():
+            self._lines.add(f"{target} = {self._values.called(call, [name])}")
+            self._strict(call, target)
+            self._leave_if(f"{target} is U")
 
     def _kept(self, func: str, target: str, args: list[str]) -> None:
         name, slot = self._source.names[func], self._source.slots[func]

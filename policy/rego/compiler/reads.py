@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from policy.rego.compiler.expressions import local
@@ -18,39 +19,53 @@ if TYPE_CHECKING:
     from policy.rego.compiler.source import Source
 
 
+@dataclass(slots=True)
+class _Level:
+    """One open block."""
+
+    pending: set[Path] = field(default_factory=set)  # read, and not reported yet
+    known: set[Path] = field(default_factory=set)  # reported by an inner block, whichever way it was left
+    exits: list[set[Path]] = field(default_factory=list)  # what is reported on each way out to the block around
+
+
 class Reads:
-    """Pending reads of each open block, outermost first."""
+    """Reads of each open block, outermost first."""
 
     def __init__(self, source: Source):
         self._source = source
-        self._pending: list[set[Path]] = [set()]
+        self._levels = [_Level()]
 
     @contextmanager
-    def block(self) -> Iterator[None]:
-        """Reads of an inner block; whoever writes it reports them at its end."""
-        self._pending.append(set())
+    def block(self, *, certain: bool = True) -> Iterator[None]:
+        """Reads of an inner block; whoever writes it reports them at its end. `certain`: it is entered in any case."""
+        self._levels.append(_Level())
         yield
-        self._pending.pop()
+        left = self._levels.pop()
+        if certain and left.exits:
+            self._levels[-1].known |= set.intersection(*left.exits)
 
     def note(self, path: Path) -> None:
         """Take a path known now as read from here on."""
         if not self._covered(path):
-            self._pending[-1].add(path)
+            self._levels[-1].pending.add(path)
 
     def leaving(self, blocks: int, also: Path | None = None) -> list[str]:
         """The report on the way out of so many blocks, and of a path where that is why."""
-        paths = set().union(*self._pending[-blocks:])
+        levels = self._levels[-blocks:]
+        paths = set().union(*(level.pending for level in levels))
         lines = [] if also is None or static(also) else [reported(also)]
         if also is not None and static(also) and not self._covered(also):
             paths = {path for path in paths if path[: len(also)] != also} | {also}
+        levels[0].exits.append(paths.union(*(level.known for level in levels)))
         return [*lines, f"t.append({self._source.read(paths)})"] if paths else lines
-
-    def _covered(self, path: Path) -> bool:
-        return any(path[:length] in held for held in self._pending for length in range(1, len(path) + 1))
 
     def returning(self) -> list[str]:
         """The report on the way out of the function."""
-        return self.leaving(len(self._pending))
+        return self.leaving(len(self._levels))
+
+    def _covered(self, path: Path) -> bool:
+        above = {path[:length] for length in range(1, len(path) + 1)}
+        return any(above & level.pending or above & level.known for level in self._levels)
 
 
 def reported(path: Path) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from policy.rego.builtins import IMPURE
 from policy.rego.compiler.expressions import (
     OPERATORS,
-    counted,
     differ,
     local,
     looked_up,
@@ -69,15 +68,20 @@ class Values:
         calls = [one for one in statements(function.blocks) if isinstance(one, Call)]
         written = [number for one in statements(function.blocks) for number in one.writes()]
         self._sets = {one.result for one in calls if one.func in source.sets and written.count(one.result) == 1}
-        counts = {one.result for one in calls if self._counts_set(one) and written.count(one.result) == 1}
-        self._whole = counts  # locals that hold an integer
+        self._whole = {  # locals that hold an integer
+            one.result for one in calls if one.func == "count" and written.count(one.result) == 1
+        }
+
+    def counts(self, call: Call) -> bool:
+        """Whether a call counts the elements of what may be an array."""
+        return call.func == "count" and isinstance(call.args[0], Local) and not self._counts_set(call)
 
     def _counts_set(self, call: Call) -> bool:
         return call.func == "count" and isinstance(call.args[0], Local) and call.args[0].number in self._sets
 
     def certain(self, call: Call) -> bool:
         """Whether a call's result is never undefined."""
-        return call.result in self._whole or call.func in self._source.sets
+        return self._counts_set(call) or call.func in self._source.sets
 
     def operand(self, operand: Operand) -> str:
         """A local's name, or a literal."""
@@ -152,10 +156,7 @@ class Values:
             return f"fixed_{self._source.names[call.func]}"
         if call.func in self._source.names:
             return f"{self._source.names[call.func]}({', '.join((*args, 'm'))})"
-        plain = self._builtin(call.func, args)
-        if call.func != "count" or not isinstance(call.args[0], Local):
-            return plain
-        return f"len({args[0]}.keys)" if self._counts_set(call) else counted(args[0], plain)
+        return f"len({args[0]}.keys)" if self._counts_set(call) else self._builtin(call.func, args)
 
     def _builtin(self, func: str, args: list[str]) -> str:
         python = "rego_" + re.sub(r"\W", "_", func)
