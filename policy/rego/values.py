@@ -132,11 +132,7 @@ def equal(a: Any, b: Any) -> bool:
     if kind is int or kind is float:
         return a == b if type(b) is int or type(b) is float else isinstance(b, Decimal) and exact(a) == b
     if kind is dict:
-        return (
-            type(b) is dict
-            and len(a) == len(b)
-            and all(equal(value, b.get(item, UNDEFINED)) for item, value in a.items())
-        )
+        return type(b) is dict and len(a) == len(b) and _holds(b, a)
     if kind is list:
         return type(b) is list and len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, Decimal):
@@ -270,6 +266,13 @@ def _item(array: list[Any], at: Any) -> Any:
     if type(at) is not int:
         at = numerals.small(at) if type(at) in _NUMBERS else None
     return array[at] if at is not None and 0 <= at < len(array) else UNDEFINED
+
+
+def _holds(value: dict[Any, Any], part: dict[Any, Any]) -> bool:
+    for item, held in part.items():  # noqa: SIM110 - a generator costs more than what it does here
+        if not equal(held, value.get(item, UNDEFINED)):
+            return False
+    return True
 
 
 def _hash(value: Any) -> int:
