@@ -105,12 +105,13 @@ teller if permitted
 
 # --- Reasons to allow ------------------------------------------------------------------------------
 
-grants contains "own_account" if data.accounts[account].owner == input.principal.id
+grants contains "own_account" if own_account
 
 grants contains "bank_workload" if bank_workload
 
 grants contains "role" if {
 	account
+	not own_account
 	permitted
 }
 
@@ -121,6 +122,7 @@ grants contains "own_payment" if {
 
 grants contains "teller_payment" if {
 	payment
+	not pays_from_own_account
 	teller
 	data.accounts[input.body.from]
 }
@@ -182,6 +184,8 @@ deny contains "agent_at_risk" if {
 	data.risk[actor.id] == "high"
 }
 
+own_account if data.accounts[account].owner == input.principal.id
+
 pays_from_own_account if data.accounts[input.body.from].owner == input.principal.id
 
 amount_is_positive if {
@@ -192,8 +196,8 @@ amount_is_positive if {
 has_limit if acted_by_agent
 
 has_limit if {
-	teller
 	not pays_from_own_account
+	teller
 }
 
 within_limit if within(input.principal.attributes.limit)
