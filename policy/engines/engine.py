@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from policy.data import DataStore
 from policy.revision import Revision
 
 
@@ -18,6 +19,11 @@ class Engine(Protocol):
     @property
     def revision(self) -> Revision:
         """The live one."""
+        ...
+
+    @property
+    def data(self) -> DataStore:
+        """The revision's document with live data over it; what it changes is seen by the next decision."""
         ...
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:

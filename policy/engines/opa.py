@@ -16,6 +16,7 @@ import aiohttp
 import structlog
 from prometheus_client import Counter, Gauge
 
+from policy.data import DataStore
 from policy.engines.breaker import Breaker
 from policy.engines.engine import PolicyUnavailable
 from policy.engines.opa_client import OpaClient
@@ -54,6 +55,11 @@ class OpaEngine:
     def revision(self) -> Revision:
         """The live one."""
         return self._wanted.revision
+
+    @property
+    def data(self) -> DataStore:
+        """The revision's document with live data over it: no answer without what it changes counts any more."""
+        return self._wanted.data
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
         """Value of an entry point, from the rules and data that are live when this returns. Raises PolicyUnavailable
