@@ -17,6 +17,7 @@ TEXTS = tuple(
     json.dumps(text)
     for text in ("a", "b", "c", "", "ab", "A", "1", "10", "a/b", "é", "e\u0301", "\U0001f600", "\uffff", "x y")
 )
+PLAIN = ("0", "1", "1.0", "true", "false", "null", '"a"', '"b"', "[]", "{}", "[0, 1]", '{"a": 1}')
 SCALARS = ("null", "true", "false", *NUMBERS, *TEXTS)
 
 _DOCUMENTS = ("input.a", "input.b", "input.c", "data.a", "data.b", "data.c", "input", "input[<any>]", "data.a[<any>]")
@@ -32,7 +33,15 @@ PHRASES: dict[str, tuple[str, ...]] = {
         *("bits.and(<number>, <number>)", "bits.or(<number>, <number>)", "bits.xor(<number>, <number>)"),
         "bits.negate(<number>)",
     ),
-    "numbers": ("[]", "[<number>, <number>, <number>]", "{<number>, <number>}", "numbers.range(<digit>, <digit>)", "<array>"),
+    "numbers": (
+        "[]",
+        "[<number>, <number>, <number>]",
+        "{<number>, <number>}",
+        "numbers.range(<digit>, <digit>)",
+        "<array>",
+    ),
+    "plain": PLAIN,
+    "key": TEXTS,
     "digit": ("0", "1", "2", "5", "-1", "10"),
     "text": (
         *TEXTS,
@@ -74,7 +83,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "collection": ("[]", "<array>", "<object>", "<set>"),
     "scalar": SCALARS,
     "any": (
-        *("<scalar>", "<scalar>", "<scalar>", "<document>", "<document>", "<array>", "<object>", "<set>", "<number>"),
+        *("<scalar>", "<plain>", "<plain>", "<document>", "<document>", "<array>", "<object>", "<set>", "<number>"),
         *("<text>", "<boolean>", "object.get(<object>, <any>, <any>)", "object.get(<object>, [<any>, <any>], <any>)"),
         *("json.unmarshal(<text>)", "<object>[<any>]", "<array>[<digit>]", "<set>[<any>]"),
     ),
@@ -84,11 +93,18 @@ PHRASES: dict[str, tuple[str, ...]] = {
         *("some <new1> in <document>", "some <new1>, <new2> in <document>", "some <new1>, <new2> in <collection>"),
         *("some <new1>\n<document>[<new1>]", "some <new1>, <new2>\n<document>[<new1>][<new2>]"),
         *("some <new1>\n<document>[<new1>] == <any>", "<new1> := <document>[_]", "<new1> := <document>[_].a"),
-        *("every <own1> in <collection> { <own1> != <any> }", "every <own1> in <document> { is_number(<own1>)\n<body> }"),
+        *(
+            "every <own1> in <collection> { <own1> != <any> }",
+            "every <own1> in <document> { is_number(<own1>)\n<body> }",
+        ),
         *("every <own1>, <own2> in <document> { [<own1>, <own2>] != <any>\n<body> }", "<document>[_] == <any>"),
         *("not <boolean>", "not <any>", "<any> = <any>", "some [<new1>, <scalar>] in <collection>"),
         *("[<new1>, <any>, <new2>] = <document>", '{"a": <new1>} = <document>', "[<new1>, <any>] = [<any>, <new2>]"),
-        *("walk(<any>, [<new1>, <new2>])", "some <new1>\n<new2> := <set>[<new1>]", "some <new1>\n<new2> := <array>[<new1>]"),
+        *(
+            "walk(<any>, [<new1>, <new2>])",
+            "some <new1>\n<new2> := <set>[<new1>]",
+            "some <new1>\n<new2> := <array>[<new1>]",
+        ),
         *("<boolean> with input as <any>", "<new1> := <any> with input.a as <any>", "<any> with data.a as <any>"),
         *("<any> with data.b.c as <any>", "<new1> := <any> with count as <number>", "not <any> with input.b as <any>"),
         "<new1> := <any> with input as <any> with data.c as <any>",
@@ -100,10 +116,12 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "set rule": ("@ contains <^any> if { <body> }", "@ contains <any>", "@ contains <scalar> if { <body> }"),
     "object rule": (
-        *("@[<new1>] := <^any> if { some <new1> in <collection>\n<body> }", "@.a := <^any> if { <body> }"),
-        *("@[<scalar>] := <^any> if { <body> }", "@[<new1>] := <new2> if some <new1>, <new2> in <document>"),
-        *("@.b[<new1>].c := <^any> if { <new1> = <any>\n<body> }", "@.c[<scalar>] contains <^any> if { <body> }"),
-        "@.b.a[<new1>][<new2>] if { some <new1>, <new2> in <document>\n<body> }",
+        *("@[<new1>] := <^any> if { some <new1> in <collection>\n<body> }", "@[<scalar>] := <^any> if { <body> }"),
+        *("@[<new1>] := <new2> if some <new1>, <new2> in <document>", "@.a := <^any> if { <body> }"),
+    ),
+    "nested rule": (  # keys are texts: see what is known of others
+        *("@.b[<new1>].c := <^any> if { <new1> = <any>\n<body> }", "@.c[<key>] contains <^any> if { <body> }"),
+        *("@.b.a[<new1>][<new2>] if { some <new1>, <new2> in <document>\n<body> }", "@.a := <^any> if { <body> }"),
     ),
     "function rule": (
         *("@(<own1>, <own2>) := <^any> if { <body> }", "@(<own1>, <scalar>) := <^any> if { <body> }"),

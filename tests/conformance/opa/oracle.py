@@ -18,6 +18,9 @@ from policy.rego.values import UNDEFINED, RegoSet, key
 PLANNER = Path(__file__).parents[3] / ".peers" / "bin" / "opa-planner"
 
 
+Outcome = list[dict[str, Any]] | str  # of a query: its bindings, or the code of an error
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A case of OPA's suite. Its results are JSON: sets are arrays there."""
@@ -37,12 +40,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What OPA makes of a policy: its plan, and bindings or an error by OPA's code ("invalid": no policy at all)."""
+    """What OPA makes of a policy: its plan, and for each input the bindings or the code of an error."""
 
-    plan: Mapping[str, Any] | None
-    result: list[dict[str, Any]]
-    error: str
-    message: str
+    plan: Mapping[str, Any]
+    outcomes: Sequence[Outcome]
 
 
 def suite() -> Iterator[Case]:
@@ -86,20 +87,24 @@ class Oracle:
     def __exit__(self, *_: object) -> None:
         self._child.communicate()
 
-    def ask(self, modules: Sequence[str], query: str, data: str, given: str, *, strict: bool) -> Answer:
-        """Plan and evaluate, types not checked; `data` and `given`, the input, are JSON texts, "" for no input. The
-        time is that of 1970.
+    def ask(self, modules: Sequence[str], query: str, data: str, inputs: Sequence[str], *, strict: bool) -> Answer:
+        """Plan and evaluate, types not checked; `data` and `inputs` are JSON texts, "" for no input. It is 1970.
+        Raises ValueError where OPA refuses the policy.
         """
         asked = json.dumps({"modules": modules, "query": query, "strict": strict, "untyped": True})
-        documents = f', "data": {data}' + (f', "input": {given}' if given else "")
+        documents = f'"data": {data}, "inputs": [{", ".join(f"[{given}]" for given in inputs)}]'
         assert self._child.stdin
         assert self._child.stdout
-        self._child.stdin.write(f"{asked[:-1]}{documents}}}\n".encode())
+        self._child.stdin.write(f"{asked[:-1]}, {documents}}}\n".encode())
         self._child.stdin.flush()
         answer = json_values(self._child.stdout.readline())
-        error = answer.get("error") or {"code": "", "message": ""}
-        result = [{name: from_term(term) for name, term in one.items()} for one in answer["result"] or ()]
-        return Answer(answer.get("plan"), result, error["code"], error["message"])
+        if "invalid" in answer:
+            raise ValueError(answer["invalid"])
+        return Answer(answer["plan"], [_outcome(one) for one in answer["outcomes"]])
+
+
+def _outcome(written: Mapping[str, Any]) -> Outcome:
+    return written.get("error") or [{name: from_term(term) for name, term in one.items()} for one in written["result"]]
 
 
 def json_values(text: str | bytes) -> Any:

@@ -13,28 +13,31 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.conformance.opa.grammar import PHRASES, SCALARS, TEXTS
+from tests.conformance.opa.grammar import PHRASES, PLAIN, SCALARS, TEXTS
 
 _MARK = re.compile(r"<(\^?)([a-z ]+?)([12]?)>")
-_RULES = ("complete rule", "set rule", "object rule", "function rule")
-_READ_AS = {"complete rule": "any", "set rule": "set", "object rule": "object"}
+_RULES = ("complete rule", "set rule", "object rule", "nested rule", "function rule")
+_READ_AS = {"set rule": "set", "object rule": "object", "nested rule": "object"}
+_LEAVES = ("format", "pattern", "glob", "digit", "scalar", "key", "plain")
 _BUDGET = 25  # phrases in a definition
 _DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One case: modules, a query, and JSON texts of the data and of the input ("" for none)."""
+    """One case: modules, a query, and JSON texts of the data and of some inputs ("" for none)."""
 
     modules: tuple[str, ...]
     query: str
     data: str
-    input: str
+    inputs: tuple[str, ...]
     strict: bool
 
     def __str__(self) -> str:
-        asked = f"query: {self.query}\nstrict: {self.strict}"
-        return "\n".join((*self.modules, asked, f"data: {self.data}", f"input: {self.input or 'undefined'}"))
+        inputs = [f"input: {one or 'undefined'}" for one in self.inputs]
+        return "\n".join(
+            (*self.modules, f"query: {self.query}", f"strict: {self.strict}", f"data: {self.data}", *inputs)
+        )
 
 
 def policies() -> st.SearchStrategy[Policy]:
@@ -47,24 +50,26 @@ def _policies(draw: st.DrawFn) -> Policy:
     lib = _module(draw, "lib", "l", {})
     reading = {f"data.lib.{name}": kind for name, kind in lib.rules.items()}
     test = _module(draw, "test", "p", reading)
-    queries = ["data.test = x", *(f"data.test.{name} = x" for name, kind in test.rules.items() if kind != "function rule")]
-    document = _objects(st.sampled_from(('"a"', '"b"', '"c"')), _values(3))
-    given = draw(st.one_of(document, document, _values(1), st.just("")))
-    return Policy((lib.text, test.text), draw(st.sampled_from(queries)), draw(document), given, draw(st.booleans()))
+    rules = [f"data.test.{name} = x" for name, kind in test.rules.items() if kind != "function rule"]
+    query = draw(st.sampled_from(["data.test = x", *rules]))
+    inputs = draw(st.lists(_DOCUMENTS | _values(1) | st.just(""), min_size=1, max_size=3))
+    return Policy((lib.text, test.text), query, draw(_DOCUMENTS), tuple(inputs), draw(st.booleans()))
 
 
 def _values(depth: int) -> st.SearchStrategy[str]:
-    scalars = st.sampled_from(SCALARS)
+    scalars = st.sampled_from(PLAIN) | st.sampled_from(SCALARS)
     if not depth:
         return scalars
     inner = _values(depth - 1)
     arrays = st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]")
-    return scalars | arrays | _objects(st.sampled_from(TEXTS), inner)
+    return scalars | arrays | st.dictionaries(st.sampled_from(TEXTS), inner, max_size=4).map(_object)
 
 
-def _objects(names: st.SearchStrategy[str], values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    members = st.dictionaries(names, values, max_size=4)
-    return members.map(lambda held: "{" + ", ".join(f"{name}: {value}" for name, value in held.items()) + "}")
+def _object(members: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in members.items()) + "}"
+
+
+_DOCUMENTS = st.fixed_dictionaries({}, optional={name: _values(3) for name in ('"a"', '"b"', '"c"')}).map(_object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class _Writer:
         return "\n".join(conditions), known
 
     def _of_kind(self, kind: str, known: tuple[str, ...], depth: int) -> str:
-        if kind in ("format", "pattern", "glob", "digit", "scalar"):
+        if kind in _LEAVES:
             return self._pick(PHRASES[kind])
         if known and self._draw(st.integers(0, 2)) == 2:
             return self._pick(known)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ def by_opa(case: Case) -> Outcome:
 
     def results() -> Bindings:
         program = compile_plan(case.plan, dialect="opa", strict=case.strict)
-        return program.results("eval", case.input, case.data)
+        return program.results("eval", case.input, case.data, time.time_ns())
 
     return _outcome(case, results)
 
@@ -47,7 +48,7 @@ def by_regopy(case: Case, plan: Mapping[str, Any]) -> Outcome:
 
     def results() -> Bindings:
         program = compile_plan(plan, dialect="regopy", strict=case.strict)
-        value = program.evaluate(entrypoint(case), case.input, case.data)
+        value = program.evaluate(entrypoint(case), case.input, case.data, time.time_ns())
         return [] if value is UNDEFINED else [{case.query.rpartition(" ")[2]: value}]
 
     return _outcome(case, results)

@@ -1,7 +1,7 @@
 // Command opa-planner is the real OPA, of one version, behind two lines of JSON.
 //
 //	opa-planner suite   writes OPA's own v1 conformance cases, one a line, each with its plan
-//	opa-planner serve   answers a line {modules, query, data, input, strict, untyped, now} with {plan, result, error}
+//	opa-planner serve   answers a line {modules, query, data, inputs, …} with {plan, outcomes} or {invalid}
 //
 // A plan is what OPA's planner makes of a query and its modules, handed over by OPA to a target that keeps it.
 // Values that JSON cannot say (sets, objects by any key) are written as OPA's own JSON form of terms.
@@ -135,27 +135,35 @@ type request struct {
 	Modules []string       `json:"modules"`
 	Query   string         `json:"query"`
 	Data    map[string]any `json:"data"`
-	Input   *any           `json:"input"` // absent: undefined
+	Inputs  [][]any        `json:"inputs"` // the query is evaluated for each: one value, or none for no input
 	Strict  bool           `json:"strict"`
 	Untyped bool           `json:"untyped"` // do not refuse what can only be undefined by its types
 	Now     int64          `json:"now"`     // nanoseconds since 1970
 }
 
-type failure struct {
-	Code    string `json:"code"` // of OPA's evaluation errors; "invalid" where the modules or the query are
-	Message string `json:"message"`
+type response struct {
+	Plan     *ir.Policy `json:"plan,omitempty"`
+	Outcomes []outcome  `json:"outcomes,omitempty"`
+	Invalid  string     `json:"invalid,omitempty"` // what is wrong with the modules or the query
 }
 
-type response struct {
-	Plan   *ir.Policy       `json:"plan,omitempty"`
-	Result []map[string]any `json:"result"` // bindings, as terms
-	Error  *failure         `json:"error,omitempty"`
+type outcome struct {
+	Result []map[string]any `json:"result"`          // bindings, as terms
+	Error  string           `json:"error,omitempty"` // OPA's code
 }
 
 func (k *keeper) answer(line []byte) response {
+	made, err := k.answered(line)
+	if err != nil {
+		return response{Invalid: err.Error()}
+	}
+	return made
+}
+
+func (k *keeper) answered(line []byte) (made response, err error) {
 	var asked request
-	if err := util.Unmarshal(line, &asked); err != nil {
-		return response{Error: &failure{"invalid", err.Error()}}
+	if err = util.Unmarshal(line, &asked); err != nil {
+		return made, err
 	}
 	var skipped []ast.StageID
 	if asked.Untyped {
@@ -163,49 +171,55 @@ func (k *keeper) answer(line []byte) response {
 	}
 	compiler, err := compiled(asked.Modules, false, skipped...)
 	if err != nil {
-		return response{Error: &failure{"invalid", err.Error()}}
+		return made, err
 	}
-	plan, err := k.planned(compiler, asked.Query)
+	if made.Plan, err = k.planned(compiler, asked.Query); err != nil {
+		return made, err
+	}
+	query, err := prepared(compiler, asked)
 	if err != nil {
-		return response{Error: &failure{"invalid", err.Error()}}
+		return made, err
 	}
-	result, err := evaluated(compiler, asked)
-	return response{plan, result, described(err)}
+	for _, input := range asked.Inputs {
+		made.Outcomes = append(made.Outcomes, evaluated(query, input, time.Unix(0, asked.Now)))
+	}
+	return made, nil
 }
 
-func evaluated(compiler *ast.Compiler, asked request) ([]map[string]any, error) {
-	options := []func(*rego.Rego){
+func prepared(compiler *ast.Compiler, asked request) (rego.PreparedEvalQuery, error) {
+	return rego.New(
 		rego.Compiler(compiler),
 		rego.Query(asked.Query),
 		rego.StrictBuiltinErrors(asked.Strict),
-		rego.Time(time.Unix(0, asked.Now)),
+		rego.Store(inmem.NewFromObject(asked.Data)),
 		rego.GenerateJSON(func(term *ast.Term, _ *rego.EvalContext) (any, error) { return term, nil }),
-	}
-	if asked.Data != nil {
-		options = append(options, rego.Store(inmem.NewFromObject(asked.Data)))
-	}
-	if asked.Input != nil {
-		options = append(options, rego.Input(*asked.Input))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
-	defer cancel()
-	found, err := rego.New(options...).Eval(ctx)
-	result := make([]map[string]any, 0, len(found))
-	for _, one := range found {
-		result = append(result, one.Bindings)
-	}
-	return result, err
+	).PrepareForEval(context.Background())
 }
 
-func described(err error) *failure {
+func evaluated(query rego.PreparedEvalQuery, input []any, now time.Time) outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	options := []rego.EvalOption{rego.EvalTime(now)}
+	if len(input) == 1 {
+		options = append(options, rego.EvalInput(input[0]))
+	}
+	found, err := query.Eval(ctx, options...)
+	made := outcome{Result: make([]map[string]any, 0, len(found)), Error: code(err)}
+	for _, one := range found {
+		made.Result = append(made.Result, one.Bindings)
+	}
+	return made
+}
+
+func code(err error) string {
 	var of *topdown.Error
 	switch {
 	case err == nil:
-		return nil
+		return ""
 	case errors.As(err, &of):
-		return &failure{of.Code, of.Message}
+		return of.Code
 	default:
-		return &failure{"other", err.Error()}
+		return err.Error()
 	}
 }
 
