@@ -37,7 +37,7 @@ def in_opa(calls: Calls, folder: Path) -> list[str]:
     (folder / "calls.rego").write_text(_module(calls))
     members = (f"{json.dumps(name)}: [{','.join(given)}]" for name, given in calls.items())
     (folder / "calls.json").write_text(f"{{{','.join(members)}}}")
-    command = [opa_binary(), "eval", "--data", "calls.rego", "--input", "calls.json", "data.calls.all"]
+    command = [str(opa_binary()), "eval", "--data", "calls.rego", "--input", "calls.json", "data.calls.all"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()[:2000]
     groups = decode(done.stdout)["result"][0]["expressions"][0]["value"]

@@ -50,9 +50,14 @@ def operation() -> dict[str, Any]:
 def test_as_opa_does(tmp_path: Path) -> None:
     calls = {"json.marshal_with_options": [[document(), random.choice(OPTIONS)] for _ in range(300)]}
     calls |= {name: [[mapping(), [path(), path()]] for _ in range(1000)] for name in ("json.filter", "json.remove")}
-    one = ([document(), [operation()]] for _ in range(2000))  # removing the root makes OPA panic
-    calls["json.patch"] = [call for call in one if call[1][0]["op"] != "remove" or call[1][0]["path"] != ""]
+    calls["json.patch"] = [call for _ in range(2000) if not _opa_errs(call := [document(), [operation()]])]
     assert differences({name: list(map(json.dumps, held)) for name, held in calls.items()}, tmp_path) == []
+
+
+def _opa_errs(call: list[Any]) -> bool:
+    """Removing the root makes OPA panic; moving within an array it looks into the wrong element."""
+    op, where = call[1][0]["op"], call[1][0]["path"]
+    return (op == "remove" and where == "") or (op == "move" and "[" in json.dumps(call[0]))
 
 
 def test_several_operations_on_objects_as_opa_does(tmp_path: Path) -> None:
