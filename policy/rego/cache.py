@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from policy.rego.memory import CACHE, TRACE, Memory
+from policy.rego.limits import scan
+from policy.rego.memory import CACHE, STEPS, TRACE, Memory
 from policy.rego.reading import Path, Trace, flattened, overlap
+from policy.rego.values import UNDEFINED, dot, key
 
 DEPTH = 2  # parts of a path by which a change is compared: `data.roles`, however many roles a rule read
+
+WORTH_INDEXING = 16  # elements
 
 
 class DataCache:
@@ -36,6 +40,27 @@ class DataCache:
         if not self._reads[index]:
             self._reads[index] = frozenset(path[:DEPTH] for path in flattened(self._sets, entry[1]))
         return self._reads[index]
+
+
+def indexed(place: int, path: Path, member: str, wanted: Any, value: Any, memory: Memory) -> Iterable[tuple[Any, Any]]:
+    """Keys and elements of what lies at a path below `data`, without those whose member is certainly another value."""
+    cache = memory[CACHE]
+    if cache is None or len(value if type(value) in (list, dict) else ()) < WORTH_INDEXING:
+        return scan(value, memory)
+    entry = cache[place]
+    if entry is None:
+        entry = cache[place] = (_index(value, member, memory), [path])
+    found: list[tuple[Any, Any]] = entry[0].get(key(wanted), [])
+    memory[STEPS] -= len(found)
+    return found if memory[STEPS] >= 0 else scan(value, memory)
+
+
+def _index(value: Any, member: str, memory: Memory) -> dict[Any, list[tuple[Any, Any]]]:
+    found: dict[Any, list[tuple[Any, Any]]] = {}
+    for at, element in scan(value, memory):
+        if (held := dot(element, member)) is not UNDEFINED:
+            found.setdefault(key(held), []).append((at, element))
+    return found
 
 
 def cached(fresh: Callable[..., Memory]) -> Callable[..., Any]:

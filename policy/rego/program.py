@@ -37,7 +37,7 @@ class Program:
         self._loaded = loaded
         self._limits = limits
         self._sets = tuple(source.reads)
-        self._cached = len(source.cached)
+        self._cached = len(source.cached) + len(source.indexes)
         self._held = tuple(path for _, path in source.of_data)
 
     def has_rule(self, entrypoint: str) -> bool:

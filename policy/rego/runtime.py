@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from policy.rego.cache import indexed
 from policy.rego.limits import elements, scan
 from policy.rego.memory import CACHE, SCRATCH, WAITING, Memory
 from policy.rego.values import (
@@ -80,6 +81,7 @@ NAMES: Mapping[str, Any] = {
     "length": length,
     "getter": getter,
     "got": got,
+    "indexed": indexed,
     "inner": inner,
     "outer": outer,
     "failed": failed,

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
+from policy.rego.invariant import hoisted
 from policy.rego.merge import merged
 from policy.rego.plan import (
     INPUT,
@@ -55,7 +56,7 @@ def simplify(function: Function) -> Function:
     blocks = tuple(_certain(block, set(function.params) - {INPUT}) for block in function.blocks)
     known = _Known(replace(function, blocks=blocks))
     blocks = known.rewritten(blocks)
-    return merged(replace(function, blocks=_opened(_needed(blocks))))
+    return merged(hoisted(replace(function, blocks=_opened(_needed(blocks)))))
 
 
 def _certain(block: Block, defined: set[int]) -> Block:

@@ -9,7 +9,7 @@ from policy.rego.builtins import IMPURE
 from policy.rego.compiler.expressions import PYTHON_TYPES, TESTS, local, shape
 from policy.rego.compiler.flow import Flow, Lines
 from policy.rego.compiler.locals import Locals
-from policy.rego.compiler.origins import Path, continues, origins, static, static_reads
+from policy.rego.compiler.origins import Path, continues, filtered, origins, static, static_reads
 from policy.rego.compiler.reads import Reads, reported
 from policy.rego.compiler.values import Values
 from policy.rego.plan import (
@@ -307,6 +307,11 @@ class _Writer:
     def _head(self, scan: Scan) -> str:
         """One element costs nothing: it repeats nothing."""
         source, value = self._values.operand(scan.source), local(scan.value)
+        path = self._origins.get(_number(scan.source))
+        if path is not None and path[0] == "data" and static(path) and (found := filtered(scan)):
+            member, wanted = found[0], self._values.operand(found[1])
+            place = self._source.index(path, member)
+            return f"for {local(scan.key)}, {value} in indexed({place}, {path}, {member!r}, {wanted}, {source}, m):"
         if self._locals.read(scan.key):
             return f"for {local(scan.key)}, {value} in scan({source}, m):"
         return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else elements({source}, m)):"

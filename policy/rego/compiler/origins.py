@@ -15,6 +15,7 @@ from policy.rego.plan import (
     Block,
     Call,
     CallDynamic,
+    Constant,
     Dot,
     Equal,
     Function,
@@ -104,6 +105,19 @@ def static_reads(block: Block, found: Mapping[int, Path]) -> set[Path]:
         for inner in statement.blocks():
             paths |= static_reads(inner, found)
     return paths
+
+
+def filtered(scan: Scan) -> tuple[str, Operand] | None:
+    """The member of each element that a loop first compares, and with what, if that is the same each time round."""
+    dot, equal = (*scan.block.statements[:2], None, None)[:2]
+    if not isinstance(dot, Dot) or not isinstance(equal, Equal) or dot.source != Local(scan.value):
+        return None
+    sides = [one for one in (equal.a, equal.b) if one != Local(dot.target)]
+    inside = {scan.key, scan.value, *(number for one in statements((scan.block,)) for number in one.writes())}
+    if len(sides) != 1 or (isinstance(sides[0], Local) and sides[0].number in inside):
+        return None
+    member = dot.key.value if isinstance(dot.key, Constant) else None
+    return (member, sides[0]) if isinstance(member, str) else None
 
 
 def hoisted(functions: Iterable[Function]) -> tuple[list[Path], list[Path]]:

@@ -33,9 +33,14 @@ class Source:
     slots: dict[str, int] = field(default_factory=dict)  # place in `m` of rules that are kept
     fixed: tuple[str, ...] = ()  # functions that read no document, callees first
     cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
+    indexes: dict[tuple[Path, str], int] = field(default_factory=dict)  # place in the cache, by path and member name
     booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
     sets: frozenset[str] = frozenset()  # functions whose value is a set
     reads: dict[frozenset[Path], int] = field(default_factory=dict)  # the trace's numbers, by the paths they stand for
+
+    def index(self, path: Path, member: str) -> int:
+        """Place in the cache of the elements at a path below `data`, by what a member of theirs is."""
+        return self.indexes.setdefault((path, member), len(self.cached) + len(self.indexes))
 
     def read(self, paths: Iterable[Path]) -> int:
         """Number that stands for a set of paths."""
