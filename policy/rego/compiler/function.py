@@ -214,8 +214,8 @@ class _Writer:
 
     def _second(self, number: int, equal: Equal) -> bool:
         """Whether a local is only compared with another one, in the next statement."""
-        sides = {equal.a, equal.b}
-        return len(sides) == 2 and Local(number) in sides and all(isinstance(one, Local) for one in sides)
+        sides = (equal.a, equal.b)
+        return equal.a != equal.b and Local(number) in sides and all(isinstance(one, Local) for one in sides)
 
     def _unlike(self, value: str, wanted: Operand) -> str:
         word = "is not" if shape(wanted) == "singleton" else "!="
