@@ -8,6 +8,7 @@ OPA serves one gateway.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from opa_client import AsyncOpaClient
-from opa_client.errors import DeletePolicyError, RegoParseError
+from opa_client.errors import DeletePolicyError, PatchDataError, RegoParseError
 
 from policy.data import Path, pointer_to
 from policy.engines.opa_wanted import EVERYTHING, State, Wanted
@@ -52,16 +53,37 @@ class OpaStore:
             await self._client.__aenter__()
             self._open = True
         before, self.held = self.held, None
-        changed = wanted.changes()
-        if before is None or before.revision != wanted.revision.id or EVERYTHING in changed:
-            await self._push_all(wanted)
-            changed = wanted.changes()
+        changed = {*wanted.changes()}
+        if before is not None and before.revision == wanted.revision.id and EVERYTHING not in changed:
+            with contextlib.suppress(
+                PatchDataError
+            ):  # what was to be changed is not there: it is not that OPA any more
+                return await self._push_changes(changed, wanted)
+        await self._push_all(wanted)
+        return await self._push_changes({*wanted.changes()}, wanted)
+
+    async def _push_changes(self, changed: set[Path], wanted: Wanted) -> None:
+        changed = await self._removable(changed, wanted)
         if EVERYTHING in changed:
             return
         state = wanted.state  # from here to the request's body there is no wait, so that both are of one moment
-        patch = [step for path in sorted(shortest(set(changed))) for step in _now(path, wanted)]
+        patch = [_now(path, wanted) for path in sorted(shortest(changed))]
         await self._patch([*patch, _add((_STATE,), self._mark(state))])
         self.held = state
+
+    async def _removable(self, changed: set[Path], wanted: Wanted) -> set[Path]:
+        """Make sure that OPA has what is to be removed: it refuses to remove what it has not, and in one patch it does
+        not remove what was added as null. Returns what changed, by now.
+        """
+        there: set[Path] = set()
+        while EVERYTHING not in changed:
+            gone = {path for path in shortest(changed) if wanted.data.at(path) is UNDEFINED}
+            if gone <= there:
+                break
+            await self._patch([_add(path, None) for path in sorted(gone - there)])
+            there |= gone
+            changed |= {*wanted.changes()}
+        return changed
 
     async def ask(self, document: Any, entrypoint: str) -> Any:
         """An answer, with what OPA held when it gave it, for `proves`."""
@@ -93,8 +115,11 @@ class OpaStore:
         await self._check(packages, revision.sources)
         taken = {path[0] for path in packages.values()}
         self._written |= set(wanted.data.document)
-        for name in sorted(set(wanted.data.document) | (self._written | _read(revision)) - taken):
-            await self._patch(_now((name,), wanted))
+        for name in sorted(wanted.data.document):
+            await self._patch([_add((name,), wanted.data.at((name,)))])
+        for name in sorted((self._written | _read(revision)) - taken - set(wanted.data.document)):
+            await self._patch([_add((name,), None)])
+            await self._patch([_remove((name,))])
 
     async def _put(self, name: str, source: str) -> None:
         await self._client.update_policy_from_string(source, name, rego_compat=False)
@@ -149,16 +174,18 @@ async def _in_some_order(changes: Iterable[Callable[[], Awaitable[Any]]]) -> Non
         left = refused
 
 
-def _now(path: Path, wanted: Wanted) -> Patch:
-    """JSON patch that makes a path what it is in our document at this moment, whatever it was."""
+def _now(path: Path, wanted: Wanted) -> dict[str, Any]:
+    """The operation that makes a path what it is in our document at this moment."""
     value = wanted.data.at(path)
-    if value is UNDEFINED:
-        return [_add(path, None), {"op": "remove", "path": pointer_to(path)}]
-    return [_add(path, value)]
+    return _remove(path) if value is UNDEFINED else _add(path, value)
 
 
 def _add(path: Path, value: Any) -> dict[str, Any]:
     return {"op": "add", "path": pointer_to(path), "value": value}
+
+
+def _remove(path: Path) -> dict[str, Any]:
+    return {"op": "remove", "path": pointer_to(path)}
 
 
 def _rule(entrypoint: str) -> str:

@@ -9,6 +9,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from policy import (
     opa_pdp,
     read_bundle,
 )
+from policy.data import pointer_to
 from policy.question import access_input
 from tests.policy.real_opa import RealOpa, Relay, opa_binary
 
@@ -263,3 +265,40 @@ async def test_a_contradiction_is_no_reason_to_push(server: RealOpa) -> None:
         held = (await server.data())["portcullis_state"]
         assert (await pdp.ask(payment())).effect == "deny"
         assert (await server.data())["portcullis_state"] == held
+
+
+def changes(random: Random, number: int) -> Iterator[tuple[str, Any]]:
+    """Operations on live data, some of which cannot be done."""
+
+    def path() -> tuple[str, ...]:
+        return tuple(random.choice("abc/~") for _ in range(random.randint(1, 3)))
+
+    def value(depth: int = 2) -> Any:
+        if depth and random.random() < 0.6:
+            return {random.choice("abc/~"): value(depth - 1) for _ in range(2)} if random.random() < 0.6 else [1, [2]]
+        return random.choice([None, True, 0, "text", 1.5, 10**30])
+
+    for _ in range(number):
+        pointer = pointer_to(random.choice([path(), ("base", "list", "0"), ("base", "list", "-"), ("base", "a", "b")]))
+        step = {"op": random.choice(["add", "remove", "replace"]), "path": pointer, "value": value()}
+        yield random.choice([("put", (path(), value())), ("remove", (path(),)), ("patch", ([step],))])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_opa_holds_our_data_after_any_changes(server: RealOpa, seed: int) -> None:
+    random = Random(seed)
+    base = {"base": {"a": {"b": 1, "c": {}}, "list": [1, {"x": 2}]}, "a": 1}
+    rule = 'decision := {"effect": "deny"} if data.base'
+    async with asking(bundle_of(rule, base), server.port) as pdp:
+        for operation, arguments in changes(random, 150):
+            with contextlib.suppress(ValueError):
+                getattr(pdp, f"{operation}_data")(*arguments)
+            if random.random() < 0.3:
+                assert (await pdp.ask(payment())).reasons in ((), ("no_rule",))
+                held = await server.data()
+                ours = pdp.evaluate([], {}, NOW)
+                shown = {name: held[name] for name in held if not name.startswith("portcullis")}
+                assert shown == {name: ours[name] for name in ours if name != "portcullis"}
+            if random.random() < 0.02:
+                await server.kill()
+                await server.start()
