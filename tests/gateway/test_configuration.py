@@ -62,6 +62,9 @@ def test_secrets_are_masked() -> None:
     loaded = parse(BANK.encode(), "bank.yaml", environ)
     assert "hunter2" not in repr(loaded) + repr(effective(loaded))
     assert origin_of("policy.opa.token", BANK, environ) == (MASK, "environment PORTCULLIS__POLICY__OPA__TOKEN")
+    environ = {"PORTCULLIS__DECISIONS__TOKEN": "hunter2-hunter2-hunter2"}
+    text = BANK + "decisions: {unix: {}}"
+    assert origin_of("decisions.token", text, environ) == (MASK, "environment PORTCULLIS__DECISIONS__TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,28 @@ def test_secrets_are_masked() -> None:
         ("lines: {nftables: {table: 'x; flush ruleset'}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
         ("lines: {nftables: {table: _x}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
         (f"lines: {{nftables: {{table: {'x' * 33}}}}}", "bank.yaml:6: lines.nftables.table: must be a letter"),
+        ("policy: {opa: {tls: {key: k}}}", "bank.yaml:6: policy.opa.tls: a certificate and its key come together"),
+        ("policy: {opa: {failures: 0}}", "bank.yaml:6: policy.opa.failures: should be greater than or equal to 1"),
+        ("policy: {limits: {max_steps: 1}}", "bank.yaml:6: policy.limits.max_steps: should be greater than"),
+        ("decisions: {}", "bank.yaml:6: decisions: needs a socket: unix, tcp or both"),
+        ("decisions: {unix: {group: staff}}", "bank.yaml:6: decisions.unix.group: needs a path of its own"),
+        ("decisions: {unix: {}, token: short}", "bank.yaml:6: decisions.token: must have at least 16 characters"),
+        (
+            f"decisions: {{unix: {{}}, token: {'x' * 16}, token_file: t}}",
+            "bank.yaml:6: decisions.token_file: there is a token already",
+        ),
+        ("decisions: {unix: {}, url: 'http://pdp'}", "bank.yaml:6: decisions.url: must be an https:// address"),
+        ("decisions: {unix: {}, url: 'https://pdp/x'}", "bank.yaml:6: decisions.url: must be an https:// address"),
+        ("decisions: {unix: {}, url: 'https://pdp?x'}", "bank.yaml:6: decisions.url: must be an https:// address"),
+        ("decisions: {tcp: {port: 1}}", "bank.yaml:6: decisions.tcp.tls: is required"),
+        (
+            "decisions: {tcp: {port: 8443, tls: {certificate: c, key: k, client_ca: a}}}",
+            "bank.yaml:6: decisions.tcp.port: is the edge's port, or the metrics'",
+        ),
+        (
+            "decisions: {tcp: {address: pdp, tls: {certificate: c, key: k, client_ca: a}}}",
+            "bank.yaml:6: decisions.tcp.address: must be an IPv4 or IPv6 address",
+        ),
         (
             "identity: {issuers: [{issuer: i, jwks_url: /keys, audience: bank}]}",
             "bank.yaml:6: identity.issuers.0.jwks_url: must be an http:// or https:// address",
@@ -161,12 +186,19 @@ def test_deep_or_huge_text_is_refused_without_recursion() -> None:
 
 def test_files_that_are_named_must_exist(tmp_path: Path) -> None:
     file = tmp_path / "bank.yaml"
-    file.write_text(BANK + "edge: {tls: {certificate: no.crt, key: no.key}}\npolicy: {paths: [none.rego]}\n")
+    file.write_text(
+        BANK
+        + "edge: {tls: {certificate: no.crt, key: no.key}}\npolicy: {paths: [none.rego], opa: {tls: {ca: no.pem}}}\n"
+        + "decisions: {unix: {path: p, group: no-such-group}, token_file: none}\n"
+    )
     with pytest.raises(ConfigurationError) as caught:
         load(file, {})
     assert caught.value.problems == (
         f"{file}:6: edge.tls.certificate: there is no file no.crt",
         f"{file}:6: edge.tls.key: there is no file no.key",
+        f"{file}:7: policy.opa.tls.ca: there is no file no.pem",
+        f"{file}:8: decisions.token_file: there is no file none",
+        f"{file}:8: decisions.unix.group: there is no group 'no-such-group'",
         f"{file}:7: policy.paths.0: there is no none.rego",
     )
 
