@@ -120,3 +120,60 @@ def test_rules_that_read_no_document_are_evaluated_once() -> None:
     assert program.evaluate("a/p", {"x": 1}, {}) == [1, 2, 3]
 
 
+DEEP = "; ".join(f"some x{number} in input" for number in range(30))
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        (f"p if {{ {DEEP}; x29 == 2 }}", True),
+        (f"p if {{ {DEEP}; x29 == 3 }}", UNDEFINED),
+        (f"p := x29 if {{ {DEEP}; not x29 == 3 }}", 2),
+        (f"p := [x29 | {DEEP}]", [2]),
+        (f"p := x if {{ {DEEP}; x := x0 + y with input as [1] with data.z as x29; y := 5 }}", 7),
+    ],
+)
+def test_loops_deeper_than_python_takes(body: str, want: Any) -> None:
+    assert compile_program({"a.rego": f"package deep\n{body}"}, ["deep/p"]).evaluate("deep/p", [2], {}) == want
+
+
+def test_elements_of_data_are_found_by_an_index_until_they_change() -> None:
+    rego = "package a\np contains u.name if {\n\tsome u in data.users\n\tu.id == input.user\n}"
+    program = compile_program({"a.rego": rego}, ["a/p"])
+    data = {"users": [{"id": number % 20, "name": f"n{number}"} for number in range(40)] + [{"id": 3.0, "name": "x"}]}
+    evaluate, cache = program.evaluator("a/p"), program.cache()
+    first = evaluate({"user": 3}, data, 0, cache.entries)[0]
+    assert to_python(first) == ["n23", "n3", "x"]
+    assert evaluate({"user": 3}, data, 0, cache.entries)[0] == evaluate({"user": 3}, data, 0, None)[0]
+    data["users"].append({"id": 3, "name": "new"})
+    cache.changed([("users", "41")])
+    assert to_python(evaluate({"user": 3}, data, 0, cache.entries)[0]) == ["n23", "n3", "new", "x"]
+
+
+def test_rules_that_read_data_alone_are_evaluated_once_for_each_change_of_what_they_read() -> None:
+    rego = "package a\nadmins contains u.id if {\n\tsome u in data.users\n\tu.admin\n}\np if input.who in admins"
+    program = compile_program({"a.rego": rego}, ["a/p"])
+    data: dict[str, Any] = {"users": [{"id": "ada", "admin": True}], "other": 1}
+    evaluate, cache = program.evaluator("a/p"), program.cache()
+
+    def asked() -> Any:
+        value, trace = evaluate({"who": "ada"}, data, 0, cache.entries)
+        assert program.reading(trace).paths() == (("data", "users"), ("input", "who"))
+        return value
+
+    assert asked() is True
+    held = cache.entries[0]
+    data["other"] = 2
+    cache.changed([("other",)])
+    assert asked() is True
+    assert cache.entries[0] is held
+    data["users"][0]["admin"] = False
+    cache.changed([("users", "0", "admin")])
+    assert asked() is UNDEFINED
+    data["users"] = [{"id": "ada", "admin": True}]
+    cache.changed([()])
+    assert asked() is True
+
+
+def test_source_shows_the_rego_beside_the_python() -> None:
+    assert "# 2: p if input.x == 1" in compile_program({"bank.rego": "package a\np if input.x == 1"}, ["a/p"]).source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 
@@ -33,9 +34,17 @@ class Lines:
         self._depth -= 1
 
 
+DEEPEST = 18  # loops in one another; Python takes 20 in one function
+NONLOCAL = "nonlocal ..."  # stands for the names of the function around
+
+
+_NAMES = re.compile(r"\b(?:v|done|left|saved)\d+\b")
+
+
 @dataclass(slots=True)
 class _Loop:
     word: str  # what leaves this block from right inside it
+    part: bool  # whether it is in a function of its own
     crossing: dict[str, _Loop] = field(default_factory=dict)  # flags that go on outwards, and to which block
 
 
@@ -47,11 +56,6 @@ class Flow:
         self._open: list[_Loop] = []
         self._flags = 0
 
-    @property
-    def depth(self) -> int:
-        """How many blocks are open."""
-        return len(self._open)
-
     def flag(self, name: str) -> str:
         """A fresh name."""
         self._flags += 1
@@ -59,15 +63,40 @@ class Flow:
 
     @contextmanager
     def loop(self, head: str, word: str) -> Iterator[None]:
-        """A block as a Python loop: `while True:` that is left by `break`, or a `for` that goes on by `continue`."""
+        """A block as a Python loop: `while True:` that is left by `break`, or a `for` that goes on by `continue`. Where
+        it would be too deep for Python, it is a function of its own, a part.
+        """
         start = len(self._lines.text)
-        inner = _Loop(word)
-        self._lines.add(head)
-        self._open.append(inner)
-        with self._lines.deeper():
-            yield
-        self._open.pop()
+        inner = _Loop(word, self._depth() == DEEPEST)
+        with self._part() if inner.part else nullcontext():
+            self._lines.add(head)
+            self._open.append(inner)
+            with self._lines.deeper():
+                yield
+            self._open.pop()
         self._crossed(inner, start)
+
+    def _depth(self) -> int:
+        """Loops that are open in this function or part."""
+        return next((n for n, one in enumerate(reversed(self._open), 1) if one.part), len(self._open))
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        name = self.flag("part")
+        self._lines.add(f"def {name}():")
+        with self._lines.deeper():
+            self._lines.add(NONLOCAL)
+            yield
+        self._lines.add(f"{name}()", "if returned:")
+        with self._lines.deeper():
+            self.end("answer")
+
+    def end(self, value: str) -> None:
+        """Return from the function, out of whatever part."""
+        if any(one.part for one in self._open):
+            self._lines.add(*([] if value == "answer" else [f"answer, returned = {value}, True"]), "return")
+        else:
+            self._lines.add(f"return {value}")
 
     def _crossed(self, inner: _Loop, start: int) -> None:
         for flag, target in inner.crossing.items():
@@ -88,3 +117,10 @@ class Flow:
         flag = self.flag("left")
         self._open[-1].crossing[flag] = self._open[-1 - index]
         self._lines.add(f"{flag} = True", "break")
+
+
+def shared(lines: list[str], params: list[str]) -> tuple[list[str], str]:
+    """The first lines of a function with parts, so that all names are its own, and the first line of each part."""
+    names = sorted({name for line in lines for name in _NAMES.findall(line)} - {*params})
+    first = [*(f"{name} = U" for name in names), "answer, returned = U, False"]
+    return first, f"nonlocal {', '.join((*names, *params, 'm', 'answer', 'returned'))}"

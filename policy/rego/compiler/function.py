@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from policy.rego.builtins import IMPURE
 from policy.rego.compiler.expressions import PYTHON_TYPES, TESTS, local, shape
-from policy.rego.compiler.flow import Flow, Lines
+from policy.rego.compiler.flow import NONLOCAL, Flow, Lines, shared
 from policy.rego.compiler.locals import Locals
 from policy.rego.compiler.origins import Path, continues, filtered, origins, static, static_reads
 from policy.rego.compiler.reads import Reads, reported
@@ -84,7 +84,17 @@ class _Writer:
                 self._return("U" if self._function.path else "results")
             if any("t.append(" in line for line in self._lines.text):
                 self._lines.insert(1, "t = m[1]")
+            self._share(params)
         return "\n".join(self._lines.text)
+
+    def _share(self, params: list[str]) -> None:
+        """Where blocks are functions of their own, let them write this one's locals."""
+        text = self._lines.text
+        if any(line.lstrip() == NONLOCAL for line in text):
+            first, inside = shared(text, params)
+            text[:] = [line.replace(NONLOCAL, inside) for line in text]
+            for line in reversed(first):
+                self._lines.insert(1, line)
 
     def _title(self) -> str:
         for statement in statements(self._function.blocks):
@@ -152,7 +162,8 @@ class _Writer:
             self._leave(0, also)
 
     def _return(self, value: str) -> None:
-        self._lines.add(*self._reads.returning(), f"return {value}")
+        self._lines.add(*self._reads.returning())
+        self._flow.end(value)
 
     # Reads.
 
@@ -350,6 +361,10 @@ class _Writer:
     def _result(self, call: Call | CallDynamic) -> bool:
         """Put a call's result into its local; whether it may be undefined."""
         target = local(call.result)
+        rule = self._plan.functions.get(call.func) if isinstance(call, Call) else None
+        if rule is not None and len(rule.params) != len(call.args):
+            self._lines.add(f"{target} = U")  # OPA plans a function as a rule where it plans all of a package
+            return True
         args = [self._values.operand(one) for one in call.args]
         if isinstance(call, CallDynamic):
             steps = "".join(f"{self._values.operand(one)}, " for one in call.path)
