@@ -6,7 +6,7 @@ import msgspec
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """Figures have their unit in their name; a ratio is ours over the peer's, the median over rounds."""
+    """Figures have their unit in their name; a ratio sets us against the peer, the median over rounds."""
 
     name: str
     figures: dict[str, float]
