@@ -29,6 +29,7 @@ from policy.rego.builtins import (
     random,
     reflection,
     regexes,
+    schemas,
     sets,
     sprintf,
     strings,
@@ -37,14 +38,15 @@ from policy.rego.builtins import (
     units,
     urls,
     versions,
+    yaml_documents,
 )
 
 Builtin = Callable[..., Any]
 
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
-    *(regexes, globs, glob_overlap, cidr, clock, encodings, urls, graphs, random, crypto, versions),
-    *(tokens, certificates, private_keys, reflection),
+    *(regexes, globs, glob_overlap, cidr, clock, encodings, yaml_documents, urls, graphs, random, crypto, versions),
+    *(tokens, certificates, private_keys, reflection, schemas),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
