@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: demo test check peers setup clean
+.PHONY: demo test check peers conformance prove setup clean
 
 setup:
 	@deploy/setup
@@ -21,6 +21,14 @@ check: setup
 
 peers: setup
 	@deploy/peers
+
+# OPA's own suite; the last line is JSON.
+conformance: setup
+	@$(PY) -m tests.conformance.opa $(ARGS)
+
+# What `make test` tries a fraction of, in full: tens of minutes.
+prove: conformance
+	@PORTCULLIS_PROVE=1 $(PY) -m pytest -m prove $(ARGS)
 
 clean:
 	rm -rf .venv .peers .portcullis

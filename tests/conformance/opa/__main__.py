@@ -7,36 +7,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from tests.conformance.opa import oracle, suite
 from tests.conformance.opa.known import Known, read_known
 from tests.conformance.opa.oracle import Case
 from tests.conformance.opa.regopy_plans import plans
-
-
-@dataclass
-class Count:
-    """Outcomes of one front end's plans."""
-
-    name: str
-    passed: int = 0
-    refused: int = 0
-    failed: dict[str, str] = field(default_factory=dict)  # by case: what came of it
-    unplanned: dict[str, str] = field(default_factory=dict)  # by case: what the front end said
-
-    def add(self, case: Case, outcome: suite.Outcome) -> None:
-        """Note one case that was run."""
-        if outcome.passed:
-            self.passed += 1
-        else:
-            self.failed[case.id] = outcome.got
-
-    def figures(self) -> dict[str, int]:
-        """As the last line has them."""
-        figures = {"passed": self.passed, "failed": len(self.failed), "refused": self.refused}
-        return {"total": sum(figures.values()), **figures}
+from tests.conformance.opa.report import Count, surprises
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,45 +22,44 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", metavar="TEXT", help="cases whose note or file has this text, failures in full")
     parser.add_argument("--failing", action="store_true", help="list every failing case, known or not")
     asked = parser.parse_args(arguments)
-    cases = [case for case in oracle.suite() if not asked.only or asked.only in case.id or asked.only in case.file]
+    if not oracle.PLANNER.exists():
+        parser.error("needs opa: make peers")
+    every = list(oracle.suite())
+    cases = [case for case in every if (asked.only or "") in f"{case.file} {case.id}"]
     known = read_known()
-    counts = [_opa(cases, known), _regopy(cases, known)]
-    by_id = {case.id: case for case in cases}
+    opa, regopy = by_opa(cases, known), by_regopy(cases, known)
     if asked.only or asked.failing:
-        for count in counts:
-            _list(count, by_id, in_full=bool(asked.only))
-    surprises = [line for count in counts for line in _surprises(count, known, by_id)]
-    print(*surprises, sep="\n", end="\n" if surprises else "")
-    opa, regopy = counts
+        show("opa", opa, cases, in_full=bool(asked.only))
+        show("regopy", regopy, cases, in_full=bool(asked.only))
+    found = [*unexpected(opa, regopy, known, cases), *unheard_of(known, every)]
+    print(*found, sep="\n", end="\n" if found else "")
     print(json.dumps({**opa.figures(), "regopy": {**regopy.figures(), "unplanned": len(regopy.unplanned)}}))
-    return 1 if surprises else 0
+    return 1 if found else 0
 
 
-def _opa(cases: Sequence[Case], known: Known) -> Count:
-    count = Count("opa")
+def by_opa(cases: Sequence[Case], known: Known) -> Count:
+    """Run cases with OPA's plans."""
+    count = Count()
     for case in cases:
-        if suite.builtins(case) & known.refused.keys():
+        if suite.builtins(case.plan) & known.refused.keys():
             count.refused += 1
         else:
-            count.add(case, suite.by_opa(case))
+            count.add(case.id, suite.by_opa(case))
     return count
 
 
-def _regopy(cases: Sequence[Case], known: Known) -> Count:
-    count = Count("regopy")
-    askable = []
-    for case in cases:
-        if suite.builtins(case) & known.refused.keys():
-            count.refused += 1
-        elif suite.entrypoint(case) and case.modules:
-            askable.append(case)
-        else:
-            count.unplanned[case.id] = "no query that an entry point answers"
+def by_regopy(cases: Sequence[Case], known: Known) -> Count:
+    """Run cases with regopy's plans of the entry points that they ask for."""
+    count = Count()
+    askable = [case for case in cases if suite.entrypoint(case) and case.modules]
+    count.unplanned = {case.id: "no entry point answers its query" for case in cases if case not in askable}
     for case, answer in zip(askable, plans(map(_request, askable)), strict=True):
-        if "plan" in answer:
-            count.add(case, suite.by_regopy(case, answer["plan"]))
+        if "plan" not in answer:
+            count.unplanned[case.id] = " ".join(answer["error"].split())
+        elif suite.builtins(case.plan) & known.refused.keys() or suite.builtins(answer["plan"]) & known.refused.keys():
+            count.refused += 1
         else:
-            count.unplanned[case.id] = " ".join(answer["error"].split())[:200]
+            count.add(case.id, suite.by_regopy(case, answer["plan"]))
     return count
 
 
@@ -92,29 +68,30 @@ def _request(case: Case) -> dict[str, object]:
     return {"modules": modules, "entrypoints": [suite.entrypoint(case)]}
 
 
-def _surprises(count: Count, known: Known, cases: Mapping[str, Case]) -> list[str]:
-    parts = [("fails", count.failed, getattr(known, count.name))]
-    if count.name == "regopy":
-        parts.append(("is not planned", count.unplanned, known.unplanned))
-    found = []
-    for word, now, before in parts:
-        found += [
-            f"{count.name}: {word}: {name} ({cases[name].file}): {now[name][:300]}"
-            for name in now
-            if name not in before
-        ]
-        found += [f"{count.name}: no longer {word}: {name}" for name in before if name in cases and name not in now]
-    return found
+def unexpected(opa: Count, regopy: Count, known: Known, cases: Sequence[Case]) -> list[str]:
+    """What is not as the list says."""
+    run = {case.id for case in cases}
+    return [
+        *surprises("fails, planned by OPA", opa.failed, known.opa, run),
+        *surprises("fails, planned by regopy", regopy.failed, known.regopy, run),
+        *surprises("not planned by regopy", regopy.unplanned, known.unplanned, run),
+    ]
 
 
-def _list(count: Count, cases: Mapping[str, Case], *, in_full: bool) -> None:
-    for name, got in count.failed.items():
-        case = cases[name]
-        print(f"\n==== {count.name}: {case.file}: {name}")
+def unheard_of(known: Known, every: Sequence[Case]) -> list[str]:
+    """Cases that are listed, and that OPA's suite has not."""
+    listed = {*known.opa, *known.regopy, *known.unplanned} - {case.id for case in every}
+    return [f"no case of OPA's suite: {name}" for name in sorted(listed)]
+
+
+def show(front_end: str, count: Count, cases: Sequence[Case], *, in_full: bool) -> None:
+    """Print failing cases."""
+    for case in (case for case in cases if case.id in count.failed):
+        print(f"\n==== {front_end}: {case.file}: {case.id}")
         if in_full:
             print(f"query: {case.query}", *case.modules, f"data: {case.data}", f"input: {case.input}", sep="\n")
             print(f"strict: {case.strict}  sort_bindings: {case.sort_bindings}")
-        print(f"want:  {case.want_error or case.want_result}\ngot:   {got[:2000]}")
+        print(f"want:  {case.want_error or case.want_result}\ngot:   {count.failed[case.id][:2000]}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def by_opa(case: Case) -> Outcome:
         program = compile_plan(case.plan, dialect="opa", strict=case.strict)
         return program.results("eval", case.input, case.data, time.time_ns())
 
-    return _outcome(case, results)
+    return judged(case, results)
 
 
 def by_regopy(case: Case, plan: Mapping[str, Any]) -> Outcome:
@@ -51,7 +51,7 @@ def by_regopy(case: Case, plan: Mapping[str, Any]) -> Outcome:
         value = program.evaluate(entrypoint(case), case.input, case.data, time.time_ns())
         return [] if value is UNDEFINED else [{case.query.rpartition(" ")[2]: value}]
 
-    return _outcome(case, results)
+    return judged(case, results)
 
 
 def entrypoint(case: Case) -> str:
@@ -60,12 +60,13 @@ def entrypoint(case: Case) -> str:
     return plain[1].strip(".").replace(".", "/") if plain else ""
 
 
-def builtins(case: Case) -> frozenset[str]:
-    """What the case's plan calls by name."""
-    return frozenset(one["name"] for one in case.plan["static"].get("builtin_funcs") or ())
+def builtins(plan: Mapping[str, Any]) -> frozenset[str]:
+    """What a plan calls by name."""
+    return frozenset(one["name"] for one in plan["static"].get("builtin_funcs") or ())
 
 
-def _outcome(case: Case, results: Callable[[], Bindings]) -> Outcome:
+def judged(case: Case, results: Callable[[], Bindings]) -> Outcome:
+    """Whether results are what OPA wants of the case."""
     try:
         with _limited():
             got = results()
