@@ -41,7 +41,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reading: Reading = _NOTHING  # what the policy read for this answer
 
     @property
-    def depends(self) -> tuple[Path, ...]:
+    def depends(self) -> frozenset[Path]:
         """Paths of input and data, and impure builtins by name, that this answer depends on: no change of anything else
         would have changed it.
         """

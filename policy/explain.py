@@ -14,7 +14,7 @@ from policy.rego.analysis import data_rules, fixed_rules
 from policy.rego.depends import depends
 from policy.rego.plan import Function, Plan, statements
 from policy.rego.planning import planned
-from policy.rego.reading import shown
+from policy.rego.reading import shortest, shown
 from policy.rego.simplify import simplify
 from policy.rego.values import from_python
 from policy.rego.verify import place
@@ -60,7 +60,7 @@ def evaluate(bundle: Bundle, path: Sequence[str], document: Any, now: float) -> 
     program = compile_program(bundle.sources, (entrypoint,))
     given = UNDEFINED if document is UNDEFINED else from_python(document)
     value, trace = program.evaluator(entrypoint)(given, from_python(bundle.data), int(now * NANOSECONDS), None)
-    return Evaluation(value, tuple(map(shown, program.reading(trace).paths())))
+    return Evaluation(value, tuple(sorted(map(shown, shortest(program.reading(trace).paths())))))
 
 
 def _rule(plan: Plan, function: Function, evaluated: Evaluated) -> Rule:

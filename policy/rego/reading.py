@@ -22,10 +22,13 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     sets: Sequence[frozenset[Path]]
     trace: Trace
 
-    def paths(self) -> tuple[Path, ...]:
-        """Paths that were read, without those that lie below another one, in order."""
-        found = set(flattened(self.sets, self.trace))
-        return tuple(sorted(shortest(found), key=lambda path: [str(part) for part in path]))
+    def paths(self) -> frozenset[Path]:
+        """Paths that were read. What lies below one of them was read too, named or not."""
+        known, others = {entry for entry in self.trace if type(entry) is int}, []
+        for entry in self.trace:
+            if type(entry) is not int:
+                others += flattened(self.sets, [entry])
+        return frozenset(others).union(*(self.sets[entry] for entry in known))
 
 
 def flattened(sets: Sequence[frozenset[Path]], trace: Trace) -> Iterator[Path]:
@@ -34,14 +37,15 @@ def flattened(sets: Sequence[frozenset[Path]], trace: Trace) -> Iterator[Path]:
         if type(entry) is int:
             yield from sets[entry]
         elif type(entry) is tuple:
-            yield tuple(_part(part) for part in entry)
+            yield tuple([part if type(part) is str else _part(part) for part in entry])
         else:
             yield from flattened(sets, entry)
 
 
-def shortest(paths: set[Path]) -> set[Path]:
+def shortest(paths: Iterable[Path]) -> set[Path]:
     """Paths that have no other one above them."""
-    return {path for path in paths if not any(path[:length] in paths for length in range(1, len(path)))}
+    found = set(paths)
+    return {path for path in found if not any(path[:length] in found for length in range(1, len(path)))}
 
 
 def overlap(path: Path, other: Path) -> bool:
@@ -54,12 +58,6 @@ def shown(path: Path) -> str:
     """A path as Rego writes it: `data.accounts["1001"].owner`."""
     head, *rest = path
     return head + "".join(f".{part}" if _plain(part) else f"[{_quoted(part)}]" for part in rest)
-
-
-def touched(paths: Iterable[Path], changed: Iterable[Path]) -> bool:
-    """Whether any of the changed paths matters to any that was read."""
-    changes = tuple(changed)
-    return any(overlap(path, change) for path in paths for change in changes)
 
 
 def _part(part: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from bench.decisions import bank, requests
 from policy import PolicyError, read_bundle
 from policy.question import access_input
 from policy.rego import UNDEFINED, compile_plan, compile_program
-from policy.rego.reading import Path
+from policy.rego.reading import Path, shortest
 from policy.rego.values import EvaluationError, from_python
 from tests.conformance.opa import oracle
 from tests.policy.changing import Documents, changed, unaffected
@@ -30,7 +30,7 @@ POLICIES = 200  # of OPA's suite
 NOW, LATER = 1_800_000_000 * 10**9, 1_900_000_000 * 10**9
 ACCESS = "portcullis/access/decision"
 
-Explained = Callable[[Documents, int], tuple[str, tuple[Path, ...]]]  # an answer's text, and what it depended on
+Explained = Callable[[Documents, int], tuple[str, Iterable[Path]]]  # an answer's text, and what it depended on
 
 
 @cache
@@ -38,7 +38,7 @@ def starter() -> Explained:
     program = compile_program(read_bundle().sources, [ACCESS])
     evaluate = program.evaluator(ACCESS)
 
-    def explained(documents: Documents, now: int) -> tuple[str, tuple[Path, ...]]:
+    def explained(documents: Documents, now: int) -> tuple[str, Iterable[Path]]:
         try:
             value, trace = evaluate(documents["input"], documents["data"], now, None)
         except EvaluationError as error:
@@ -69,7 +69,7 @@ def _compiled(case: oracle.Case) -> Iterator[tuple[Explained, Documents]]:
     except PolicyError:
         return  # it needs what is refused by design
 
-    def explained(documents: Documents, now: int) -> tuple[str, tuple[Path, ...]]:
+    def explained(documents: Documents, now: int) -> tuple[str, Iterable[Path]]:
         try:
             results, reading = program.explained("eval", documents["input"], documents["data"], now)
         except EvaluationError as error:
@@ -77,13 +77,14 @@ def _compiled(case: oracle.Case) -> Iterator[tuple[Explained, Documents]]:
         return repr(results), reading.paths()
 
     documents = {"input": case.input, "data": case.data}
-    if explained(documents, NOW)[1]:
+    if any(explained(documents, NOW)[1]):
         yield explained, documents
 
 
 def check(explained: Explained, documents: Documents, chance: random.Random) -> int:
     """Make changes; how many of them were of what the answer does not depend on."""
     answer, paths = explained(documents, NOW)
+    paths = list(paths)
     outside = 0
     for _ in range(CHANGES):
         after = changed(documents, chance, paths)
@@ -110,7 +111,7 @@ def test_policies_of_the_suite_depend_on_what_they_say(which: int, seed: int) ->
 def test_most_of_a_bank_does_not_matter_to_an_answer() -> None:
     documents = bank_documents()[0]
     assert check(starter(), documents, random.Random(1)) > CHANGES / 4
-    assert len(starter()(documents, NOW)[1]) < 25
+    assert len([*starter()(documents, NOW)[1]]) < 25
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_reads(rule: str, want: set[str]) -> None:
     program = compile_program({"a.rego": f"package a\n{rule}\n"}, ["a/p"])
     document, data = {"a": {"b": 1, "x": 2}, "c": "k", "roles": ["r"]}, {"owners": {"k": 1}}
     _, trace = program.evaluator("a/p")(document, data, 5, None)
-    assert {str(path) for path in map(_text, program.reading(trace).paths())} == want
+    assert {str(path) for path in map(_text, shortest(program.reading(trace).paths()))} == want
 
 
 def _text(path: Path) -> str:
@@ -147,4 +148,4 @@ def test_an_absent_input_is_depended_on() -> None:
     program = compile_program({"a.rego": "package a\np if not input.x\n"}, ["a/p"])
     value, trace = program.evaluator("a/p")(UNDEFINED, {}, 5, None)
     read: Any = program.reading(trace).paths()
-    assert (value, read) == (True, (("input", "x"),))
+    assert (value, read) == (True, {("input", "x")})
