@@ -117,7 +117,8 @@ class Gateway:
 
     async def _run_decisions(self, settings: Decisions) -> None:
         strict = self.config.policy.strict_builtin_errors
-        await run_decisions(settings, self.policies.pdp, strict, self.blocklist, self._witness, self.run)
+        witness = self.records.decided  # on record, but no activity: what another says must not sway the guard
+        await run_decisions(settings, self.policies.pdp, strict, self.blocklist, witness, self.run)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         server = grpc.aio.server()
