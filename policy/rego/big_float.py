@@ -90,12 +90,12 @@ def truncated(value: Float) -> int:
 
 
 def text(value: Float, bits: int = BITS) -> str:
-    """An integer in full; otherwise Go's `%g`. Empty if it has too many digits."""
+    """An integer in full; otherwise Go's `%g`. Raises ValueError if it has too many digits."""
     sign = "-" if value.negative else ""
     if not value.mantissa:
         return f"{sign}0"
     if abs(value.exponent + value.mantissa.bit_length()) > MAX_EXPONENT:
-        return ""
+        raise ValueError("too many digits")
     digits, point = _shortest(value, bits)
     return sign + (digits.ljust(point, "0") if _whole(value) else general(digits, point))
 

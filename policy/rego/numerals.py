@@ -16,6 +16,7 @@ Number = int | float | Decimal
 
 MAX_DIGITS: Final = 4300  # what Python reads and writes; no integer has more
 _MAX_INTEGER: Final = 10**MAX_DIGITS
+_MAX_TEXT: Final = MAX_DIGITS + 1  # characters, a sign among them
 _MAX_FLOAT: Final = 1e16  # from here on `repr` may write another integer than the one the double holds
 _MAX_EXPONENT: Final = 30_102  # OPA's limit is 2 to the power of 100,000
 _SYNTAX: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -47,7 +48,7 @@ class Numeral(Decimal):
 def number(text: str) -> Number:
     """The number that a JSON text is (RFC 8259, section 6). Raises ValueError if it is none, or one too large."""
     found = _SYNTAX.fullmatch(text)
-    if found is None or len(text) > MAX_DIGITS:
+    if found is None or len(text) > _MAX_TEXT:
         raise ValueError("not a number, or one of too many digits")
     return decimal(text) if found.lastindex else integer(text)
 
@@ -67,7 +68,7 @@ def decimal(text: str) -> float | Decimal:
         numeral = Numeral(text)
     except InvalidOperation:
         raise ValueError("number too large") from None
-    if len(text) > MAX_DIGITS or (numeral and abs(numeral.adjusted()) > _MAX_EXPONENT):
+    if len(text) > _MAX_TEXT or (numeral and abs(numeral.adjusted()) > _MAX_EXPONENT):
         raise ValueError("number too large")
     return numeral
 

@@ -130,23 +130,26 @@ def equal(a: Any, b: Any) -> bool:
     if kind is bool or a is None:
         return a is b
     if kind is int or kind is float:
-        return a == b if type(b) is int or type(b) is float else isinstance(b, Decimal) and exact(a) == b
+        return a == b if type(b) is int or type(b) is float else type(b) in _DECIMALS and exact(a) == b
     if kind is dict:
         return type(b) is dict and len(a) == len(b) and _holds(b, a)
     if kind is list:
         return type(b) is list and len(a) == len(b) and all(map(equal, a, b))
-    if isinstance(a, Decimal):
+    if kind in _DECIMALS:
         return type(b) in _NUMBERS and a == exact(b)
     return bool(a == b)
 
 
 def compare(a: Any, b: Any) -> int:
     """Rego's total order: null, booleans, numbers, strings, arrays, objects, sets. Below 0, 0 or above 0."""
-    rank, other = _RANKS[type(a)], _RANKS[type(b)]
+    kind = type(a)
+    if kind is type(b) and kind in _PLAIN:
+        return int(a > b) - int(a < b)
+    rank, other = _RANKS[kind], _RANKS[type(b)]
     if rank != other:
         return rank - other
-    if rank <= _SCALARS:
-        return 0 if a is None else _compare_scalars(a, b)
+    if rank <= _NUMBER:
+        return 0 if a is None else _compare_numbers(a, b)
     if rank == _OBJECT:
         return _compare_objects(a, b)
     return _compare_sequences(list(a), list(b))
@@ -288,8 +291,8 @@ def _hash(value: Any) -> int:
     return numerals.hashed(value) if isinstance(value, Decimal) else hash(value)
 
 
-def _compare_scalars(a: Any, b: Any) -> int:
-    if isinstance(a, Decimal) or isinstance(b, Decimal):
+def _compare_numbers(a: Any, b: Any) -> int:
+    if type(a) in _DECIMALS or type(b) in _DECIMALS:
         a, b = exact(a), exact(b)
     return int(a > b) - int(a < b)
 
@@ -308,9 +311,11 @@ def _compare_objects(a: dict[Any, Any], b: dict[Any, Any]) -> int:
     return len(a) - len(b)
 
 
-_SCALARS = 3
+_NUMBER = 2
 _OBJECT = 5
-_NUMBERS = (int, float, Numeral, Decimal)
 _RANKS: dict[type, int] = {type(None): 0, bool: 1, str: 3, list: 4, dict: _OBJECT, RegoSet: 6}
-_RANKS.update(dict.fromkeys(_NUMBERS, 2))
+_DECIMALS = frozenset((Numeral, Decimal))
+_NUMBERS = frozenset((int, float)) | _DECIMALS
+_RANKS.update(dict.fromkeys(_NUMBERS, _NUMBER))
+_PLAIN = frozenset((str, int, float, bool))  # Python's order is Rego's
 order: Any = cmp_to_key(compare)

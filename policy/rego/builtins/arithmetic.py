@@ -49,8 +49,10 @@ def big(value: Any) -> Float | None:
 
 def from_big(value: Float, bits: int = big_float.BITS) -> Any:
     """The number whose text a float has, or undefined if it is too large or too small."""
-    text = big_float.text(value, bits)
-    return numerals.number(text) if text else UNDEFINED
+    try:
+        return numerals.number(big_float.text(value, bits))
+    except ValueError:
+        return UNDEFINED
 
 
 def bounded(value: int) -> Any:
