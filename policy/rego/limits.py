@@ -16,7 +16,9 @@ STRIDE = 256  # elements between two looks at the clock
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`steps` is how many elements an evaluation may visit in loops, `seconds` how long it may take to."""
+    """`steps` is how many elements an evaluation may visit in loops, `seconds` how long it may compute: time in which
+    the machine does something else does not count.
+    """
 
     steps: int = 1_000_000
     seconds: float = 0.05
@@ -25,7 +27,7 @@ class Limits:
 class Budget:
     """What is left to one evaluation. Its clock starts when its first steps are used up: most need no clock."""
 
-    __slots__ = ("_deadline", "_limits", "_steps")
+    __slots__ = ("_deadline", "_limits", "_steps")  # the deadline is on the thread's own clock
 
     def __init__(self, limits: Limits):
         self._limits = limits
@@ -36,13 +38,13 @@ class Budget:
         """Pay for elements that are about to be visited; how many more may be visited before the next payment. Raises
         LimitExceeded.
         """
-        now = time.monotonic()
+        now = time.thread_time()
         self._deadline = self._deadline or now + self._limits.seconds
         self._steps -= wanted
         if self._steps < 0:
             raise LimitExceeded(f"the policy visited more than {self._limits.steps} elements")
         if now > self._deadline:
-            raise LimitExceeded(f"the policy took more than {self._limits.seconds} s")
+            raise LimitExceeded(f"the policy computed for more than {self._limits.seconds} s")
         return STRIDE
 
 

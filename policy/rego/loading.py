@@ -57,7 +57,8 @@ def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any
         raise PolicyError([Problem("", 0, 0, f"builtin {name} is not supported") for name in missing])
     names: dict[str, Any] = {**NAMES, **source.constants, "WAITING": (WAITING,) * len(source.slots)}
     names |= {python: builtins[rego] for python, rego in source.builtins.items()}
-    exec(_code(source.text), names)  # noqa: S102 - our own text: names are made safe, constants are literals
+    for function in source.functions:  # one by one: nobody else runs while Python compiles a text
+        exec(_code(function), names)  # noqa: S102 - our own text: names are made safe, constants are literals
     rules = {path: names[python] for path, python in source.paths.items()}
     below = {path[1:]: rule for path, rule in rules.items() if path[0] == "g0"}
     names["dynamic"] = exact(rules) if plan.dialect == "opa" else extent(below)

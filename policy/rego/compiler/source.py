@@ -20,7 +20,7 @@ from policy.rego.verify import DOCUMENT_ARGUMENTS
 class Source:
     """Generated Python."""
 
-    text: str = ""
+    functions: list[str] = field(default_factory=list)  # the text, one Python function each
     strict: bool = False  # whether a builtin's error ends the evaluation
     constants: dict[str, Any] = field(default_factory=dict)  # composite literals by name
     builtins: dict[str, str] = field(default_factory=dict)  # Rego's name by Python's
@@ -41,6 +41,11 @@ class Source:
     def index(self, path: Path, member: str) -> int:
         """Place in the cache of the elements at a path below `data`, by what a member of theirs is."""
         return self.indexes.setdefault((path, member), len(self.cached) + len(self.indexes))
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return "\n\n\n".join(self.functions) + "\n"
 
     def read(self, paths: Iterable[Path]) -> int:
         """Number that stands for a set of paths."""
@@ -70,11 +75,11 @@ def write_source(
     first = FIRST_SLOT + len(places)
     kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
     source.slots = {name: slot for slot, name in enumerate(kept, first)}
-    functions = [written(plan, function, source, sources) for function in everything]
+    written_functions = [written(plan, function, source, sources) for function in everything]
     preludes = [data_prelude(source), prelude("memory", source, {*source.hoisted, *source.getters})]
     for name, query in plan.queries.items():
         preludes.append(prelude(f"memory_{source.names[name]}", source, reached(plan, query)))
-    source.text = "\n\n".join((*preludes, *functions)) + "\n"
+    source.functions = [*preludes, *written_functions]
     return source
 
 
