@@ -125,6 +125,8 @@ class Policy(Branch):
     engine: Literal["embedded", "opa"] = "embedded"
     paths: tuple[Path, ...] = ()  # .rego files and folders; empty means the starter policy
     data: Path | None = None  # a JSON or YAML document, seen as `data`
+    frontend: Literal["auto", "regopy", "opa"] = "regopy"  # who plans the rules; auto: OPA where its binary is
+    opa_path: Path | None = None  # OPA's binary; none means the one on PATH
     opa: OpaServer = OpaServer()
     limits: PolicyLimits = PolicyLimits()
     outside: PolicyOutside = PolicyOutside()

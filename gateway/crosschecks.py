@@ -40,7 +40,7 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
     if config.decisions:
         yield from _decisions_files(config.decisions)
-    yield from _file(("policy", "data"), config.policy.data)
+    yield from _files(("policy",), config.policy, ("data", "opa_path"))
     for index, path in enumerate(config.policy.paths):
         if not path.exists():
             yield ("policy", "paths", index), f"there is no {path}"

@@ -17,10 +17,12 @@ from typing import Any
 import aiohttp
 import pytest
 from cryptography import x509
+from opa_client.errors import PolicyNotFoundError
 from prometheus_client import REGISTRY
 
 from gateway.config import DecisionsTcp, DecisionsTls, DecisionsUnix
-from policy import Bundle, Pdp, embedded_pdp
+from policy import Bundle, OpaServer, OpaTls, Pdp, embedded_pdp
+from policy.engines.opa_client import OpaClient
 from tests.authority import Authority
 from tests.gateway.decision_rig import Desk, desk
 from tests.gateway.edge_rig import free_port, until
@@ -269,3 +271,16 @@ async def test_hostile_bytes_do_nothing(pdp: Pdp, tmp_path: Path, hostile: bytes
         assert b" 200 OK" not in await said(served, hostile)
         assert (await served.evaluate(PERMITTED))["decision"] is True
     assert len(served.seen) == 1
+
+
+async def test_opas_own_client_is_answered(pdp: Pdp, tmp_path: Path) -> None:
+    """opa-python-client, over TLS with a certificate and a token."""
+    async with on_a_port(pdp, tmp_path, token=TOKEN) as (_, port):
+        tls = OpaTls(port.authority.certificate, *port.authority.issue("pep", PEP))
+        async with OpaClient(OpaServer(port=port.settings.port, token=TOKEN, tls=tls), timeout=10) as client:
+            assert await client.check_health()
+            answer = await client.query_rule({"action": "read"}, "portcullis.access", "decision")
+            assert answer["result"] == {"effect": "allow"}
+            assert "result" not in await client.query_rule({"action": "write"}, "portcullis.access", "decision")
+            with pytest.raises(PolicyNotFoundError):
+                await client.get_data("accounts")

@@ -244,7 +244,7 @@ async def test_an_answer_on_its_way_while_rules_change_does_not_count(server: Re
             relay.gate.set()
             decision = await asked
         assert (decision.reasons, decision.revision) == (("closed",), changed.id)
-        assert decision.depends == ()
+        assert not decision.depends
 
 
 async def test_a_push_may_take_longer_than_a_question(server: RealOpa) -> None:
