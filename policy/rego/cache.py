@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from policy.rego.limits import scan
-from policy.rego.memory import CACHE, STEPS, TRACE, Memory
+from policy.rego.memory import CACHE, STEPS, TRACE, WAITING, Memory
 from policy.rego.reading import Path, Trace, flattened, overlap
 from policy.rego.values import UNDEFINED, dot, key
 
@@ -51,6 +51,21 @@ def indexed(place: int, path: Path, member: str, wanted: Any, value: Any, memory
     if entry is None:
         entry = cache[place] = (_index(value, member, memory), [path])
     found: list[tuple[Any, Any]] = entry[0].get(key(wanted), [])
+    memory[STEPS] -= len(found)
+    return found if memory[STEPS] >= 0 else scan(value, memory)
+
+
+def indexed_now(slot: int, member: str, wanted: Any, value: Any, memory: Memory) -> Iterable[tuple[Any, Any]]:
+    """The same for what is no data: an index is made when the elements of one value are asked for again."""
+    if len(value if type(value) in (list, dict) else ()) < WORTH_INDEXING:
+        return scan(value, memory)
+    held = memory[slot]
+    if held is WAITING or held[0] is not value:
+        memory[slot] = (value, None)
+        return scan(value, memory)
+    if held[1] is None:
+        held = memory[slot] = (value, _index(value, member, memory))
+    found: list[tuple[Any, Any]] = held[1].get(key(wanted), [])
     memory[STEPS] -= len(found)
     return found if memory[STEPS] >= 0 else scan(value, memory)
 

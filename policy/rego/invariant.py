@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import takewhile
 
+from policy.rego.compiler.origins import harmless
 from policy.rego.plan import (
     Block,
     Blocks,
@@ -15,16 +16,12 @@ from policy.rego.plan import (
     Dot,
     Equal,
     Function,
-    IsType,
     Local,
-    NotEqual,
     Operand,
     Scan,
     Statement,
     statements,
 )
-
-_CHECKS = (Dot, Equal, NotEqual, IsType)  # what may be undefined, and does nothing else
 
 
 def hoisted(function: Function) -> Function:
@@ -66,7 +63,7 @@ def _same_each_time(block: Block, single: set[int], inside: set[int]) -> list[Do
     """Look-ups at the beginning of a loop that have nothing to do with it, but for those that it looks deeper into:
     there only what it finds matters.
     """
-    checks = takewhile(lambda one: isinstance(one, _CHECKS), block.statements)
+    checks = takewhile(harmless, block.statements)
     found = [one for one in checks if isinstance(one, Dot) and one.target in single]
     everything = [one for one in statements((block,)) if isinstance(one, Dot)]
     while True:

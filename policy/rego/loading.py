@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -55,7 +56,11 @@ def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any
     missing = sorted(rego for rego in source.builtins.values() if rego not in builtins)
     if missing:
         raise PolicyError([Problem("", 0, 0, f"builtin {name} is not supported") for name in missing])
-    names: dict[str, Any] = {**NAMES, **source.constants, "WAITING": (WAITING,) * len(source.slots)}
+    names: dict[str, Any] = {
+        **NAMES,
+        **source.constants,
+        "WAITING": (WAITING,) * (len(source.slots) + source.indexed_now),
+    }
     names |= {python: builtins[rego] for python, rego in source.builtins.items()}
     for function in source.functions:  # one by one: nobody else runs while Python compiles a text
         exec(_code(function), names)  # noqa: S102 - our own text: names are made safe, constants are literals
@@ -96,7 +101,7 @@ def _entry(plan: Plan, source: Source, names: Mapping[str, Any], entrypoint: str
         return lambda *_: value
     if name in plan.functions:
         rule: Rule = names[source.names[name]]
-        return rule
+        return partial(names["cached"], source.cached[name], rule) if name in source.cached else rule
     query = names[source.names[entrypoint]]
     return lambda document, data, memory: _result(query(document, data, memory))
 

@@ -20,6 +20,7 @@ from policy.rego.plan import (
     Function,
     IsType,
     IsUndefined,
+    Len,
     NotEqual,
     Place,
     Scan,
@@ -29,7 +30,7 @@ from policy.rego.plan import (
 from policy.rego.rename import relocated
 
 MAX_DEPTH = 6  # of blocks in one another that merging may make
-_SHARED = (Dot, Call, Equal, NotEqual, IsType)  # what can be done once for several bodies
+_SHARED = (Dot, Len, Call, Equal, NotEqual, IsType)  # what can be done once for several bodies
 _Body = tuple[Statement, ...]
 
 
@@ -76,7 +77,9 @@ def _joined(group: Sequence[_Body], depth: int) -> Sequence[_Body]:
             return group
         inner = _merged([body[0].blocks()[0].statements for body in bodies], depth - 1)
         return [(replace(first, block=Block(_one(inner))),)]
-    found = _merged([rest for rest in rests if rest], depth - 1)
+    left = [rest for rest in rests if rest]
+    parting = len({_sign(rest[0]) for rest in left}) > 1
+    found = _merged(left, depth - parting)
     if isinstance(first, Dot) and len(found) > 1 and any(continues(body, 0) for body in bodies):
         return group  # each looks deeper into it, elsewhere: what it is as a whole matters to none
     return [(first, *_one(found))]

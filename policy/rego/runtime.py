@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from policy.rego.cache import indexed
+from policy.rego.cache import indexed, indexed_now
 from policy.rego.limits import elements, scan
 from policy.rego.memory import CACHE, SCRATCH, WAITING, Memory
 from policy.rego.values import (
@@ -82,6 +82,7 @@ NAMES: Mapping[str, Any] = {
     "getter": getter,
     "got": got,
     "indexed": indexed,
+    "indexed_now": indexed_now,
     "inner": inner,
     "outer": outer,
     "failed": failed,

@@ -130,7 +130,7 @@ DEEP = "; ".join(f"some x{number} in input" for number in range(30))
         (f"p if {{ {DEEP}; x29 == 3 }}", UNDEFINED),
         (f"p := x29 if {{ {DEEP}; not x29 == 3 }}", 2),
         (f"p := [x29 | {DEEP}]", [2]),
-        (f"p := x if {{ {DEEP}; x := x0 + y with input as [1] with data.z as x29; y := 5 }}", 7),
+        (f"p := x if {{ y := 5; {DEEP}; x := x0 + y with input as [1] with data.z as x29 }}", 7),
     ],
 )
 def test_loops_deeper_than_python_takes(body: str, want: Any) -> None:

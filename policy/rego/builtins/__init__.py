@@ -52,8 +52,9 @@ BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for na
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
     name: kind for family in _FAMILIES for name, kind in getattr(family, "IMPURE", {}).items()
 }
+VALUELESS = frozenset({"max", "min", "uuid.parse"})  # may have no value without any error
 ARITIES: Mapping[str, int] = {
     name: len(inspect.signature(function).parameters) - (name in IMPURE) for name, function in BUILTINS.items()
 }
 
-__all__ = ["ARITIES", "BUILTINS", "IMPURE", "Builtin"]
+__all__ = ["ARITIES", "BUILTINS", "IMPURE", "VALUELESS", "Builtin"]

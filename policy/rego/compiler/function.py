@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from policy.rego.builtins import IMPURE
+from policy.rego.builtins import IMPURE, VALUELESS
 from policy.rego.compiler.expressions import PYTHON_TYPES, TESTS, local, shape
 from policy.rego.compiler.flow import NONLOCAL, Flow, Lines, shared
 from policy.rego.compiler.locals import Locals
@@ -318,14 +318,21 @@ class _Writer:
     def _head(self, scan: Scan) -> str:
         """One element costs nothing: it repeats nothing."""
         source, value = self._values.operand(scan.source), local(scan.value)
-        path = self._origins.get(_number(scan.source))
-        if path is not None and path[0] == "data" and static(path) and (found := filtered(scan)):
-            member, wanted = found[0], self._values.operand(found[1])
-            place = self._source.index(path, member)
-            return f"for {local(scan.key)}, {value} in indexed({place}, {path}, {member!r}, {wanted}, {source}, m):"
+        if (found := filtered(scan)) is not None:
+            wanted = f"{found[0]!r}, {self._values.operand(found[1])}, {source}, m"
+            return f"for {local(scan.key)}, {value} in {self._index(scan, found[0])}, {wanted}):"
         if self._locals.read(scan.key):
             return f"for {local(scan.key)}, {value} in scan({source}, m):"
         return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else elements({source}, m)):"
+
+    def _index(self, scan: Scan, member: str) -> str:
+        """The beginning of a call that finds elements by a member: in data by an index that is kept until it changes,
+        elsewhere by one that is made in this evaluation when it is wanted again.
+        """
+        path = self._origins.get(_number(scan.source))
+        if path is not None and path[0] == "data" and static(path):
+            return f"indexed({self._source.index(path, member)}, {path}"
+        return f"indexed_now({self._source.slot_of_index()}"
 
     def _not(self, block: Block) -> None:
         call, following = block.statements if len(block.statements) == 2 else (None, None)
@@ -401,7 +408,7 @@ class _Writer:
             self._lines.add(f"{target} = m[{slot}] = {made}")
 
     def _strict(self, call: Call, target: str) -> None:
-        if self._source.strict and call.func not in self._source.names:
+        if self._source.strict and call.func not in (*self._source.names, *VALUELESS):
             at = ":".join(map(str, place(self._plan, self._function, call)))
             self._lines.add(f"if {target} is U: failed({call.func!r}, {at!r})")
 

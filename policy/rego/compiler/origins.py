@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from policy.rego.plan import (
@@ -37,6 +38,8 @@ from policy.rego.verify import called
 
 Path = tuple[Any, ...]
 _PURE = (Dot, Call, CallDynamic, Equal, NotEqual, Len, IsType, IsDefined, IsUndefined)
+_CHECKS = (Dot, Equal, NotEqual, IsType)
+_COMPARISONS = frozenset({"equal", "neq", "lt", "lte", "gt", "gte"})
 MAX_HOISTED = 24
 WORTH_HOISTING = 3  # places that read a path
 
@@ -108,16 +111,26 @@ def static_reads(block: Block, found: Mapping[int, Path]) -> set[Path]:
 
 
 def filtered(scan: Scan) -> tuple[str, Operand] | None:
-    """The member of each element that a loop first compares, and with what, if that is the same each time round."""
-    dot, equal = (*scan.block.statements[:2], None, None)[:2]
-    if not isinstance(dot, Dot) or not isinstance(equal, Equal) or dot.source != Local(scan.value):
-        return None
-    sides = [one for one in (equal.a, equal.b) if one != Local(dot.target)]
+    """A member of each element that a loop compares before it does anything else, and with what, if that is the same
+    each time round.
+    """
     inside = {scan.key, scan.value, *(number for one in statements((scan.block,)) for number in one.writes())}
-    if len(sides) != 1 or (isinstance(sides[0], Local) and sides[0].number in inside):
-        return None
-    member = dot.key.value if isinstance(dot.key, Constant) else None
-    return (member, sides[0]) if isinstance(member, str) else None
+    members: dict[int, str] = {}
+    for statement in takewhile(harmless, scan.block.statements):
+        match statement:
+            case Dot(source=Local(number), key=Constant(value=str(member)), target=target) if number == scan.value:
+                members[target] = member
+            case Equal(a=Local(number), b=other) | Equal(a=other, b=Local(number)) if number in members:
+                if not (isinstance(other, Local) and other.number in inside):
+                    return members[number], other
+    return None
+
+
+def harmless(statement: Statement) -> bool:
+    """Whether a statement can do no more than end its block."""
+    if isinstance(statement, Call):
+        return statement.func in _COMPARISONS
+    return isinstance(statement, _CHECKS)
 
 
 def hoisted(functions: Iterable[Function]) -> tuple[list[Path], list[Path]]:

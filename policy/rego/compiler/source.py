@@ -34,6 +34,7 @@ class Source:
     fixed: tuple[str, ...] = ()  # functions that read no document, callees first
     cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
     indexes: dict[tuple[Path, str], int] = field(default_factory=dict)  # place in the cache, by path and member name
+    indexed_now: int = 0  # places in `m`, after all others, of indexes that are made in one evaluation
     booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
     sets: frozenset[str] = frozenset()  # functions whose value is a set
     reads: dict[frozenset[Path], int] = field(default_factory=dict)  # the trace's numbers, by the paths they stand for
@@ -46,6 +47,11 @@ class Source:
     def text(self) -> str:
         """All of it."""
         return "\n\n\n".join(self.functions) + "\n"
+
+    def slot_of_index(self) -> int:
+        """A place in `m` for an index that is made in one evaluation."""
+        self.indexed_now += 1
+        return FIRST_SLOT + len(self.of_input) + len(self.of_data) + len(self.slots) + self.indexed_now - 1
 
     def read(self, paths: Iterable[Path]) -> int:
         """Number that stands for a set of paths."""
