@@ -39,13 +39,21 @@ _LEFT_ALONE = Gauge("portcullis_policy_opa_circuit_open", "1 while OPA is left a
 
 class OpaEngine:
     """Asks OPA, within a deadline; one that failed too often in a row is left alone for a while. Belongs to one event
-    loop. Reads the TLS files: make it in a thread. Raises OSError where they cannot be used.
+    loop. `strict` is whether an error of a builtin is one of the policy. Reads the TLS files: make it in a thread.
+    Raises OSError where they cannot be used.
     """
 
-    def __init__(self, revision: Revision, server: OpaServer, monotonic: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        revision: Revision,
+        server: OpaServer,
+        *,
+        strict: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ):
         self._wanted = Wanted(revision)
         self._client = OpaClient(server, PUSH_SECONDS)
-        self._store = OpaStore(self._client)
+        self._store = OpaStore(self._client, strict)
         self._timeout = server.timeout
         self._breaker = Breaker(server.failures, server.pause)
         self._monotonic = monotonic

@@ -38,9 +38,10 @@ class NotOurs(Exception):
 class OpaStore:
     """Brings OPA to a state. One push at a time."""
 
-    def __init__(self, client: AsyncOpaClient):
+    def __init__(self, client: AsyncOpaClient, strict: bool):
         self.held: State | None = None  # what OPA has, as far as we know; None: give it everything
         self._client = client
+        self._how = {"strict-builtin-errors": True} if strict else None
         self._name = secrets.token_hex(8)  # tells this process's states from anybody else's
         self._written: set[str] = set()
         self._open = False
@@ -87,7 +88,7 @@ class OpaStore:
 
     async def ask(self, document: Any, entrypoint: str) -> Any:
         """An answer, with what OPA held when it gave it, for `proves`."""
-        return await self._client.query_rule(document, f"{_ANSWER}/{_rule(entrypoint)}")
+        return await self._client.query_rule(document, f"{_ANSWER}/{_rule(entrypoint)}", query_params=self._how)
 
     def proves(self, answer: Any, state: State) -> bool:
         """Whether an answer was given by OPA holding this very state."""

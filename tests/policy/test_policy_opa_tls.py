@@ -114,7 +114,7 @@ def counted(name: str) -> float:
 async def test_one_that_fails_is_left_alone_and_then_tried_again() -> None:
     real, now = RealOpa(opa_binary()), [100.0]
     server = OpaServer(port=real.port, timeout=10, failures=3, pause=30)
-    engine = OpaEngine(compile_bundle(BUNDLE), server, lambda: now[0])
+    engine = OpaEngine(compile_bundle(BUNDLE), server, monotonic=lambda: now[0])
     pdp = Pdp(engine)
     before = counted("portcullis_policy_opa_not_asked_total")
     try:
