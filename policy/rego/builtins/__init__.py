@@ -33,6 +33,7 @@ from policy.rego.builtins import (
     sets,
     sprintf,
     strings,
+    templates,
     tokens,
     types,
     units,
@@ -44,9 +45,9 @@ from policy.rego.builtins import (
 Builtin = Callable[..., Any]
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    *(comparison, arithmetic, numbers, units, strings, sprintf, aggregates, arrays, objects, documents, sets, types),
-    *(regexes, globs, glob_overlap, cidr, clock, encodings, yaml_documents, urls, graphs, random, crypto, versions),
-    *(tokens, certificates, private_keys, reflection, schemas),
+    *(comparison, arithmetic, numbers, units, aggregates, arrays, objects, documents, sets, types, graphs, versions),
+    *(strings, templates, sprintf, regexes, globs, glob_overlap, cidr, clock, encodings, yaml_documents, urls, random),
+    *(crypto, tokens, certificates, private_keys, reflection, schemas),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
