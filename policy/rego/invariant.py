@@ -68,7 +68,7 @@ def _same_each_time(block: Block, single: set[int], inside: set[int]) -> list[Do
     everything = [one for one in statements((block,)) if isinstance(one, Dot)]
     while True:
         bound = inside - {one.target for one in found}
-        deeper = {one.source for one in everything if one not in found}
+        deeper = [one.source for one in everything if one not in found]
         kept = [one for one in found if not _reads(one) & bound and Local(one.target) not in deeper]
         if len(kept) == len(found):
             return found
