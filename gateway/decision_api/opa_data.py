@@ -35,6 +35,8 @@ class OpaData:
         """
         if body is not None and type(body) is not dict:
             raise Refused(400, "body contains malformed input document: it must be an object")
+        if any(name != "input" and name.lower() == "input" for name in body or ()):
+            raise Refused(400, "body contains malformed input document: the name is 'input'")  # OPA reads it as such
         given = (body or {}).get("input")
         answer = self._answer(path, UNDEFINED if given is None else given, parameters)
         return answer if given is not None else {**answer, "warning": _NO_INPUT}

@@ -312,6 +312,7 @@ async def test_what_opa_reads_and_we_do_not_is_refused(served: Desk) -> None:
         ({"content-type": "application/yaml"}, b"input: {}"),
         ({"content-encoding": "gzip"}, b"{}"),
         ({}, b'{"input": {}} trailing'),
+        ({}, b'{"Input": {"amount": 5}}'),
         ({}, b'{"input": ' + b"[" * 65 + b"]" * 65 + b"}"),
     ):
         status, answer = shown_of(await served.ask("POST", f"{A}/echo", data=data, headers=headers))
