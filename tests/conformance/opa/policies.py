@@ -8,7 +8,7 @@ read only rules before them. Types are not checked: a phrase fits its place most
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from tests.conformance.opa.grammar import PHRASES, PLAIN, SCALARS, TEXTS
 
 _MARK = re.compile(r"<(\^?)([a-z ]+?)([12]?)>")
 _RULES = ("complete rule", "set rule", "object rule", "nested rule", "function rule")
-_READ_AS = {"set rule": "set", "object rule": "object", "nested rule": "object"}
+_READ_AS = {"complete rule": "any", "set rule": "set", "object rule": "object", "nested rule": "object"}
 _LEAVES = ("format", "pattern", "glob", "digit", "scalar", "key", "plain")
 _BUDGET = 25  # phrases in a definition
 _DEPTH = 4
@@ -50,8 +50,10 @@ def _policies(draw: st.DrawFn) -> Policy:
     lib = _module(draw, "lib", "l", {})
     reading = {f"data.lib.{name}": kind for name, kind in lib.rules.items()}
     test = _module(draw, "test", "p", reading)
-    rules = [f"data.test.{name} = x" for name, kind in test.rules.items() if kind != "function rule"]
-    query = draw(st.sampled_from(["data.test = x", *rules]))
+    queries = [
+        f"data.test.{name}{key} = x" for name, kind in test.rules.items() if kind in _READ_AS for key in ("", "[y]")
+    ]
+    query = draw(st.sampled_from(["data.test = x", *queries]))
     inputs = draw(st.lists(_DOCUMENTS | _values(1) | st.just(""), min_size=1, max_size=3))
     return Policy((lib.text, test.text), query, draw(_DOCUMENTS), tuple(inputs), draw(st.booleans()))
 
@@ -85,10 +87,30 @@ def _module(draw: st.DrawFn, package: str, prefix: str, readable: Mapping[str, s
         name, kind = f"{prefix}{index}", draw(st.sampled_from(_RULES))
         writer = _Writer(draw, {**readable, **rules})
         if kind == "complete rule" and draw(st.booleans()):
-            texts.append(f"default {name} := {draw(st.sampled_from(SCALARS))}")
+            texts.append(f"default {name} := {draw(st.sampled_from(PLAIN))}")
+        if kind == "function rule" and draw(st.booleans()):
+            texts.append(f"default {name}(_, _) := {draw(st.sampled_from(PLAIN))}")
         texts += [writer.definition(name, kind) for _ in range(draw(st.integers(1, 2)))]
         rules[name] = kind
     return _Module("\n\n".join(texts) + "\n", rules)
+
+
+def _readings(name: str, kind: str) -> Iterator[tuple[str, str]]:
+    """Phrases that read a rule, or put something in its place, by their kinds."""
+    if kind == "function rule":
+        called = f"{name}(<any>, <any>)"
+        yield from (("any", called), ("condition", called), ("condition", f"not {called}"))
+        if name.startswith("data."):
+            yield from (
+                ("condition", f"<new1> := <any> with {name} as <plain>"),
+                ("condition", f"{called} with {name} as <any>"),
+            )
+    else:
+        yield from (("any", name), ("condition", name), ("document", name), (_READ_AS[kind], name))
+        yield from (("condition", f"<new1> := {name}[_]"), ("condition", f"some <new1>\n{name}[<new1>] == <any>"))
+        yield ("condition", f"<any> with {name} as <any>")
+    if name.startswith("data."):
+        yield from (("document", "data.lib[<any>]"), ("document", "data.lib"))
 
 
 class _Writer:
@@ -98,21 +120,10 @@ class _Writer:
         self._draw = draw
         self._names = 0
         self._left = 0
-        self._more: dict[str, tuple[str, ...]] = {}
+        self._more: dict[str, list[str]] = {}
         for name, kind in rules.items():
-            self._allow(name, kind)
-
-    def _allow(self, name: str, kind: str) -> None:
-        read = f"{name}(<any>, <any>)" if kind == "function rule" else name
-        kinds = {"any", "condition", _READ_AS.get(kind, "any")}
-        for one in kinds:
-            self._more[one] = (*self._more.get(one, ()), read)
-        if kind != "function rule":
-            mocked = f"<any> with {name} as <any>"
-            self._more["condition"] += (f"<new1> := {name}[_]", f"some <new1>\n{name}[<new1>] == <any>", mocked)
-            self._more["document"] = (*self._more.get("document", ()), name)
-        if name.startswith("data.lib."):
-            self._more["document"] = (*self._more.get("document", ()), "data.lib[<any>]", "data.lib")
+            for phrase_kind, phrase in _readings(name, kind):
+                self._more.setdefault(phrase_kind, []).append(phrase)
 
     def definition(self, name: str, kind: str) -> str:
         """One definition of a rule."""
@@ -158,7 +169,7 @@ class _Writer:
 
     def _chosen(self, kind: str, depth: int) -> str:
         self._left -= 1
-        options = PHRASES[kind] + self._more.get(kind, ())
+        options = (*PHRASES[kind], *self._more.get(kind, ()))
         if depth <= 0 or self._left <= 0:
             options = tuple(one for one in options if "<" not in one.replace(" < ", "")) or ("true",)
         return self._pick(options)
