@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 _HEAD = 64 * 1024  # bytes beside the body
-_CUT = Counter("portcullis_gateway_decision_api_cut_total", "Connections cut, by what was wrong with them", ["why"])
+CUT = Counter("portcullis_gateway_decision_api_cut_total", "Connections cut, by what was wrong with them", ["why"])
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 
 
@@ -86,7 +86,7 @@ class Connection(HttpToolsProtocol):
 
     def _cut(self, why: str) -> None:
         if not self.transport.is_closing():
-            _CUT.labels(why).inc()
+            CUT.labels(why).inc()
         self.transport.abort()
 
 

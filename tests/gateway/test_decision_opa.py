@@ -200,7 +200,7 @@ async def test_any_path_gets_opas_answer(opa: RealOpa, served: Desk, path: str) 
 
 
 @pytest.mark.xfail(reason="a number is no key of an object here; OPA takes it for a text where it reads documents")
-@pytest.mark.parametrize("path", ["/accounts/1001/owner", "/accounts/1001", "/accounts//1001", "/accounts/1001/x"])
+@pytest.mark.parametrize("path", ["/accounts/1001/owner", "/accounts/1001", "/accounts//1001"])
 async def test_a_number_finds_a_key_of_a_document(opa: RealOpa, served: Desk, path: str) -> None:
     theirs, ours = await both(opa, served, "GET", "/v1/data" + path)
     assert ours == theirs

@@ -136,7 +136,7 @@ async def on_a_port(pdp: Pdp, folder: Path, *clients: str, **settings: Any) -> A
 async def test_a_port_asks_for_a_certificate(pdp: Pdp, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with on_a_port(pdp, tmp_path) as (served, port):
-        known = port.trusting(port.authority.issue("pep", PEP))
+        before, known = cut("no_handshake"), port.trusting(port.authority.issue("pep", PEP))
         assert await port.ask(known, "/health") == (200, "{}\n")
         assert (await port.ask(known))[0] == 200
         told = await port.ask(known, "/.well-known/authzen-configuration")
@@ -148,6 +148,7 @@ async def test_a_port_asks_for_a_certificate(pdp: Pdp, tmp_path: Path) -> None:
             with pytest.raises(aiohttp.ClientError):
                 await session.post(port.url.replace("https", "http") + ONE, json=PERMITTED)
         assert (await port.ask(known))[0] == 200
+        assert cut("no_handshake") >= before + 3
     assert len(served.seen) == 2
 
 
