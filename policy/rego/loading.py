@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -12,8 +11,10 @@ from policy.problem import PolicyError, Problem
 from policy.rego.cache import cached
 from policy.rego.compiler import Source
 from policy.rego.dynamic import Lookup, exact, extent
+from policy.rego.limits import STRIDE, Limits
 from policy.rego.memory import WAITING, Memory
 from policy.rego.plan import Plan
+from policy.rego.reading import Trace
 from policy.rego.runtime import NAMES, Rule
 from policy.rego.values import UNDEFINED, EvaluationError
 
@@ -23,8 +24,7 @@ class Loaded:
     """Functions of a program."""
 
     memory: Callable[..., Memory]  # makes the memory of any evaluation
-    memories: Mapping[str, Callable[..., Memory]]  # makes the memory for an entry point: reads only what that may need
-    rules: Mapping[str, Rule]  # by entry point
+    entries: Mapping[str, Callable[..., tuple[Any, Trace]]]  # by entry point, see policy/rego/compiler/prelude.py
     queries: Mapping[str, Rule]  # by entry point: its whole result set
     extent: Lookup  # what lies at any path
 
@@ -38,7 +38,10 @@ class _NoValue(Exception):
 
 
 def load(
-    plan: Plan, write: Callable[[frozenset[str]], Source], builtins: Mapping[str, Callable[..., Any]]
+    plan: Plan,
+    write: Callable[[frozenset[str]], Source],
+    builtins: Mapping[str, Callable[..., Any]],
+    limits: Limits,
 ) -> tuple[Source, Loaded, dict[str, str]]:
     """Write and run the source of a plan; `write` is told which rules fail whatever they are asked. Those come last,
     with why; they fail when they are asked for, no sooner. Raises PolicyError.
@@ -47,12 +50,12 @@ def load(
     while True:
         source = write(frozenset(failing))
         try:
-            return source, _loaded(plan, source, builtins), failing
+            return source, _loaded(plan, source, builtins, limits), failing
         except _NoValue as error:
             failing[error.rule] = str(error)
 
 
-def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any]]) -> Loaded:
+def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any]], limits: Limits) -> Loaded:
     missing = sorted(rego for rego in source.builtins.values() if rego not in builtins)
     if missing:
         raise PolicyError([Problem("", 0, 0, f"builtin {name} is not supported") for name in missing])
@@ -61,6 +64,7 @@ def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any
         **source.constants,
         "WAITING": (WAITING,) * (len(source.slots) + source.indexed_now),
     }
+    names |= {"LIMITS": limits, "STEPS": min(STRIDE, limits.steps)}
     names |= {python: builtins[rego] for python, rego in source.builtins.items()}
     for function in source.functions:  # one by one: nobody else runs while Python compiles a text
         exec(_code(function), names)  # noqa: S102 - our own text: names are made safe, constants are literals
@@ -72,8 +76,7 @@ def _loaded(plan: Plan, source: Source, builtins: Mapping[str, Callable[..., Any
         names[f"fixed_{source.names[name]}"] = _value(name, names[source.names[name]], names["memory"])
     return Loaded(
         names["memory"],
-        {name: names[f"memory_{source.names[name]}"] for name in plan.queries},
-        {name: _entry(plan, source, names, name) for name in plan.queries},
+        {name: names[f"entry_{source.names[name]}"] for name in plan.queries},
         {name: names[source.names[name]] for name in plan.queries},
         extent(below),
     )
@@ -91,20 +94,3 @@ def _value(name: str, rule: Rule, memory: Callable[..., Memory]) -> Any:
         return rule(UNDEFINED, UNDEFINED, memory(UNDEFINED, UNDEFINED, 0, [], None, 0, None, None))
     except EvaluationError as error:
         raise _NoValue(name, str(error)) from error
-
-
-def _entry(plan: Plan, source: Source, names: Mapping[str, Any], entrypoint: str) -> Rule:
-    """The rule itself where the entry point is one, which saves making a result set of it."""
-    name = "g0.data." + entrypoint.replace("/", ".")
-    if name in source.fixed:
-        value = names[f"fixed_{source.names[name]}"]
-        return lambda *_: value
-    if name in plan.functions:
-        rule: Rule = names[source.names[name]]
-        return partial(names["cached"], source.cached[name], rule) if name in source.cached else rule
-    query = names[source.names[entrypoint]]
-    return lambda document, data, memory: _result(query(document, data, memory))
-
-
-def _result(results: list[Any]) -> Any:
-    return results[0]["result"] if results else UNDEFINED

@@ -81,8 +81,17 @@ def _joined(group: Sequence[_Body], depth: int) -> Sequence[_Body]:
     parting = len({_sign(rest[0]) for rest in left}) > 1
     found = _merged(left, depth - parting)
     if isinstance(first, Dot) and len(found) > 1 and any(continues(body, 0) for body in bodies):
-        return group  # each looks deeper into it, elsewhere: what it is as a whole matters to none
+        return _apart(bodies, depth)  # each looks deeper into it, elsewhere: what it is as a whole matters to none
     return [(first, *_one(found))]
+
+
+def _apart(bodies: Sequence[_Body], depth: int) -> Sequence[_Body]:
+    """Bodies that share a first look-up, joined only where they also go on alike."""
+    groups: dict[Any, list[_Body]] = {}
+    for number, body in enumerate(bodies):
+        groups.setdefault(_sign(body[1] if len(body) > 1 else None) or number, []).append(body)
+    joining = [_joined(group, depth) if 1 < len(group) < len(bodies) else group for group in groups.values()]
+    return [body for group in joining for body in group]
 
 
 def _several(group: Sequence[_Body]) -> _Body:

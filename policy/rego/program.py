@@ -52,14 +52,7 @@ class Program:
         """The function behind an entry point, of input, data, nanoseconds since 1970 and the entries of a cache: its
         value and the trace of what it read; see `evaluate`.
         """
-        rule, memory = self._loaded.rules[entrypoint], self._loaded.memories[entrypoint]
-        steps, limits = min(STRIDE, self._limits.steps), self._limits
-
-        def evaluated(document: Any, data: Any, now: int, cache: list[Any] | None) -> tuple[Any, Trace]:
-            trace: Trace = []
-            return rule(document, data, memory(document, data, now, trace, None, steps, limits, cache)), trace
-
-        return evaluated
+        return self._loaded.entries[entrypoint]
 
     def reading(self, trace: Trace) -> Reading:
         """What a trace stands for."""
@@ -154,7 +147,7 @@ def _compiled(
     def write(failing: frozenset[str]) -> Source:
         return write_source(plan, sources, strict=strict, failing=failing)
 
-    source, loaded, failing = load(plan, write, builtins)
+    source, loaded, failing = load(plan, write, builtins, limits)
     return Program(plan, source, loaded, limits), failing
 
 

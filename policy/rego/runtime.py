@@ -34,6 +34,11 @@ def length(value: Any) -> Any:
     return len(value) if type(value) in (str, list, dict, RegoSet) else UNDEFINED
 
 
+def first(results: list[Any]) -> Any:
+    """The value that a query of an entry point has, which is its only result."""
+    return results[0]["result"] if results else UNDEFINED
+
+
 def getter(value: Any) -> Callable[[Any, Any], Any]:
     """For what is no object, a function that finds what `dot` finds."""
     return lambda at, _: dot(value, at)
@@ -79,6 +84,7 @@ NAMES: Mapping[str, Any] = {
     "upserted": upserted,
     "once": once,
     "length": length,
+    "first": first,
     "getter": getter,
     "got": got,
     "indexed": indexed,

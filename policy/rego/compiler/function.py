@@ -317,13 +317,15 @@ class _Writer:
 
     def _head(self, scan: Scan) -> str:
         """One element costs nothing: it repeats nothing."""
-        source, value = self._values.operand(scan.source), local(scan.value)
-        if (found := filtered(scan)) is not None:
-            wanted = f"{found[0]!r}, {self._values.operand(found[1])}, {source}, m"
-            return f"for {local(scan.key)}, {value} in {self._index(scan, found[0])}, {wanted}):"
+        source, value, filtering = self._values.operand(scan.source), local(scan.value), filtered(scan)
+        found = f"scan({source}, m)"
+        if filtering is not None:
+            wanted = self._values.operand(filtering[1])
+            found = f"{self._index(scan, filtering[0])}, {filtering[0]!r}, {wanted}, {source}, m)"
         if self._locals.read(scan.key):
-            return f"for {local(scan.key)}, {value} in scan({source}, m):"
-        return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else elements({source}, m)):"
+            return f"for {local(scan.key)}, {value} in {found}:"
+        several = f"elements({source}, m)" if filtering is None else f"[one for _, one in {found}]"
+        return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else {several}):"
 
     def _index(self, scan: Scan, member: str) -> str:
         """The beginning of a call that finds elements by a member: in data by an index that is kept until it changes,

@@ -19,24 +19,33 @@ def data_prelude(source: Source) -> str:
     return "\n".join(("def of_data(data):", *writer.lines, f"    return ({''.join(f'{item}, ' for item in items)})"))
 
 
-def prelude(name: str, source: Source, wanted: Collection[Path]) -> str:
-    """Python of a function that makes a memory, with those look-ups in `input` that are wanted."""
+def prelude(source: Source) -> str:
+    """Python of the function that makes a memory, for whatever is evaluated with it."""
+    writer = _Prelude()
+    items = [writer.place(kind, path) for kind, path in source.of_input]
+    memory = _memory(("now", "trace", "scratch", "steps", "budget", "cache"), items)
+    head = "def memory(input, data, now, trace, scratch, steps, budget, cache):"
+    return "\n".join((head, _FOUND, *writer.lines, f"    return {memory}"))
+
+
+def entry(name: str, call: str, source: Source, wanted: Collection[Path]) -> str:
+    """Python of the function behind an entry point: its value, and the trace of what was read. It looks up at once
+    only what it may need of `input`.
+    """
     writer = _Prelude()
     items = [writer.place(kind, path) if path in wanted else "None" for kind, path in source.of_input]
-    return "\n".join(
-        (
-            *_HEAD.format(name=name).splitlines(),
-            *writer.lines,
-            _END.format(items="".join(f"{item}, " for item in items)),
-        )
-    )
+    memory = _memory(("now", "t", "None", "STEPS", "LIMITS", "cache"), items)
+    head = f"def {name}(input, data, now, cache):"
+    return "\n".join((head, _FOUND, *writer.lines, "    t = []", f"    return {call.format(memory=memory)}, t"))
 
 
-_HEAD = """def {name}(input, data, now, trace, scratch, steps, budget, cache):
-    found = cache[-1] if cache is not None else of_data(data)
+def _memory(first: tuple[str, ...], items: list[str]) -> str:
+    return f"[{', '.join((*first, *items))}, *found, *WAITING]"
+
+
+_FOUND = """    found = cache[-1] if cache is not None else of_data(data)
     if found is None:
         found = cache[-1] = of_data(data)"""
-_END = "    return [now, trace, scratch, steps, budget, cache, {items}*found, *WAITING]"
 
 
 class _Prelude:

@@ -10,7 +10,7 @@ from typing import Any
 from policy.rego.analysis import boolean, data_rules, fixed_rules, repeated, set_valued
 from policy.rego.compiler.function import written
 from policy.rego.compiler.origins import Path, hoisted, reached
-from policy.rego.compiler.prelude import data_prelude, prelude
+from policy.rego.compiler.prelude import data_prelude, entry, prelude
 from policy.rego.memory import FIRST_SLOT
 from policy.rego.plan import Function, Plan
 from policy.rego.verify import DOCUMENT_ARGUMENTS
@@ -82,11 +82,22 @@ def write_source(
     kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
     source.slots = {name: slot for slot, name in enumerate(kept, first)}
     written_functions = [written(plan, function, source, sources) for function in everything]
-    preludes = [data_prelude(source), prelude("memory", source, {*source.hoisted, *source.getters})]
-    for name, query in plan.queries.items():
-        preludes.append(prelude(f"memory_{source.names[name]}", source, reached(plan, query)))
-    source.functions = [*preludes, *written_functions]
+    entries = [_entry(plan, query, source) for query in plan.queries.values()]
+    source.functions = [data_prelude(source), prelude(source), *written_functions, *entries]
     return source
+
+
+def _entry(plan: Plan, query: Function, source: Source) -> str:
+    """The function behind an entry point calls the rule itself where there is one, which saves making a result set."""
+    rule = "g0.data." + query.name.replace("/", ".")
+    call = f"first({source.names[query.name]}(input, data, {{memory}}))"
+    if rule in source.fixed:
+        call = f"fixed_{source.names[rule]}"
+    elif rule in source.cached:
+        call = f"cached({source.cached[rule]}, {source.names[rule]}, input, data, {{memory}})"
+    elif rule in plan.functions:
+        call = f"{source.names[rule]}(input, data, {{memory}})"
+    return entry(f"entry_{source.names[query.name]}", call, source, reached(plan, query))
 
 
 def _name(source: Source, function: Function) -> None:
