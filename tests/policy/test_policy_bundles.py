@@ -42,7 +42,7 @@ BROKEN = {
     "data.yaml": ("a: [1\nb: 2\n", ":2:"),
     "list.json": ("[1]", "must be an object"),
     "number.yaml": ("1: 2", "not text"),
-    "nan.yaml": ("a: .nan", "not a JSON number"),
+    "nan.yaml": ("a: .nan", "not a number"),
     "date.yaml": ("a: 2024-01-01", "not a JSON value"),
 }
 
