@@ -22,6 +22,7 @@ from policy.rego.builtins import (
     encodings,
     glob_overlap,
     globs,
+    graphql,
     graphs,
     numbers,
     objects,
@@ -47,7 +48,7 @@ Builtin = Callable[..., Any]
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, aggregates, arrays, objects, documents, sets, types, graphs, versions),
     *(strings, templates, sprintf, regexes, globs, glob_overlap, cidr, clock, encodings, yaml_documents, urls, random),
-    *(crypto, tokens, certificates, private_keys, reflection, schemas),
+    *(crypto, tokens, certificates, private_keys, schemas, graphql, reflection),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
