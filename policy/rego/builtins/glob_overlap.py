@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from policy.rego.values import UNDEFINED
 
 MAX_REPEATS = 100  # of both globs together; more is undefined
-Ranges = tuple[tuple[str, str], ...]
-ANY: Ranges = (("\0", "\U0010ffff"),)
+Ranges = tuple[tuple[int, int], ...]
 
 
 class Token(NamedTuple):
-    """Characters, and how often: "", "+" or "*"."""
+    """Characters ("." for any, "c" for one, "[" for a set), and how often: "", "+" or "*"."""
 
+    kind: str
     ranges: Ranges
     flag: str
 
@@ -41,14 +41,13 @@ def _tokens(glob: str) -> list[Token]:
     while not reader.ended():
         char, escaped = reader.char()
         if escaped or char not in ".[]+*":
-            ranges: Ranges = ((char, char),)
+            tokens.append(Token("c", ((ord(char), ord(char)),), reader.flag()))
         elif char == ".":
-            ranges = ANY
+            tokens.append(Token(".", (), reader.flag()))
         elif char == "[":
-            ranges = reader.set()
+            tokens.append(Token("[", reader.set(), reader.flag()))
         else:
             raise ValueError(f"unexpected {char}")
-        tokens.append(Token(ranges, reader.flag()))
     return tokens
 
 
@@ -77,17 +76,17 @@ class _Reader:
         return flag if flag in ("+", "*") else ""
 
     def set(self) -> Ranges:
-        ranges: list[tuple[str, str]] = []
+        ranges: list[tuple[int, int]] = []
         before = ""
         while True:
             char, escaped = self.char()
             if char == "]" and not escaped:
-                return tuple(ranges)
+                return _joined(ranges)
             if char == "-" and not escaped:
-                ranges.append((before, self._until(before)))
+                ranges.append((ord(before or "-"), ord(self._until(before))))
                 before = ""
             else:
-                ranges.append((char, char))
+                ranges.append((ord(char), ord(char)))
                 before = char
 
     def _until(self, before: str) -> str:
@@ -99,22 +98,31 @@ class _Reader:
         return char
 
 
+def _joined(ranges: list[tuple[int, int]]) -> Ranges:
+    """The same characters, each once."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if joined and low <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+        else:
+            joined.append((low, high))
+    return tuple(joined)
+
+
 def _simplified(tokens: list[Token]) -> list[Token]:
     simple: list[Token] = []
     for token in tokens:
         last = simple[-1] if simple else None
-        if last and last.flag and token.flag and _characters(last) == _characters(token):
-            simple[-1] = Token(last.ranges, "+" if "+" in (last.flag, token.flag) else "*")
+        if last and last.flag and token.flag and last[:2] == token[:2]:
+            simple[-1] = last._replace(flag="+" if "+" in (last.flag, token.flag) else "*")
         else:
             simple.append(token)
     return simple
 
 
-def _characters(token: Token) -> Any:
-    return frozenset(token.ranges)
-
-
 def _common(one: Token, other: Token) -> bool:
+    if "." in (one.kind, other.kind):
+        return True
     return any(low <= top and bottom <= high for low, high in one.ranges for bottom, top in other.ranges)
 
 
