@@ -6,7 +6,7 @@ wrong with one. A response is the policy's answer to a verdict: block orders and
 from policy.answer import decision_id
 from policy.block import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
 from policy.bundles import Bundle, read_bundle
-from policy.data import DataStore, PatchError, path_of, pointer_to
+from policy.data import DataStore, PatchError, path_of, pointer_to, release
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import OpaServer, OpaTls, PolicyUnavailable
 from policy.explain import Evaluation, Rule, evaluate, rules_of
@@ -60,6 +60,7 @@ __all__ = [
     "path_of",
     "pointer_to",
     "read_bundle",
+    "release",
     "rules_of",
     "too_deep",
 ]

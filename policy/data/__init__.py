@@ -2,6 +2,7 @@
 
 from policy.data.json_patch import PatchError
 from policy.data.json_pointer import Path, path_of, pointer_to
+from policy.data.release import release
 from policy.data.store import DataStore
 
-__all__ = ["DataStore", "PatchError", "Path", "path_of", "pointer_to"]
+__all__ = ["DataStore", "PatchError", "Path", "path_of", "pointer_to", "release"]

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from policy.data import DataStore, PatchError, path_of, pointer_to
+from policy.data import DataStore, PatchError, path_of, pointer_to, release
 from policy.rego.values import UNDEFINED
 
 Path = tuple[str, ...]
@@ -433,3 +433,10 @@ def test_a_change_costs_what_it_changes() -> None:
         assert tracemalloc.get_traced_memory()[1] < 50_000
     finally:
         tracemalloc.stop()
+
+
+def test_what_is_released_is_taken_apart() -> None:
+    inner: dict[str, Any] = {"b": [1, {"c": {}}]}
+    document = {"a": inner, "d": 1}
+    release(document)
+    assert (document, inner) == ({}, {})
