@@ -18,10 +18,16 @@ from starlette.routing import Route
 
 from console.operations import Operations
 from console.orders import (
+    MAX_DATA,
     AddBlock,
     CallerError,
     CutSessions,
     LiftBlock,
+    PatchData,
+    PutData,
+    RemoveData,
+    data_path,
+    json_value,
     limit,
     operator,
     read_body,
@@ -31,6 +37,7 @@ from console.orders import (
     target,
 )
 from defense_lines import LedgerUnwritable
+from policy import encode_json
 from telemetry import InvalidBatch
 
 MAX_EVENTS = 16 * 1024 * 1024  # bytes of one event batch
@@ -53,6 +60,10 @@ def admin_api(operations: Operations) -> Starlette:
         ("GET", "/v1/sessions", admin.sessions),
         ("POST", "/v1/sessions/cut", admin.cut),
         ("POST", "/v1/policy", admin.reload_policy),
+        ("GET", "/v1/policy/data", admin.policy_data),
+        ("PUT", "/v1/policy/data", admin.put_policy_data),
+        ("DELETE", "/v1/policy/data", admin.remove_policy_data),
+        ("PATCH", "/v1/policy/data", admin.patch_policy_data),
         ("GET", "/v1/decisions", admin.decisions),
         ("GET", "/v1/verdicts", admin.verdicts),
         ("GET", "/v1/refusals", admin.refusals),
@@ -113,6 +124,28 @@ class _Admin:
 
     async def reload_policy(self, _: Request) -> Response:
         return JSONResponse(await self._operations.reload_policy())
+
+    async def policy_data(self, request: Request) -> Response:
+        answer = self._operations.policy_data(data_path(request.query_params.get("path", "")))
+        if answer is None:
+            raise CallerError(404, "there is no such path")
+        return Response(encode_json(answer), media_type="application/json")
+
+    async def put_policy_data(self, request: Request) -> Response:
+        order = await read_order(request, PutData, MAX_DATA)
+        path, value = data_path(order.path), json_value(order.value)
+        why, by = reason(order.reason), operator(request, order.by)
+        return JSONResponse(await self._operations.put_policy_data(path, value, why, by, order.dry_run))
+
+    async def remove_policy_data(self, request: Request) -> Response:
+        order = await read_order(request, RemoveData)
+        why, by = reason(order.reason), operator(request, order.by)
+        return JSONResponse(await self._operations.remove_policy_data(data_path(order.path), why, by, order.dry_run))
+
+    async def patch_policy_data(self, request: Request) -> Response:
+        order = await read_order(request, PatchData, MAX_DATA)
+        operations, why, by = json_value(order.operations), reason(order.reason), operator(request, order.by)
+        return JSONResponse(await self._operations.patch_policy_data(operations, why, by, order.dry_run))
 
     async def decisions(self, request: Request) -> Response:
         return JSONResponse(self._operations.decisions(limit(request)))

@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ class Client:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
+    def ask(self, method: str, path: str, body: Any = None, decode: Callable[[bytes], Any] = json.loads) -> Any:
         """Send `body` (bytes as they are, anything else as JSON) and return the answer. Raises Unreachable, Refused."""
         with self._request(method, path, body) as answer:
-            return _read(answer)
+            return _read(answer, decode)
 
     def follow(self, path: str) -> Iterator[Any]:
         """Each line of a stream of JSON, until the gateway ends it. Raises Unreachable, Refused."""
@@ -54,7 +54,8 @@ class Client:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         with contextlib.closing(_UnixConnection(self._path, patience)) as connection:
             try:
-                connection.request(method, path, data, {"connection": "close"})
+                with contextlib.suppress(BrokenPipeError):  # it may answer before it has read everything
+                    connection.request(method, path, data, {"connection": "close"})
                 answer = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(
@@ -84,9 +85,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _read(answer: http.client.HTTPResponse) -> Any:
+def _read(answer: http.client.HTTPResponse, decode: Callable[[bytes], Any] = json.loads) -> Any:
     try:
-        content = json.loads(answer.read() or b"null")
+        content = decode(answer.read() or b"null")
     except ValueError as error:
         raise Refused(answer.status, f"HTTP {answer.status}", "ours") from error
     if isinstance(content, dict) and "error" in content and "fault" in content:

@@ -8,12 +8,14 @@ from typing import Any, Protocol
 from policy import TargetKind
 
 Record = dict[str, Any]  # JSON values only; times are Unix seconds
+Path = tuple[str, ...]
 
 
 class Operations(Protocol):
     """The running gateway, as operators see it. What is refused is an answer; an exception is a fault of ours.
 
-    Orders raise LedgerUnwritable where they are not acknowledged; blocks and cuts take effect at the edge all the same.
+    Orders raise LedgerUnwritable where they are not acknowledged; blocks and cuts take effect at the edge all the same,
+    changes of policy data do not.
     """
 
     def status(self) -> Record:
@@ -53,6 +55,26 @@ class Operations(Protocol):
 
     async def reload_policy(self) -> Record:
         """Load the policy again: `{"revision"}`, or `{"problems": ["file:line:column: …"]}` and the old one stays."""
+        ...
+
+    def policy_data(self, path: Path) -> Record | None:
+        """What policy sees in `data` at a path: `{"value"}`, of Rego values; None if there is nothing, and `outcome`
+        "refused" for more than one answer should have.
+        """
+        ...
+
+    async def put_policy_data(self, path: Path, value: Any, reason: str, by: str, dry_run: bool) -> Record:
+        """Write a live value: `outcome` is "changed", "unchanged", "dry_run" or "refused", with `reason`; then `paths`
+        are what it replaced, or would. Raises LedgerUnwritable: nothing was changed.
+        """
+        ...
+
+    async def remove_policy_data(self, path: Path, reason: str, by: str, dry_run: bool) -> Record:
+        """Take live values away: what the revision's own data says there shows again. As `put_policy_data` answers."""
+        ...
+
+    async def patch_policy_data(self, operations: Any, reason: str, by: str, dry_run: bool) -> Record:
+        """Apply a JSON patch, as a whole or not at all. As `put_policy_data` answers."""
         ...
 
     def decisions(self, limit: int) -> list[Record]:

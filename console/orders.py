@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pwd
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 from starlette.requests import Request
 
-from policy import InvalidTarget, Target, TargetKind
+from policy import InvalidTarget, Target, TargetKind, decode_json, path_of
 
 PEER = "uid"  # the client of a request whose uid the kernel told: (PEER, uid)
 MAX_JSON = 64 * 1024  # bytes of one request that orders something
+MAX_DATA = 512 * 1024  # bytes of one change of policy data; what is larger belongs into the policy's own document
 MAX_LIMIT = 10_000  # records in one answer
 MAX_TTL = 366 * 86_400.0  # seconds; the guard's own limit is lower
 
@@ -51,6 +52,34 @@ class CutSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class PutData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to write a value into the policy's data."""
+
+    path: str  # JSON pointer
+    value: msgspec.Raw
+    reason: str
+    by: str = ""
+    dry_run: bool = False
+
+
+class RemoveData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to take a live value out of the policy's data."""
+
+    path: str  # JSON pointer
+    reason: str
+    by: str = ""
+    dry_run: bool = False
+
+
+class PatchData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to apply a JSON patch to the policy's data."""
+
+    operations: msgspec.Raw
+    reason: str
+    by: str = ""
+    dry_run: bool = False
+
+
 class CallerError(Exception):
     """The request cannot be meant: answered with `status` and these words."""
 
@@ -69,11 +98,27 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def read_order(request: Request, kind: type[T]) -> T:
-    """Read one order from a JSON body. Raises CallerError."""
+async def read_order(request: Request, kind: type[T], limit: int = MAX_JSON) -> T:
+    """Read one order from a JSON body of at most `limit` bytes. Raises CallerError."""
     try:
-        return msgspec.json.decode(await read_body(request, MAX_JSON), type=kind)
+        return msgspec.json.decode(await read_body(request, limit), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CallerError(400, str(error)) from error
+
+
+def data_path(pointer: str) -> tuple[str, ...]:
+    """The path that a JSON pointer stands for. Raises CallerError."""
+    try:
+        return path_of(pointer)
+    except ValueError as error:
+        raise CallerError(400, str(error)) from error
+
+
+def json_value(raw: msgspec.Raw) -> Any:
+    """The value, its numbers without loss. Raises CallerError."""
+    try:
+        return decode_json(bytes(raw))
+    except ValueError as error:
         raise CallerError(400, str(error)) from error
 
 

@@ -13,6 +13,7 @@ from prometheus_client import generate_latest
 
 from defense_lines import Cut, LedgerUnwritable, Override
 from gateway.app import Gateway
+from gateway.policy_data import PolicyData
 from gateway.sessions import Session
 from policy import BlockPolicy, Cause, Target, TargetKind
 from telemetry import EventBatch, Words
@@ -27,6 +28,7 @@ class GatewayOperations:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._data = PolicyData(gateway.policies.pdp, gateway.ledger, gateway.rejudging)
 
     def status(self) -> Record:
         """The gateway at a glance."""
@@ -91,6 +93,22 @@ class GatewayOperations:
             return {"problems": [msgspec.to_builtins(problem) for problem in problems]}
         ended = self._gateway.rejudging.everyone()
         return {"revision": self._gateway.policies.pdp.revision, "sessions_ended": ended}
+
+    def policy_data(self, path: tuple[str, ...]) -> Record | None:
+        """What policy sees at a path of `data`."""
+        return self._data.read(path)
+
+    async def put_policy_data(self, path: tuple[str, ...], value: Any, reason: str, by: str, dry_run: bool) -> Record:
+        """Write a live value, on record; streams that policy now forbids end."""
+        return await self._data.put(path, value, reason, by, dry_run)
+
+    async def remove_policy_data(self, path: tuple[str, ...], reason: str, by: str, dry_run: bool) -> Record:
+        """Take live values away, on record; streams that policy now forbids end."""
+        return await self._data.remove(path, reason, by, dry_run)
+
+    async def patch_policy_data(self, operations: Any, reason: str, by: str, dry_run: bool) -> Record:
+        """Apply a JSON patch, on record; streams that policy now forbids end."""
+        return await self._data.patch(operations, reason, by, dry_run)
 
     def decisions(self, limit: int) -> list[Record]:
         """The newest decisions, newest first."""

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from console.admin_server import serving
 from defense_lines import LedgerUnwritable
+from policy import UNDEFINED, DataStore, pointer_to
 from telemetry import EventBatch
 
 BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
@@ -37,6 +39,7 @@ class BankOperations:
         self.ordered: list[tuple[Any, ...]] = []
         self.standing = [BLOCK]
         self.problems: list[dict[str, Any]] = []
+        self.data = DataStore({"limits": {"person:alice": 500}, "many": list(range(20))})
         self.broken = False
         self.full = False
 
@@ -79,6 +82,34 @@ class BankOperations:
 
     async def reload_policy(self) -> dict[str, Any]:
         return {"problems": self.problems} if self.problems else {"revision": "r-2"}
+
+    def policy_data(self, path: tuple[str, ...]) -> dict[str, Any] | None:
+        try:
+            value = self.data.copy(path, 10)
+        except ValueError as error:
+            return {"outcome": "refused", "reason": str(error)}
+        return None if value is UNDEFINED else {"value": value}
+
+    async def put_policy_data(
+        self, path: tuple[str, ...], value: Any, reason: str, by: str, dry_run: bool
+    ) -> dict[str, Any]:
+        return self._change(partial(self.data.put, path, value), reason, by, dry_run)
+
+    async def remove_policy_data(self, path: tuple[str, ...], reason: str, by: str, dry_run: bool) -> dict[str, Any]:
+        return self._change(partial(self.data.remove, path), reason, by, dry_run)
+
+    async def patch_policy_data(self, operations: Any, reason: str, by: str, dry_run: bool) -> dict[str, Any]:
+        return self._change(partial(self.data.patch, operations), reason, by, dry_run)
+
+    def _change(self, change: Any, reason: str, by: str, dry_run: bool) -> dict[str, Any]:
+        self.ordered.append(("data", reason, by, dry_run))
+        if self.full:
+            raise LedgerUnwritable("disk full")
+        try:
+            paths = change(dry_run=dry_run)
+        except ValueError as error:
+            return {"outcome": "refused", "reason": str(error)}
+        return {"outcome": "dry_run" if dry_run else "changed", "paths": [pointer_to(path) for path in paths]}
 
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         return [{"id": f"d-{number}"} for number in range(limit)]

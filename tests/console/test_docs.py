@@ -37,6 +37,7 @@ def test_the_example_loads() -> None:
 
 def test_every_command_is_in_the_operations_handbook() -> None:
     text = (DOCS / "operations.md").read_text()
-    for noun in ("config check", "policy check", "policy reload", "audit verify", "events tail", "events import"):
+    nouns = ("config check", "policy check", "policy reload", "policy show", "policy eval", "policy data")
+    for noun in (*nouns, "audit verify", "events tail", "events import"):
         assert CliRunner().invoke(app, [*noun.split(), "--help"]).exit_code == 0
         assert f"portcullis {noun}" in text
