@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import tracemalloc
 from typing import Any
 
@@ -17,6 +18,7 @@ from policy.rego.values import UNDEFINED
 
 Path = tuple[str, ...]
 HIDDEN = object()
+EXAMPLES = 3000 if os.environ.get("PORTCULLIS_PROVE") else 60
 
 STEPS = st.sampled_from(["a", "b", "c"])
 PATHS = st.lists(STEPS, min_size=1, max_size=4).map(tuple)
@@ -267,8 +269,9 @@ def different(a: Any, b: Any, path: Path = ()) -> list[Path]:
     return [] if a == b else [path]
 
 
-TestStore = Store.TestCase
-TestStore.settings = settings(max_examples=60, stateful_step_count=20)
+@pytest.mark.prove
+class TestStore(Store.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(max_examples=EXAMPLES, stateful_step_count=20)
 
 
 def test_what_is_hidden_comes_back_only_when_it_is_lifted() -> None:
