@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from policy.rego.plan import (
     INPUT,
     Call,
+    CallDynamic,
     Dot,
     IsDefined,
     IsType,
@@ -15,12 +17,15 @@ from policy.rego.plan import (
     Operand,
     Scan,
     Statement,
+    of_rule,
 )
+
+_INPUT = IsDefined(source=Local(INPUT))
 
 
 def bridged(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Statements of a block, with OPA's meaning."""
-    return tuple(_input_defined(_strict_domains(block)))
+    return tuple(_input_defined(_without_input(_strict_domains(block))))
 
 
 def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -32,6 +37,16 @@ def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
         if isinstance(statement, IsDefined) and isinstance(following, Scan) and following.source == statement.source:
             made[index] = IsType(at=statement.at, source=statement.source, kind="collection")
     return tuple(made)
+
+
+def _without_input(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """A rule at a path that is known only when asked may have a value without any input; regopy would need one."""
+    needless = {
+        index
+        for index, (statement, following) in enumerate(pairwise(block))
+        if statement == replace(_INPUT, at=statement.at) and isinstance(following, CallDynamic)
+    }
+    return tuple(statement for index, statement in enumerate(block) if index not in needless)
 
 
 def _input_defined(block: tuple[Statement, ...]) -> Iterator[Statement]:
@@ -51,5 +66,5 @@ def _values(statement: Statement) -> tuple[Operand, ...]:
     """
     if isinstance(statement, Dot):
         return (statement.key,)
-    ruled = isinstance(statement, Call) and statement.func.startswith("g")
+    ruled = isinstance(statement, CallDynamic) or (isinstance(statement, Call) and of_rule(statement.func))
     return tuple(statement.reads())[2:] if ruled else tuple(statement.reads())

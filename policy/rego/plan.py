@@ -6,6 +6,7 @@ statements is undefined.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -359,6 +360,11 @@ class Plan:
     builtins: frozenset[str]  # what the front end took for builtins
     files: tuple[str, ...]
     dialect: Dialect
+
+
+def of_rule(func: str) -> bool:
+    """Whether a call's name is that of a rule or function of the plan, `g0.data.…`, and not of a builtin."""
+    return re.match(r"g\d+\.data\.", func) is not None
 
 
 _CERTAIN: tuple[type[Statement], ...] = (

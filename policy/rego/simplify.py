@@ -42,6 +42,7 @@ from policy.rego.plan import (
     SetAdd,
     Statement,
     With,
+    of_rule,
     statements,
 )
 from policy.rego.rename import renamed
@@ -184,7 +185,7 @@ class _Known:
                 meant = self._meaning(source)
                 steady = isinstance(meant, Local) and not self._mutations[meant.number]
                 sign: Hashable = (meant, step) if steady else None
-            case Call(func=func, args=(Local(number=0), Local(number=1)), result=target) if func.startswith("g"):
+            case Call(func=func, args=(Local(number=0), Local(number=1)), result=target) if of_rule(func):
                 sign = func
             case _:
                 return
