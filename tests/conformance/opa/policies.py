@@ -102,6 +102,7 @@ def _readings(name: str, kind: str) -> Iterator[tuple[str, str]]:
         yield from (("any", called), ("condition", called), ("condition", f"not {called}"))
         if name.startswith("data."):
             yield from (("condition", f"<new1> := {one} with {name} as <plain>") for one in ("<any>", called))
+            yield ("condition", f"{called} with {name} as <any>")
     else:
         yield from (("any", name), ("condition", name), ("document", name), (_READ_AS[kind], name))
         yield from (("condition", f"<new1> := {name}[_]"), ("condition", f"some <new1>\n{name}[<new1>] == <any>"))

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"log"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -180,10 +181,35 @@ func (k *keeper) answered(line []byte) (made response, err error) {
 	if err != nil {
 		return made, err
 	}
+	if asked.Untyped {
+		if compiler.TypeEnv, err = functionsOf(compiler); err != nil {
+			return made, err
+		}
+	}
 	for _, input := range asked.Inputs {
 		made.Outcomes = append(made.Outcomes, evaluated(query, input, time.Unix(0, asked.Now)))
 	}
 	return made, nil
+}
+
+// functionsOf returns the types of the functions alone, by which an evaluation knows what `with` puts a value in place of.
+func functionsOf(compiler *ast.Compiler) (*ast.TypeEnv, error) {
+	var stubs []string
+	seen := map[string]bool{}
+	for _, module := range compiler.Modules {
+		for _, rule := range module.Rules {
+			if name := rule.Ref().String(); len(rule.Head.Args) > 0 && !seen[name] {
+				seen[name] = true
+				arguments := strings.Repeat("_, ", len(rule.Head.Args))
+				stubs = append(stubs, fmt.Sprintf("%v\n%v(%s) := input", module.Package, rule.Head.Ref(), arguments))
+			}
+		}
+	}
+	stub, err := compiled(stubs, false)
+	if err != nil {
+		return nil, err
+	}
+	return stub.TypeEnv, nil
 }
 
 func prepared(compiler *ast.Compiler, asked request) (rego.PreparedEvalQuery, error) {
