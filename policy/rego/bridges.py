@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 from policy.rego.plan import (
@@ -20,12 +19,10 @@ from policy.rego.plan import (
     of_rule,
 )
 
-_INPUT = IsDefined(source=Local(INPUT))
-
 
 def bridged(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
     """Statements of a block, with OPA's meaning."""
-    return tuple(_input_defined(_without_input(_strict_domains(block))))
+    return tuple(_input_defined(_strict_domains(block)))
 
 
 def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -39,23 +36,10 @@ def _strict_domains(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
     return tuple(made)
 
 
-def _without_input(block: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """A rule at a path that is known only when asked may have a value without any input; regopy would need one."""
-    needless = {
-        index
-        for index, (statement, following) in enumerate(pairwise(block))
-        if statement == replace(_INPUT, at=statement.at) and isinstance(following, CallDynamic)
-    }
-    return tuple(statement for index, statement in enumerate(block) if index not in needless)
-
-
 def _input_defined(block: tuple[Statement, ...]) -> Iterator[Statement]:
     """What uses `input` as a value needs it: regopy would put an absent one into an array."""
     for statement in block:
-        used = (
-            statement.args[2:] if isinstance(statement, Call) and statement.func.startswith("g") else statement.reads()
-        )
-        if Local(INPUT) in tuple(used):
+        if Local(INPUT) in _values(statement):
             yield IsDefined(at=statement.at, source=Local(INPUT))
         yield statement
 
