@@ -10,7 +10,7 @@ from policy.rego.builtins.templates.functions import FUNCTIONS, LAZY, MISSING, p
 from policy.rego.builtins.templates.pipes import Operand, Pipe
 
 MAX_STEPS = 1_000_000  # blocks that are passed and commands that are run
-_STEP_LENGTH = 64  # characters that a function makes in one step
+_STEP_LENGTH = 16  # characters that a function makes in one step
 MAX_DEPTH = 30  # of templates in one another
 _NOTHING = object()  # where no value comes from a pipe
 
