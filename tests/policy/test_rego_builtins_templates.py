@@ -145,6 +145,7 @@ VARIABLES: list[Any] = [
     ),
     *({"a": "😀"}, {"a": "\U000e0001"}, None, [], "x", 1),
 ]
+ODD: list[Any] = [None, 1, [], {}]
 MEANINGS = [
     ("hello {{.name}}", {"name": "é"}, "hello é"),
     ("{{.missing}}", {}, "<undefined>"),
@@ -176,7 +177,7 @@ def calls() -> list[Call]:
     mixed = ["".join(random.choices([*random.choices(templates, k=4), *odds], k=4)) for _ in range(300)]
     made: list[Call] = [("strings.render_template", [one, DATA]) for one in [*templates, *mixed]]
     made += [("strings.render_template", ["{{.a}}", one]) for one in VARIABLES]
-    return made + [("strings.render_template", [odd, {}]) for odd in (None, 1, [], {})]
+    return made + [("strings.render_template", [odd, {}]) for odd in ODD]
 
 
 def test_templates_mean_what_they_mean_in_opa(tmp_path: Path) -> None:

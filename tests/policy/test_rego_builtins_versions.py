@@ -30,6 +30,7 @@ VERSIONS = [
         "1.2.3\n",
     ),
 ]
+ODD: list[Any] = [None, 1, [], {}, ""]
 UUID = "000003e8-48b9-21ee-b200-325096b39f47"
 MEANINGS = [
     ("semver.compare", ["1.0.0-alpha.9", "1.0.0-alpha.10"], -1),
@@ -57,7 +58,7 @@ MEANINGS = [
 
 def calls() -> list[Call]:
     random = Random(7)
-    made: list[Call] = [("semver.is_valid", [one]) for one in [*VERSIONS, None, 1, [], {}]]
+    made: list[Call] = [("semver.is_valid", [one]) for one in [*VERSIONS, *ODD]]
     made += [("semver.compare", list(args)) for args in product(VERSIONS, [*VERSIONS[::3], None])]
     forms = ["{}", "{{{}}}", "({}]", "urn:uuid:{}", "URN:uuid:{}", "urn:uuie:{}", "é{}", "{}0"]
     for _ in range(60):
@@ -68,7 +69,7 @@ def calls() -> list[Call]:
         made += [
             ("uuid.parse", [one]) for one in (digits, dashed.upper(), dashed[:-1], f"{dashed[:-1]}g", f"é{dashed[:-2]}")
         ]
-    return made + [("uuid.parse", [odd]) for odd in (None, 1, [], "")]
+    return made + [("uuid.parse", [odd]) for odd in ODD]
 
 
 def test_versions_mean_what_they_mean_in_opa(tmp_path: Path) -> None:
