@@ -29,9 +29,9 @@ Say = Callable[[str], None]
 
 def refuse_bad_policy(settings: Policy) -> None:
     """Raises PolicyError: what does not compile is said before a port is open, not in a loop of restarts."""
-    from policy import compile_bundle, read_bundle
+    from gateway.policies import compile_policy
 
-    compile_bundle(read_bundle(settings.paths, settings.data))
+    compile_policy(settings)
 
 
 def parts(config: Config, file: Path, run: Path, environ: Mapping[str, str]) -> list[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from typing import Self
 
@@ -11,15 +12,21 @@ import structlog
 from gateway.config import OpaServer as OpaSettings
 from gateway.config import Policy
 from policy import (
+    Bundle,
+    Compiling,
+    Limits,
     OpaServer,
     OpaTls,
+    Outside,
     Pdp,
     PolicyError,
     Problem,
+    Revision,
     compile_bundle,
     embedded_pdp,
     opa_pdp,
     read_bundle,
+    release,
 )
 
 _log = structlog.get_logger()
@@ -28,35 +35,70 @@ _log = structlog.get_logger()
 class Policies:
     """Owns the PDP. Reading and compiling happen in a thread, never on the loop."""
 
-    def __init__(self, settings: Policy, pdp: Pdp) -> None:
+    def __init__(self, settings: Policy, pdp: Pdp, bundle: Bundle) -> None:
         self.pdp = pdp
         self._settings = settings
+        self._bundle = bundle
         self._reloading = asyncio.Lock()
 
     @classmethod
     async def load(cls, settings: Policy) -> Self:
         """Start with the configured policy. Raises PolicyError."""
         bundle = await asyncio.to_thread(read_bundle, settings.paths, settings.data)
+        how = compiling(settings)
         if settings.engine == "opa":
-            return cls(settings, await asyncio.to_thread(opa_pdp, bundle, _server(settings.opa)))
-        return cls(settings, await asyncio.to_thread(embedded_pdp, bundle))
+            pdp = await asyncio.to_thread(opa_pdp, bundle, _server(settings.opa), how)
+        else:
+            pdp = await asyncio.to_thread(embedded_pdp, bundle, how)
+        return cls(settings, pdp, bundle)
 
     async def aclose(self) -> None:
         """Give up a remote engine's connections."""
         await self.pdp.aclose()
 
     async def reload(self) -> Sequence[Problem]:
-        """Read, check and compile again; on success it is live when this returns. Problems leave the old one alone."""
+        """Read, check and compile again; on success it is live when this returns. Problems leave the old one alone.
+        Data that has not changed is not read again.
+        """
         async with self._reloading:
+            before = self._bundle.data
             try:
-                bundle = await asyncio.to_thread(read_bundle, self._settings.paths, self._settings.data)
-                revision = await asyncio.to_thread(compile_bundle, bundle)
+                await self._replace()
             except PolicyError as error:
                 _log.error("policy refused, the running one stays", problems=[str(each) for each in error.problems])
                 return error.problems
-            self.pdp.activate(revision)
-            _log.info("policy live", revision=self.pdp.revision)
-            return ()
+        _log.info("policy live", revision=self.pdp.revision)
+        if before is not self._bundle.data:
+            await asyncio.to_thread(release, before)
+        return ()
+
+    async def _replace(self) -> None:
+        gc.disable()  # it would walk all of a large document, again and again, while that is being built
+        try:
+            where = self._settings.paths, self._settings.data
+            bundle = await asyncio.to_thread(read_bundle, *where, self._bundle)
+            revision = await asyncio.to_thread(compile_bundle, bundle, compiling(self._settings))
+        finally:
+            gc.enable()
+        self.pdp.activate(revision)
+        self._bundle = bundle
+        gc.freeze()  # the document lives on
+
+
+def compiling(settings: Policy) -> Compiling:
+    """How the configuration wants rules compiled."""
+    return Compiling(
+        front=settings.frontend,
+        opa=settings.opa_path,
+        strict=settings.strict_builtin_errors,
+        limits=Limits(settings.limits.max_steps, settings.limits.max_milliseconds / 1000),
+        outside=Outside(settings.outside.runtime, settings.outside.hosts),
+    )
+
+
+def compile_policy(settings: Policy) -> Revision:
+    """Read and compile as the gateway would. Takes seconds. Raises PolicyError."""
+    return compile_bundle(read_bundle(settings.paths, settings.data), compiling(settings))
 
 
 def _server(settings: OpaSettings) -> OpaServer:

@@ -14,11 +14,13 @@ from policy.pdp import Pdp, embedded_pdp, opa_pdp
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
 from policy.question import too_deep
+from policy.rego.builtins.outside import Outside
 from policy.rego.json_text import decode as decode_json
 from policy.rego.json_text import encode as encode_json
+from policy.rego.limits import Limits
 from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
-from policy.revision import Revision, compile_bundle
+from policy.revision import Compiling, Revision, compile_bundle
 
 __all__ = [
     "UNDEFINED",
@@ -28,14 +30,17 @@ __all__ = [
     "BlockPolicy",
     "Bundle",
     "Cause",
+    "Compiling",
     "DataStore",
     "Decision",
     "Effect",
     "Evaluation",
     "EvaluationError",
     "InvalidTarget",
+    "Limits",
     "OpaServer",
     "OpaTls",
+    "Outside",
     "PatchError",
     "Pdp",
     "PolicyError",

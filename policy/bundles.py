@@ -13,40 +13,56 @@ from typing import Any
 
 import yaml
 
+from policy.data.documents import Plain, decoded
 from policy.problem import PolicyError, Problem
 from policy.rego.values import from_python
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Modules by file name, and the base document that they see as `data`."""
+    """Modules by file name, and the base document that they see as `data`, a JSON-like object."""
 
     sources: Mapping[str, str]
     data: Any
+    digest: str = ""  # of the file that the document was read from: then it is the bundle's own, and need not be copied
 
     @cached_property
     def revision(self) -> str:
         """Short SHA-256 of the content: 12 hex digits."""
-        content = json.dumps([sorted(self.sources.items()), self.data], sort_keys=True, default=str)
+        data = self.digest or json.dumps(self.data, sort_keys=True, default=str)
+        content = json.dumps([sorted(self.sources.items()), data])
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None) -> Bundle:
+def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None, held: Bundle | None = None) -> Bundle:
     """Read modules from files, and from folders with all below them, less `*_test.rego`; none means the starter
-    policy. `data_path` is a JSON or YAML object. Raises PolicyError if something cannot be read.
+    policy. `data_path` is a JSON or YAML object; where `held` was read from the same, it is not read again. Raises
+    PolicyError if something cannot be read.
     """
     sources = dict(_modules(paths)) if paths else dict(_starter())
     if not sources:
         raise PolicyError([Problem(str(path), 0, 0, "no .rego file here") for path in paths])
-    return Bundle(sources, read_data(data_path) if data_path else {})
+    if data_path is None:
+        return Bundle(sources, {})
+    content = _content(data_path)
+    digest = hashlib.sha256(content).hexdigest()
+    if held is not None and held.digest == digest:
+        return Bundle(sources, held.data, digest)
+    return Bundle(sources, _document(data_path, _unicode(data_path, content)), digest)
 
 
 def read_data(path: Path) -> dict[str, Any]:
     """Read a data document. Raises PolicyError."""
-    text = _text(path)
+    return _document(path, _text(path))
+
+
+def _document(path: Path, text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Plain)  # noqa: S506 - safe
-        document = from_python({} if value is None else value)
+        if path.suffix == ".json":
+            document = decoded(text)
+        else:
+            value = yaml.load(text, Loader=Plain)  # noqa: S506 - safe
+            document = from_python({} if value is None else value)
     except json.JSONDecodeError as error:
         raise PolicyError([Problem(str(path), error.lineno, error.colno, error.msg)]) from error
     except yaml.MarkedYAMLError as error:
@@ -58,16 +74,6 @@ def read_data(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise PolicyError([Problem(str(path), 1, 1, "the data document must be an object")])
     return document
-
-
-class _Plain(yaml.SafeLoader):
-    """YAML without aliases: a few lines of them make more values than any memory holds."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node, of which each is written once. Raises ComposerError."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not read here", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
 
 
 def _starter() -> Iterator[tuple[str, str]]:
@@ -86,9 +92,18 @@ def _modules(paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 
 def _text(path: Path) -> str:
+    return _unicode(path, _content(path))
+
+
+def _content(path: Path) -> bytes:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except OSError as error:
         raise PolicyError([Problem(str(path), 0, 0, error.strerror or str(error))]) from error
+
+
+def _unicode(path: Path, content: bytes) -> str:
+    try:
+        return content.decode()
     except UnicodeDecodeError as error:
         raise PolicyError([Problem(str(path), 0, 0, f"not UTF-8: byte {error.start}")]) from error

@@ -53,8 +53,8 @@ def rules_of(bundle: Bundle) -> list[Rule]:
 
 
 def evaluate(bundle: Bundle, path: Sequence[str], document: Any, now: float) -> Evaluation:
-    """What a bundle has at a path below `data`, for a decoded input (or `UNDEFINED`) at a Unix time. Raises PolicyError,
-    EvaluationError, and TypeError for what is no JSON.
+    """What a bundle has at a path below `data`, for a decoded input (or `UNDEFINED`) at a Unix time. Raises
+    PolicyError, EvaluationError, and TypeError for what is no JSON.
     """
     entrypoint = "/".join(path)
     program = compile_program(bundle.sources, (entrypoint,))

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from detectors import Verdict
 from policy.answer import decision_id, read_answer
 from policy.bundles import Bundle
+from policy.data import DataStore
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import EmbeddedEngine, Engine, OpaServer, PolicyUnavailable
 from policy.question import access_input, response_input
@@ -22,7 +23,7 @@ from policy.rego import UNDEFINED
 from policy.rego.reading import Trace
 from policy.rego.values import LimitExceeded
 from policy.response import Response, read_response
-from policy.revision import ACCESS, RESPONSE, Revision, compile_bundle
+from policy.revision import ACCESS, AS_EVER, RESPONSE, Compiling, Revision, compile_bundle
 
 log = structlog.get_logger()
 
@@ -60,6 +61,16 @@ class Pdp:
     def revision(self) -> str:
         """Id of the live revision."""
         return self._engine.revision.id
+
+    @property
+    def data(self) -> DataStore:
+        """The live data."""
+        return self._engine.data
+
+    @property
+    def rules(self) -> tuple[tuple[str, ...], ...]:
+        """Paths below `data` of the live revision's rules."""
+        return self._engine.revision.program.rules
 
     def decide(self, request: AccessRequest) -> Decision:
         """Decide at once; only where `immediate`. Any failure is a denial with reason "policy_error", or
@@ -127,18 +138,18 @@ class Pdp:
         await self._engine.aclose()
 
 
-def embedded_pdp(bundle: Bundle) -> Pdp:
+def embedded_pdp(bundle: Bundle, how: Compiling = AS_EVER) -> Pdp:
     """A PDP that evaluates in this process. Compiles: call it in a thread. Raises PolicyError."""
-    return Pdp(EmbeddedEngine(compile_bundle(bundle)))
+    return Pdp(EmbeddedEngine(compile_bundle(bundle, how)))
 
 
-def opa_pdp(bundle: Bundle, server: OpaServer) -> Pdp:
+def opa_pdp(bundle: Bundle, server: OpaServer, how: Compiling = AS_EVER) -> Pdp:
     """A PDP that gives the bundle to a real OPA and asks it. Compiles, so as to verify and to know what decisions
     depend on, and reads TLS files: call it in a thread. Raises PolicyError; OSError for files that cannot be used.
     """
     from policy.engines.opa import OpaEngine  # its client takes 0.4 s to import, of every gateway's start
 
-    return Pdp(OpaEngine(compile_bundle(bundle), server))
+    return Pdp(OpaEngine(compile_bundle(bundle, how), server))
 
 
 def _decision(revision: Revision, answer: Any, trace: Trace) -> Decision:

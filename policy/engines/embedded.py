@@ -18,7 +18,7 @@ class EmbeddedEngine:
     """
 
     def __init__(self, revision: Revision):
-        self._store = DataStore(revision.data, self._changed)
+        self.data = DataStore(revision.data, self._changed)
         self._take(revision)
 
     def _take(self, revision: Revision) -> None:
@@ -28,35 +28,35 @@ class EmbeddedEngine:
 
     def decide(self, document: Any, now: float) -> tuple[Any, Trace]:
         """The access policy's answer and the trace of what it read. Raises EvaluationError."""
-        return self._access(document, self._store.document, int(now * NANOSECONDS), self._cache.entries)
+        return self._access(document, self.data.document, int(now * NANOSECONDS), self._cache.entries)
 
     async def ask(self, entrypoint: str, document: Any, now: float) -> Any:
         """Evaluate any entry point at once. Raises EvaluationError."""
         evaluate = self.revision.program.evaluator(entrypoint)
-        return evaluate(document, self._store.document, int(now * NANOSECONDS), self._cache.entries)[0]
+        return evaluate(document, self.data.document, int(now * NANOSECONDS), self._cache.entries)[0]
 
     def evaluate(self, path: Sequence[Any], document: Any, now: float) -> Any:
         """What lies at a path below `data`, rules and documents, or `UNDEFINED`. It may be part of the live document:
         copy what you keep. Raises EvaluationError.
         """
-        return self.revision.program.at(path, document, self._store.document, int(now * NANOSECONDS))
+        return self.revision.program.at(path, document, self.data.document, int(now * NANOSECONDS))
 
     def activate(self, revision: Revision) -> None:
         """Replace the rules at once; live data stays."""
         self._take(revision)
-        self._store.rebase(revision.data)
+        self.data.rebase(revision.data)
 
     def put_data(self, path: tuple[str, ...], value: Any) -> None:
         """Write live data. Raises TypeError, ValueError."""
-        self._store.put(path, value)
+        self.data.put(path, value)
 
     def remove_data(self, path: tuple[str, ...]) -> None:
         """Take live data away. Raises ValueError."""
-        self._store.remove(path)
+        self.data.remove(path)
 
     def patch_data(self, operations: Any) -> None:
         """Apply a JSON patch as a whole. Raises PatchError."""
-        self._store.patch(operations)
+        self.data.patch(operations)
 
     async def aclose(self) -> None:
         """There is nothing to give up."""

@@ -5,6 +5,7 @@ belongs in a thread; evaluating it takes microseconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from policy.problem import PolicyError, Problem
@@ -32,7 +33,7 @@ class Program:
     def __init__(self, plan: Plan, source: Source, loaded: Loaded, limits: Limits):
         self.source = source.text
         self.depends = {name: depends(plan, query) for name, query in plan.queries.items()}
-        self.rules = tuple(sorted({".".join(("data", *function.path[1:])) for function in plan.functions.values()}))
+        self.rules = tuple(sorted({function.path[1:] for function in plan.functions.values()}))  # paths below `data`
         self._present = {"/".join(function.path[1:]) for function in plan.functions.values()}
         self._loaded = loaded
         self._limits = limits
@@ -95,17 +96,17 @@ def compile_program(
     sources: Mapping[str, str],
     entrypoints: Sequence[str],
     *,
+    opa: Path | None = None,
     strict: bool = False,
     limits: Limits | None = None,
     outside: Outside | None = None,
 ) -> Program:
-    """Plan, verify and compile Rego modules, by file name. `strict`: an error of a builtin ends the evaluation, where
-    it otherwise is undefined. Raises PolicyError.
+    """Plan, verify and compile Rego modules, by file name. `opa`: OPA's binary, where it is to plan. `strict`: an
+    error of a builtin ends the evaluation, where it otherwise is undefined. Raises PolicyError.
     """
-    plan = planned(sources, entrypoints)
-    outside = outside or Outside()
-    added = outside.builtins()
+    added = (outside or Outside()).builtins()
     arities = {**ARITIES, **{name: function.__code__.co_argcount for name, function in added.items()}}
+    plan = planned(sources, entrypoints, builtins=arities, opa=opa)
     problems = verify(plan, sources, arities)
     if problems:
         raise PolicyError(problems)
