@@ -149,7 +149,7 @@ def opa_pdp(bundle: Bundle, server: OpaServer, how: Compiling = AS_EVER) -> Pdp:
     """
     from policy.engines.opa import OpaEngine  # its client takes 0.4 s to import, of every gateway's start
 
-    return Pdp(OpaEngine(compile_bundle(bundle, how), server))
+    return Pdp(OpaEngine(compile_bundle(bundle, how), server, strict=how.strict))
 
 
 def _decision(revision: Revision, answer: Any, trace: Trace) -> Decision:
