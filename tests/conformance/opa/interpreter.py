@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from policy.rego import numerals, values
+from policy.rego import json_text, numerals, values
 from policy.rego.builtins import ARITIES, BUILTINS, IMPURE
 from policy.rego.values import UNDEFINED, BuiltinError, EvaluationError, RegoSet
 
@@ -19,6 +19,37 @@ Frame = dict[int, Any]
 
 class _Returned(Exception):
     pass
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+# Builtins that may have no value without an error, and for which argument.
+_EMPTY: Mapping[str, Callable[[Any], bool]] = {
+    "max": lambda given: isinstance(given, (list, RegoSet)) and not len(given),
+    "min": lambda given: isinstance(given, (list, RegoSet)) and not len(given),
+    "uuid.parse": lambda given: isinstance(given, str),
+}
+
+
+class CallFailed(BuiltinError):
+    """A builtin has no value, and errors are strict. `call` is what was called, as Rego."""
+
+    def __init__(self, name: str, arguments: Sequence[Any]):
+        super().__init__(name)
+        self.call = f"{name}({', '.join(map(rego, arguments))})"
+
+
+def rego(value: Any) -> str:
+    """A value as Rego writes it."""
+    if isinstance(value, RegoSet):
+        return f"{{{', '.join(map(rego, value))}}}" if len(value) else "set()"
+    if isinstance(value, list):
+        return f"[{', '.join(map(rego, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{rego(name)}: {rego(held)}' for name, held in values.scan(value))}}}"
+    return json_text.encode(value)
 
 
 def results(plan: Mapping[str, Any], given: Any, data: Any, strict: bool) -> list[dict[str, Any]]:
@@ -131,8 +162,8 @@ class _Interpreter:
     def _builtin(self, name: str, arguments: Sequence[Any]) -> Any:
         memory = [[0, None, None]] if name in IMPURE else []
         value = BUILTINS[name](*memory, *arguments[: ARITIES[name]])
-        if value is UNDEFINED and self._strict:
-            raise BuiltinError(name)
+        if value is UNDEFINED and self._strict and not _EMPTY.get(name, _never)(arguments[0]):
+            raise CallFailed(name, arguments)
         return value
 
     def on_assign_var(self, one: Mapping[str, Any], frame: Frame) -> None:
