@@ -29,7 +29,7 @@ SLOW = {
     "every": "p if {\n\tevery a in input {\n\t\tsome b in input\n\t\tsome c in input\n\t\ta + b + c < 0\n\t}\n}",
     "walk": "p if {\n\twalk(input, [_, x])\n\twalk(input, [_, y])\n\twalk(input, [_, z])\n\tx == [y, z, 0]\n}",
     "pairs": "p if {\n\tsome i, a in input\n\tsome j, b in input\n\tsome k, c in input\n\ti + j + k + a + b + c < 0\n}",
-    "with": "q if {\n\tsome a in input\n\tsome b in input\n\ta + b < 0\n}\np if {\n\tsome x in input\n\tq with data.x as x }",
+    "with": "q if { some a in input; some b in input; a + b < 0 }\np if { some x in input; q with data.x as x }",
 }
 
 
