@@ -27,9 +27,24 @@ def plan(modules: dict[str, str], entrypoints: list[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             saved = Path(folder, "bundle")
             interpreter.save_bundle(str(saved), bundle)
-            return {"plan": json.loads((saved / "plan.json").read_bytes())}
+            made = json.loads((saved / "plan.json").read_bytes())
+            return {"plan": _with_builtins(made)}
     except regopy.RegoError as error:
         return {"error": str(error)}
+
+
+def _with_builtins(made: dict[str, Any]) -> dict[str, Any]:
+    """What regopy does not know for a builtin it plans as a function, which is given the documents: take them out."""
+    named = made["static"].setdefault("builtin_funcs", [])
+    known = {one["name"] for one in (*made["funcs"]["funcs"], *named)}
+    waiting: list[Any] = [made]
+    while waiting:
+        held = waiting.pop()
+        waiting.extend(held.values() if isinstance(held, dict) else held if isinstance(held, list) else ())
+        if isinstance(held, dict) and held.get("type") == "CallStmt" and held["stmt"]["func"] not in known:
+            held["stmt"]["args"] = held["stmt"]["args"][2:]
+            named.append({"name": held["stmt"]["func"]})
+    return made
 
 
 def main() -> None:

@@ -113,6 +113,7 @@ def test_newest_forms_are_left_to_opa(name: str) -> None:
         "p := " + "f(" * 3000 + "1" + ")" * 3000,
         "p := " + "1 + " * 5000 + "1",
         "p := " + "{1 | " * 500 + "true" + "}" * 500,
+        "p := " + "[a|a," * 30,
         "p if " + "not " * 5000 + "x",
         "p if {\n" + "\n".join(f"x{at} = x{at + 1}" for at in range(300)) + "\n}",
         "p := input" + ".x" * 50_000,

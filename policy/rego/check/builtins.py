@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from policy.rego.check.index import Index
+from policy.rego.check.steps import VARIADIC
 from policy.rego.syntax.tree import Builtin, Ref, Term
 
-VARIADIC = "print"  # and it says nothing: it is no value
 LANGUAGE: Mapping[str, int] = {"eq": 2, "assign": 2, VARIADIC: 0}  # what is no function: signs, and `print`
 _GONE = {  # what version 1 of Rego has no longer, and what to write
     "all": "`every x in xs { x }`",

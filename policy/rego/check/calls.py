@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.rego.check.builtins import VARIADIC, Known
+from policy.rego.check.builtins import Known
 from policy.rego.check.index import Index, is_data
+from policy.rego.check.steps import VARIADIC
 from policy.rego.check.walk import all_bodies, children, terms
 from policy.rego.syntax.tree import Builtin, Call, Expr, Ref, Rule, Scalar, Term, Var, With
 
@@ -106,8 +107,8 @@ class _Calls:
 
     def _with_function(self, one: With) -> Iterator[Fault]:
         given, wanted = self._arity(one.value), self._arity(one.target)
-        if given is not None and given != wanted:
-            yield one.start, f"{_name(one.target)} takes {_counted(wanted or 0)}, and {_name(one.value)} {given}"
+        if given is not None and wanted is not None and given != wanted:
+            yield one.start, f"{_name(one.target)} takes {_counted(wanted)}, and {_name(one.value)} {given}"
 
 
 def _name(function: Term) -> str:

@@ -11,6 +11,7 @@ from itertools import count
 
 from policy.rego.check.walk import ROOTS, children, declarations, pattern, variables
 from policy.rego.syntax.tree import (
+    Absent,
     Array,
     Assign,
     Builtin,
@@ -161,8 +162,10 @@ class _Scopes:
                 self._every(one.what)
             case Unify(left=left, right=right):
                 one.what.left, one.what.right = self._term(left), self._term(right)
-            case _:
-                one.what = self._term(one.what)
+            case Absent():
+                pass
+            case what:
+                one.what = self._term(what)
         self._withs(one.withs)
 
     def _assign(self, one: Expr) -> None:
@@ -307,4 +310,4 @@ def _is_text(term: Term) -> bool:
 
 
 def _reference(start: int, path: Path) -> Ref:
-    return Ref(start, Var(start, path[0]), [Scalar(start, one) for one in path[1:]])
+    return Ref(start, Var(start, path[0]), [Scalar(start, one, one) for one in path[1:]])

@@ -1,14 +1,16 @@
 """Bodies as steps: each expression does one thing. A call inside of a term becomes an expression before it, with a
-variable for its result; so does a collection that is looked into at once. What a comprehension collects is the last
-step of its body.
+variable for its result; so does a collection that is looked into at once, what `every` goes over, and what `with` puts
+in place of something. What a head or a comprehension holds and is not plain is a step at the end of the body.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
+from policy.rego.check.walk import children
 from policy.rego.syntax.tree import (
+    Absent,
     Array,
     Assign,
     Builtin,
@@ -18,6 +20,8 @@ from policy.rego.syntax.tree import (
     Expr,
     Object,
     Ref,
+    Rule,
+    Scalar,
     Set,
     Some,
     SomeIn,
@@ -28,78 +32,127 @@ from policy.rego.syntax.tree import (
     With,
 )
 
+VARIADIC = "print"  # and it says nothing: it has no result
 MADE = "?"  # variables that no author wrote begin so
+Arity = Callable[[Term], int | None]
 
 
 class Steps:
-    """Makes steps of bodies, in place."""
+    """Makes steps of one branch of a rule, in place. `arity` tells functions from values."""
 
-    def __init__(self) -> None:
+    def __init__(self, arity: Arity):
+        self._arity = arity
         self._numbers = count()
 
-    def body(self, body: Iterable[Expr], collected: Iterable[Term]) -> list[Expr]:
-        """Steps of a body, and of the terms that it gives values to."""
-        found = [step for one in body for step in self._expression(one)]
-        for term in collected:
-            found += self._held(term, [])[0]
-        return found
+    def rule(self, rule: Rule) -> None:
+        """Make the rule's body steps, and its head constants and variables."""
+        rule.body = self._body(rule.body)
+        if rule.head.arguments:
+            rule.head.arguments = [self._argument(term, rule) for term in rule.head.arguments]
+        rule.head.parts = [self._collected(term, rule.body) for term in rule.head.parts]
+        if rule.head.contains:
+            rule.head.contains = self._collected(rule.head.contains, rule.body)
+        if rule.head.value and not rule.default:
+            rule.head.value = self._collected(rule.head.value, rule.body)
 
-    def _made(self, start: int) -> Var:
+    def _argument(self, term: Term, rule: Rule) -> Term:
+        """An argument that is no pattern is compared with what it is."""
+        if is_plain(term):
+            return term
+        before, held = self._held(term, [])
+        var = self.made(term.start)
+        rule.body += [*before, Expr(term.start, Unify(var, held))]
+        return var
+
+    def _body(self, body: Iterable[Expr]) -> list[Expr]:
+        return [step for one in body for step in self._expression(one)]
+
+    def _collected(self, term: Term, body: list[Expr]) -> Term:
+        if is_plain(term):
+            return term
+        steps, var = self._held(term, [])
+        body += steps
+        return var
+
+    def made(self, start: int) -> Var:
+        """A variable of its own."""
         return Var(start, f"{MADE}{next(self._numbers)}")
 
     def _held(self, term: Term, withs: list[With]) -> tuple[list[Expr], Var]:
         """Steps after which a term is in a variable."""
-        var = self._made(term.start)
         before: list[Expr] = []
         held = self._plain(term, before, withs)
-        return [*before, Expr(term.start, Unify(var, held), withs=withs)], var
+        if isinstance(held, Var) and held.name.startswith(MADE):
+            return before, held
+        var = self.made(term.start)
+        return [*before, Expr(term.start, Assign(var, held), withs=withs)], var
 
     def _expression(self, one: Expr) -> Iterator[Expr]:
         for replaced in one.withs:
-            if not isinstance(replaced.value, (Var, Builtin)):
+            if not is_plain(replaced.value) and self._arity(replaced.value) is None:
                 before, replaced.value = self._held(replaced.value, [])
                 yield from before
-        before = []
+        if one.below:
+            one.below = one.negated = False
+            yield self._absent(one)
+            return
         match one.what:
-            case Some():
+            case Some() | Absent():
                 return
             case SomeIn() as what:
-                one.what = self._unified(what)
-                yield from self._unification(one, one.what)
-                return
+                one.what = self._looked_up(what)
+                yield from self._sides(one, one.what)
             case Assign() | Unify() as what:
-                yield from self._unification(one, what)
-                return
+                yield from self._sides(one, what)
             case Every() as what:
                 before, what.domain = self._held(what.domain, one.withs)
-                what.body = self.body(what.body, ())
+                what.body = self._body(what.body)
+                yield from (*before, one)
             case Call() as what:
+                before = []
                 what.arguments = [self._plain(term, before, one.withs) for term in what.arguments]
-            case term:
-                one.what = self._plain(term, before, one.withs)
-        yield from before
-        yield one
+                one.what = self._result_matched(what)
+                yield from (*before, one)
+            case what:
+                before = []
+                one.what = self._plain(what, before, one.withs)
+                yield from (*before, one)
 
-    def _unified(self, what: SomeIn) -> Unify:
-        key = what.key or self._made(what.domain.start)
+    def _absent(self, one: Expr) -> Expr:
+        withs, one.withs = one.withs, []
+        steps = [*self._expression(one)]
+        if len(steps) == 1:
+            return Expr(one.start, steps[0].what, negated=True, withs=withs, below=True)
+        return Expr(one.start, Absent(steps), withs=withs)
+
+    def _result_matched(self, call: Call) -> Call | Unify:
+        """The last argument may be what the result is matched with."""
+        arity = self._arity(call.function)
+        if arity is None or len(call.arguments) == arity or call.function == Builtin(call.function.start, VARIADIC):
+            return call
+        *arguments, result = call.arguments
+        return Unify(result, Call(call.start, call.function, arguments))
+
+    def _looked_up(self, what: SomeIn) -> Unify:
+        """`some key, value in domain` is `value = domain[key]`."""
+        key = what.key or self.made(what.domain.start)
         domain = what.domain
         parts, head = (domain.parts, domain.head) if isinstance(domain, Ref) else ([], domain)
         return Unify(what.value, Ref(domain.start, head, [*parts, key]))
 
-    def _unification(self, one: Expr, what: Assign | Unify) -> Iterator[Expr]:
+    def _sides(self, one: Expr, what: Assign | Unify) -> Iterator[Expr]:
         before: list[Expr] = []
         what.left = self._plain(what.left, before, one.withs)
         what.right = self._plain(what.right, before, one.withs)
-        yield from before
-        yield one
+        yield from (*before, one)
 
     def _plain(self, term: Term, before: list[Expr], withs: list[With]) -> Term:
         """A term without calls; what it takes to have it so comes before."""
         match term:
             case Call():
-                result = self._made(term.start)
-                term.arguments = [*(self._plain(one, before, withs) for one in term.arguments), result]
-                before.append(Expr(term.start, term, withs=withs))
+                result = self.made(term.start)
+                term.arguments = [self._plain(one, before, withs) for one in term.arguments]
+                before.append(Expr(term.start, Assign(result, term), withs=withs))
                 return result
             case Ref(head=head, parts=parts):
                 term.parts = [self._plain(one, before, withs) for one in parts]
@@ -109,9 +162,36 @@ class Steps:
             case Array(items=items) | Set(items=items):
                 term.items = [self._plain(one, before, withs) for one in items]
             case Object(pairs=pairs):
-                term.pairs = [tuple(self._plain(one, before, withs) for one in pair) for pair in pairs]  # type: ignore[misc]
+                term.pairs = [
+                    (self._plain(key, before, withs), self._plain(value, before, withs)) for key, value in pairs
+                ]
             case Comprehension():
-                term.body, term.head = self.body(term.body, term.head), []
+                self._comprehension(term)
             case Template():
-                term.parts = [step for one in term.parts for step in self._expression(one)]
+                term.parts = [Expr(one.start, self._optional(one)) for one in term.parts]
+                result = self.made(term.start)
+                before.append(Expr(term.start, Assign(result, term), withs=withs))
+                return result
         return term
+
+    def _optional(self, part: Expr) -> Comprehension:
+        """The set of a template's value; it is empty where there is none."""
+        assert not isinstance(part.what, (Assign, Unify, Some, SomeIn, Every, Absent))  # noqa: S101 - the parser sees to it
+        result = self.made(part.start)
+        body = self._body([Expr(part.start, Assign(result, part.what), withs=part.withs)])
+        return Comprehension(part.start, "set", [result], body)
+
+    def _comprehension(self, term: Comprehension) -> None:
+        term.body = self._body(term.body)
+        term.head = [self._collected(one, term.body) for one in term.head]
+
+
+def is_plain(term: Term) -> bool:
+    """Whether a term needs no evaluation beyond that of its variables."""
+    match term:
+        case Scalar() | Var():
+            return True
+        case Array() | Set() | Object():
+            return all(is_plain(one) for one in children(term))
+        case _:
+            return False

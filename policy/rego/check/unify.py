@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Set
 
 from policy.rego.check.walk import ROOTS, children, pattern
-from policy.rego.syntax.tree import Array, Comprehension, Object, Ref, Scalar, Term, Var
+from policy.rego.syntax.tree import Array, Call, Comprehension, Object, Ref, Scalar, Term, Var
 
 
 def unified(safe: Set[str], left: Term, right: Term) -> set[str]:
@@ -45,11 +45,19 @@ class _Unifier:
 
     def _from(self, source: Term, target: Term) -> None:
         """Give the values of a source that is no pattern to a target; one that holds none gives them to a name only."""
-        known = is_safe(source, self._safe) if isinstance(source, Ref) else not isinstance(source, (Var, Array, Object))
-        holds = isinstance(source, (Ref, Comprehension))
-        if known and isinstance(target, (Var, Array, Object) if holds else Var):
+        holds = isinstance(source, (Ref, Call, Comprehension))
+        if self._is_known(source) and isinstance(target, (Var, Array, Object) if holds else Var):
             for var in pattern(target):
                 self._give(var.name)
+
+    def _is_known(self, source: Term) -> bool:
+        match source:
+            case Ref():
+                return is_safe(source, self._safe)
+            case Call(arguments=arguments):
+                return all(var.name in self._safe for one in arguments for var in pattern(one))
+            case _:
+                return not isinstance(source, (Var, Array, Object))
 
     def _pairs(self, pairs: Iterator[tuple[Term, Term]] | tuple[()]) -> None:
         for one, other in pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.rego.syntax.tree import (
+    Absent,
     Array,
     Assign,
     Call,
@@ -62,8 +63,10 @@ def terms(one: Expr) -> Iterator[Term]:
             yield from names
         case SomeIn(key=key, value=value, domain=domain) | Every(key=key, value=value, domain=domain):
             yield from (found for found in (key, value, domain) if found)
-        case _:
-            yield one.what
+        case Absent():
+            pass
+        case what:
+            yield what
     for replaced in one.withs:
         yield from (replaced.target, replaced.value)
 
@@ -88,7 +91,7 @@ def expressions(body: list[Expr]) -> Iterator[Expr]:
     """Expressions of a body and of each `every` in it, less those of comprehensions."""
     for one in body:
         yield one
-        if isinstance(one.what, Every):
+        if isinstance(one.what, (Every, Absent)):
             yield from expressions(one.what.body)
 
 

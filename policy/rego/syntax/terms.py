@@ -67,6 +67,7 @@ class Terms:
         self._depth = 0
         self._wildcards = count()
         self._read: dict[int, tuple[Term, int]] = {}  # terms already read, with the place after them
+        self._failed: dict[int, Malformed] = {}  # what is wrong where none could be read
         self.future: frozenset[str] = frozenset()  # keywords that the module imported
 
     @property
@@ -169,6 +170,7 @@ class Terms:
     def _finished(self, found: Expr) -> Expr:
         while self.token.kind == "with":
             found.withs.append(self._with())
+        found.below = found.negated and "not" in self.future
         return found
 
     def _with(self) -> With:
@@ -259,6 +261,8 @@ class Terms:
 
     def _operand(self) -> Term:
         begin = self._at
+        if begin in self._failed:
+            raise self._failed[begin]
         if begin in self._read:
             found, self._at = self._read[begin]
             return found
@@ -267,6 +271,9 @@ class Terms:
         self._depth += 1
         try:
             found = self._suffixed(self._simple())
+        except Malformed as error:
+            self._failed[begin] = error
+            raise
         finally:
             self._depth -= 1
         self._read[begin] = found, self._at
@@ -277,7 +284,9 @@ class Terms:
         match token.kind:
             case "null" | "true" | "false":
                 return Scalar(self.take().start, _CONSTANTS[token.kind])
-            case "number" | "text":
+            case "number":
+                return _number(token.start, self.take().value)
+            case "text":
                 return Scalar(token.start, self.take().value)
             case "-":
                 return self._minus()
@@ -301,10 +310,10 @@ class Terms:
     def _minus(self) -> Term:
         start = self.take().start
         if self.token.kind == "number":
-            return Scalar(start, -self.take().value)
+            return _number(start, "-" + self.take().value)
         if self.token.kind not in ("name", "contains"):
             raise self.wrong("a minus stands before a number or a name: write `0 - …`")
-        return Call(start, Builtin(start, "minus"), [Scalar(start, Decimal(0)), self._suffixed(self._var())])
+        return Call(start, Builtin(start, "minus"), [_number(start, "0"), self._suffixed(self._var())])
 
     def _var(self) -> Var:
         token = self.take()
@@ -342,7 +351,7 @@ class Terms:
         if self.token.spaced or self.token.kind not in KEYWORDS | {"name"}:
             raise self.wrong('after a dot comes a name; anything else stands in brackets: `x["a-b"]`, `x[0]`')
         token = self.take()
-        return Scalar(token.start, token.value)
+        return Scalar(token.start, token.value, token.value)
 
     def _arguments(self) -> list[Term]:
         self.take()
@@ -439,15 +448,21 @@ class Terms:
         return None
 
     def _template(self) -> Term:
-        start = self.token.start
-        parts = []
-        while not self.take().last:
-            found = self.expression()
-            if found.negated or isinstance(found.what, (Assign, Unify, Some, SomeIn, Every)):
-                raise Malformed(found.start, "a template text holds values: no `not`, `:=`, `=`, `some` or `every`")
-            parts.append(found)
+        piece = self.take()
+        found = Template(piece.start, [piece.value], [])
+        while not piece.last:
+            part = self.expression()
+            if part.negated or isinstance(part.what, (Assign, Unify, Some, SomeIn, Every)):
+                raise Malformed(part.start, "a template text holds values: no `not`, `:=`, `=`, `some` or `every`")
             self.expect("}", "`}` after the value in a template text")
-        return Template(start, parts)
+            piece = self.take()
+            found.parts.append(part)
+            found.texts.append(piece.value)
+        return found
+
+
+def _number(start: int, text: str) -> Scalar:
+    return Scalar(start, Decimal(text), text)
 
 
 def _call(function: Term, arguments: list[Term]) -> Term:

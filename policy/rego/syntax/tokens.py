@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 KEYWORDS = frozenset(
     (
@@ -30,7 +30,9 @@ class Malformed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is "name", "number", "text", "template", END, or the keyword or sign itself."""
+    """`kind` is "name", "number", "text", "template", END, or the keyword or sign itself. A number's value is as it is
+    written, and that of a piece of a template is what it says.
+    """
 
     kind: str
     start: int
@@ -96,7 +98,7 @@ def _scan(text: str) -> Iterator[Token]:
         at = token.end
         yield token
         if token.kind == "template" and not token.last:
-            templates.append((token.value, 0))
+            templates.append((text[token.start + 1], 0))
         elif token.kind in "{}" and templates:
             quote, open_braces = templates.pop()
             if token.kind == "{" or open_braces:
@@ -134,9 +136,9 @@ def _part(text: str, at: int, quote: str, start: int, **around: bool) -> Token:
     found = _PART[quote].match(text, at)
     if not found:
         raise Malformed(start, f"this template text is never closed: end it with {quote}")
-    if quote == '"':
-        _text('"' + found.group(1).replace("\\{", "{") + '"', start)
-    return Token("template", start, found.end(), quote, last=found.group(2) == quote, **around)
+    said = found.group(1).replace("\\{", "{")
+    said = _text(f'"{said}"', start) if quote == '"' else said
+    return Token("template", start, found.end(), said, last=found.group(2) == quote, **around)
 
 
 def _text(literal: str, start: int) -> str:
@@ -151,14 +153,8 @@ def _text(literal: str, start: int) -> str:
         ) from None
 
 
-def _number(shown: str, start: int) -> Decimal:
-    if not _NUMBER.fullmatch(shown):
-        _no_number(shown, start)
-    number = Decimal(shown)
-    if number and abs(number.adjusted()) * 3.33 > MAX_NUMBER:
-        _no_number(shown, start)
-    return number
-
-
-def _no_number(shown: str, start: int) -> NoReturn:
-    raise Malformed(start, f"{shown[:60]} is no number: write it as in JSON, and names without a digit in front")
+def _number(shown: str, start: int) -> str:
+    number = Decimal(shown) if _NUMBER.fullmatch(shown) else None
+    if number is None or (number and abs(number.adjusted()) * 3.33 > MAX_NUMBER):
+        raise Malformed(start, f"{shown[:60]} is no number: write it as in JSON, and names without a digit in front")
+    return shown

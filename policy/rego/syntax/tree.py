@@ -11,10 +11,11 @@ Constant = str | Decimal | bool | None
 
 @dataclass(slots=True)
 class Scalar:
-    """A text, a number, a boolean or null."""
+    """A text, a number, a boolean or null. `text` is a number as it is written, or a name after a dot."""
 
     start: int
     value: Constant
+    text: str = ""
 
 
 @dataclass(slots=True)
@@ -87,9 +88,10 @@ class Comprehension:
 
 @dataclass(slots=True)
 class Template:
-    """The expressions in a template text."""
+    """A template text: its texts, of which the first and the last may be empty, and the expressions between them."""
 
     start: int
+    texts: list[str]
     parts: list[Expr]
 
 
@@ -139,6 +141,13 @@ class Every:
 
 
 @dataclass(slots=True)
+class Absent:
+    """`not`, of more steps than one: none of the parser's, but what becomes of an expression when it becomes steps."""
+
+    body: list[Expr]
+
+
+@dataclass(slots=True)
 class With:
     """`with target as value`."""
 
@@ -147,17 +156,20 @@ class With:
     value: Term
 
 
-Statement = Assign | Unify | Some | SomeIn | Every
+Statement = Assign | Unify | Some | SomeIn | Every | Absent
 
 
 @dataclass(slots=True, eq=False)
 class Expr:
-    """One expression of a body; each is only itself."""
+    """One expression of a body; each is only itself. With the imported keyword `not`, all of a negated one is below it;
+    without, operands are evaluated before it.
+    """
 
     start: int
     what: Term | Statement
     negated: bool = False
     withs: list[With] = field(default_factory=list)
+    below: bool = False
 
 
 @dataclass(slots=True)
