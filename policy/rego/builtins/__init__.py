@@ -24,6 +24,7 @@ from policy.rego.builtins import (
     globs,
     graphql,
     graphs,
+    modules,
     numbers,
     objects,
     private_keys,
@@ -48,7 +49,7 @@ Builtin = Callable[..., Any]
 _FAMILIES: tuple[ModuleType, ...] = (
     *(comparison, arithmetic, numbers, units, aggregates, arrays, objects, documents, sets, types, graphs, versions),
     *(strings, templates, sprintf, regexes, globs, glob_overlap, cidr, clock, encodings, yaml_documents, urls, random),
-    *(crypto, tokens, certificates, private_keys, schemas, graphql, reflection),
+    *(crypto, tokens, certificates, private_keys, schemas, graphql, modules, reflection),
 )
 BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for name, function in family.BUILTINS.items()}
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
