@@ -19,7 +19,9 @@ from policy.rego.values import UNDEFINED, EvaluationError, RegoSet, equal, order
 from tests.conformance.opa.oracle import Case
 
 SECONDS = 10.0  # longest that a case may take
-_PLAIN = re.compile(r"data((?:\.\w+)+) = (\w+)")  # a query that an entry point can answer
+_PLAIN = re.compile(
+    r"data((?:\.\w+)+) = (?!input\b|data\b|true\b|false\b|null\b)[a-z]\w*"
+)  # a query that an entry point can answer
 _BUILTIN_ERRORS = ("eval_builtin_error", "eval_type_error")
 
 Bindings = list[dict[str, Any]]
@@ -57,7 +59,7 @@ def by_regopy(case: Case, plan: Mapping[str, Any]) -> Outcome:
 def entrypoint(case: Case) -> str:
     """The entry point that answers the case's query, or ""."""
     plain = _PLAIN.fullmatch(case.query)
-    return plain[1].strip(".").replace(".", "/") if plain else ""
+    return plain[1][1:].replace(".", "/") if plain else ""
 
 
 def builtins(plan: Mapping[str, Any]) -> frozenset[str]:

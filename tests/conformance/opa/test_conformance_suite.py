@@ -61,8 +61,8 @@ def test_errors_are_the_same_by_code(want: str, code: str, same: bool) -> None:
 
 
 def test_an_entry_point_answers_plain_queries_only() -> None:
-    queries = ("data.a.p = x", "data = x", "data.a.p[1] = x", "1 / 0", "data.a.p = x; data.a.q = y")
-    assert [suite.entrypoint(replace(CASE, query=query)) for query in queries] == ["a/p", "", "", "", ""]
+    queries = ("data.a.p = x", "data = x", "data.a.p[1] = x", "1 / 0", "data.a.p = x; data.a.q = y", "data.a.p = input")
+    assert [suite.entrypoint(replace(CASE, query=query)) for query in queries] == ["a/p", "", "", "", "", ""]
 
 
 def test_a_case_that_starts_or_stops_failing_is_named() -> None:
