@@ -150,9 +150,11 @@ class _Writer:
         """
         new = step_variables(step).keys() - self._given
         match step.what:
-            case Unify(left=Var(name=name) as left, right=right) if new == {name} and not _ranges(right):
+            case Unify(left=Var(name=name) as left, right=right) if new == {name} and not (
+                _ranges(right) or step.withs
+            ):
                 step.what = Assign(left, right)
-            case Assign(left=left, right=right) if _ranges(right):
+            case Assign(left=left, right=right) if _ranges(right) or step.withs:
                 step.what = Unify(left, right)
         if not isinstance(step.what, Absent):
             self._given |= new
@@ -175,6 +177,8 @@ class _Writer:
             case Assign(left=left, right=right):
                 yield from self._sides(step.start, left, ":=", right)
             case Unify(left=left, right=right):
+                yield from self._sides(step.start, left, "=", right)
+            case Call(function=Builtin(name="equal"), arguments=[left, right]) if _ranges(left) or _ranges(right):
                 yield from self._sides(step.start, left, "=", right)
             case Every() as what:
                 yield from self._every(step.start, what)

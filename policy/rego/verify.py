@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from policy.problem import Problem
+from policy.rego.builtins.outside import REFUSED
 from policy.rego.plan import (
     AssignVar,
     Block,
@@ -37,14 +38,17 @@ DOCUMENT_ARGUMENTS = 2  # input and data come first
 
 
 def verify(plan: Plan, sources: Sources, builtins: Mapping[str, int]) -> list[Problem]:
-    """Everything that is unsafe in a plan. `sources` are modules by file; `builtins` the supported ones' arities."""
+    """Everything that is unsafe in a plan. `sources` are modules by file; `builtins` the supported ones' arities. OPA
+    has verified its own plans, but does not know which builtins there are here.
+    """
     problems: list[Problem] = []
     for function in (*plan.functions.values(), *plan.queries.values()):
-        problems += _Locals(plan, function, sources).problems()
         problems += _calls(plan, function, builtins)
-        twice = _assigned_twice(function.blocks)
-        problems += [Problem(*place(plan, function, one), "variable is assigned twice") for one in twice]
-    problems += _cycles(plan)
+        if plan.dialect == "regopy":
+            problems += _Locals(plan, function, sources).problems()
+            twice = _assigned_twice(function.blocks)
+            problems += [Problem(*place(plan, function, one), "variable is assigned twice") for one in twice]
+    problems += _cycles(plan) if plan.dialect == "regopy" else ()
     return sorted(set(problems))
 
 
@@ -66,9 +70,19 @@ class _Locals:
     def _blocks(self, blocks: tuple[Block, ...], defined: set[int]) -> None:
         """Blocks in turn. After one, only what it defines before anything in it can fail is certain."""
         for block in blocks:
-            certain = self._block(block, set(defined))[0]
+            certain = self._block(block, set(defined))[0] | self._made_if_undefined(block, defined)
             defined -= _resets(block)
             defined |= certain
+
+    def _made_if_undefined(self, block: Block, defined: set[int]) -> set[int]:
+        """A local that the block gives a value if it has none has one after it."""
+        match block.statements:
+            case (IsUndefined(source=Local(number=number)), *rest):
+                found = len(self._found)
+                made = self._block(Block(tuple(rest)), set(defined))[0]
+                del self._found[found:]  # told already
+                return made & {number}
+        return set()
 
     def _block(self, block: Block, defined: set[int]) -> tuple[set[int], set[int]]:
         """What the block defines before anything in it can fail, and what is defined at its end."""
@@ -183,6 +197,8 @@ def _fault(plan: Plan, call: Call, builtins: Mapping[str, int]) -> str:
     if call.func in builtins:
         wanted = builtins[call.func]
         return "" if len(call.args) == wanted else f"{call.func} takes {wanted} arguments, not {len(call.args)}"
+    if call.func in REFUSED:
+        return f"builtin {call.func} is refused: {REFUSED[call.func]}"
     return f"builtin {call.func} is not supported" if call.func in plan.builtins else f"unknown function {call.func}"
 
 

@@ -19,6 +19,8 @@ from policy.rego import compile_program
 from policy.rego.builtins import ARITIES
 from policy.rego.builtins.outside import REFUSED
 from policy.rego.check import checked
+from policy.rego.planning import planned
+from policy.rego.verify import verify
 from tests.policy.real_opa import opa_binary
 
 Case = dict[str, Any]
@@ -82,6 +84,37 @@ def test_opa_refuses_each_of_them_and_takes_each_of_the_others(tmp_path: Path) -
 @pytest.mark.parametrize("case", ACCEPTED, ids=names(ACCEPTED))
 def test_good_policies_are_taken(case: Case) -> None:
     checked(modules(case), ARITIES, REFUSED)
+
+
+PLANNED = [case for case in ACCEPTED if "regopy" not in case][::4]  # a quarter: each takes a process
+
+
+@pytest.mark.parametrize("case", PLANNED, ids=names(PLANNED))
+def test_good_policies_are_planned(case: Case) -> None:
+    compile_program(modules(case), ["a/p"])
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=names(ACCEPTED))
+def test_opa_plans_them_too(case: Case) -> None:
+    plan = planned(modules(case), ["a/p", "a/nothing"], opa=opa_binary())
+    assert verify(plan, modules(case), ARITIES) == []
+    assert set(plan.queries) == {"a/p", "a/nothing"}
+    assert {file for file in plan.files if file.endswith(".rego")} <= modules(case).keys()
+
+
+def test_what_opa_does_not_plan_has_its_place() -> None:
+    with pytest.raises(PolicyError, match=r"^rules/bad\.rego:3:6: opa check: var x is unsafe"):
+        planned({"rules/bad.rego": "package a\n\np if x == 1"}, ["a/p"], opa=opa_binary())
+
+
+def test_newest_forms_are_planned_by_opa() -> None:
+    source = "package a\n\nimport future.keywords.or\n\np if input.x or input.y"
+    assert planned({"a.rego": source}, ["a/p"], opa=opa_binary()).functions
+
+
+def test_an_opa_that_does_not_run_is_a_refusal(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="did not run"):
+        planned({"a.rego": "package a\n\np := 1"}, ["a/p"], opa=tmp_path / "opa")
 
 
 def test_starter_policy_is_taken() -> None:

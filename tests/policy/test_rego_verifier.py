@@ -29,7 +29,7 @@ CASES = {
     "recursion of functions": ("f(x) := f(x)\n\np := f(1)", 3, 9, "recursion: data.a.f -> data.a.f"),
     "unknown function": ("p if nonsense(1)", 3, 6, "builtin nonsense is not supported"),
     "function of another package": ("p if data.x.f(1)", 3, 6, "builtin data.x.f is not supported"),
-    "builtin that is not there": ('p := http.send({"url": "x"})', 3, 6, "builtin http.send is not supported"),
+    "builtin that is not there": ('p := http.send({"url": "x"})', 3, 6, "builtin http.send is refused"),
     "wrong number of arguments": ("f(x) := x\n\np := f(1, 2)", 5, 6, "data.a.f takes 1 arguments, not 2"),
 }
 

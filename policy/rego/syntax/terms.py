@@ -107,6 +107,7 @@ class Terms:
         """Let the next token be a name if it is a keyword that stands for one, as in `if.x` and `in["x"]`."""
         if self.token.kind in KEYWORDS and self._after.kind in (".", "[") and not self._after.spaced:
             self._tokens[self._at] = replace(self.token, kind="name")
+            self._failed.pop(self._at, None)
 
     def attempt(self, read: Callable[[], Term | None]) -> Term | None:
         """What a method reads; None, and nothing is read, where it does not find that."""
