@@ -81,7 +81,7 @@ def _joined(group: Sequence[_Body], depth: int) -> Sequence[_Body]:
     parting = len({_sign(rest[0]) for rest in left}) > 1
     found = _merged(left, depth - parting)
     if isinstance(first, Dot) and len(found) > 1 and any(continues(body, 0) for body in bodies):
-        return _apart(bodies, depth)  # each looks deeper into it, elsewhere: what it is as a whole matters to none
+        return _apart(group, depth)  # each looks deeper into it, elsewhere: what it is as a whole matters to none
     return [(first, *_one(found))]
 
 

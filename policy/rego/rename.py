@@ -12,6 +12,7 @@ from policy.rego.plan import (
     ArrayAppend,
     AssignVarOnce,
     Block,
+    Blocks,
     Function,
     IsDefined,
     IsUndefined,
@@ -32,13 +33,37 @@ _NUMBERS = {Scan: ("key", "value"), With: ("local",), ResetLocal: ("target",)}  
 
 def renamed(function: Function) -> Function:
     """An equivalent function. It must be verified."""
-    occurs = Counter(number for block in function.blocks for number in {n for n, _ in _occurrences(block)})
-    shared = {number for number, blocks in occurs.items() if blocks > 1} - set(function.params)
-    for block in function.blocks:
+    used = {number for block in function.blocks for number, _ in _occurrences(block)}
+    fresh = count(max(used, default=0) + 1)
+    return replace(function, blocks=_apart(function.blocks, set(function.params), fresh))
+
+
+def _apart(blocks: tuple[Block, ...], outside: set[int], fresh: Iterator[int]) -> tuple[Block, ...]:
+    """Blocks in a row, with what more than one of them uses for itself renamed; `outside` is used around them too."""
+    uses = [{number for number, _ in _occurrences(block)} for block in blocks]
+    occurs = Counter(number for used in uses for number in used)
+    shared = {number for number, held in occurs.items() if held > 1} - outside
+    for block in blocks:
         shared -= _carried(block)
-    fresh = count(max((n for block in function.blocks for n, _ in _occurrences(block)), default=0) + 1)
-    blocks = (_replaced(block, {number: next(fresh) for number in sorted(shared)}) for block in function.blocks)
-    return replace(function, blocks=tuple(blocks)) if shared else function
+    made = []
+    for index, block in enumerate(blocks):
+        around = outside.union(*(used for at, used in enumerate(uses) if at != index)) - shared
+        own = _replaced(block, {number: next(fresh) for number in sorted(shared & uses[index])})
+        made.append(_inside(own, around, fresh))
+    return tuple(made)
+
+
+def _inside(block: Block, outside: set[int], fresh: Iterator[int]) -> Block:
+    """A block, with the rows of blocks in it."""
+    made: list[Statement] = []
+    for index, statement in enumerate(block.statements):
+        if isinstance(statement, Blocks):
+            others = Block((*block.statements[:index], *block.statements[index + 1 :]))
+            around = outside | {number for number, _ in _occurrences(others)}
+            made.append(replace(statement, inner=_apart(statement.inner, around, fresh)))
+        else:
+            made.append(statement)
+    return Block(tuple(made))
 
 
 def relocated(body: tuple[Statement, ...], names: dict[int, int]) -> tuple[Statement, ...]:
