@@ -90,6 +90,8 @@ async def _round(sides: Sides, client: AsyncOpaClient, *, backwards: bool) -> tu
         figures[f"{peer}_us"] = theirs
         ratios[peer] = theirs / p50(around)
         own += around
+    in_turn = times(sides.ours.ask, sides.case.inputs, PASSES, warm=0)
+    figures |= {"p50_in_turn_us": p50(in_turn), "p99_in_turn_us": p99(in_turn)}
     return {"p50_us": p50(own), "p99_us": p99(own)} | figures, ratios
 
 
