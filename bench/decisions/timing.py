@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 WARM = 3  # times that a question is asked before it is timed: a gateway has just built what it asks about
 
 
