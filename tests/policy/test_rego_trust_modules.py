@@ -52,6 +52,7 @@ p := {
     {x: 1 | x}, f(x), 1 + 3, $"a", $"{x}", $`{x}`, $"{x + 1}", true, null, null, {x | x := 1}, {x | x = 1}, {_, _},
     {x | some x in y}, {x | not x}, {x | every x in y { x }}, {"b": 1, "a": 2, c: 3, c.d: 4, [1]: 5, 1: 7},
 }""",
+    "package keywords\nif.x := 1\np if { some.foo == if.x; x.null.not } { not in[1] }",
     "package negation\np if { not x }\nimport future.keywords\nq if { not x with input as 1 }\nr := {{x | not x}, {x}}",
 ]
 
