@@ -24,7 +24,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     def paths(self) -> frozenset[Path]:
         """Paths that were read. What lies below one of them was read too, named or not."""
-        known, others = {entry for entry in self.trace if type(entry) is int}, []
+        known = {entry for entry in self.trace if type(entry) is int}
+        others: list[Path] = []
         for entry in self.trace:
             if type(entry) is not int:
                 others += flattened(self.sets, [entry])
@@ -57,7 +58,7 @@ def overlap(path: Path, other: Path) -> bool:
 def shown(path: Path) -> str:
     """A path as Rego writes it: `data.accounts["1001"].owner`."""
     head, *rest = path
-    return head + "".join(f".{part}" if _plain(part) else f"[{_quoted(part)}]" for part in rest)
+    return str(head) + "".join(f".{part}" if _plain(part) else f"[{_quoted(part)}]" for part in rest)
 
 
 def _part(part: Any) -> Any:

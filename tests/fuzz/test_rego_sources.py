@@ -15,11 +15,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policy import Bundle, PolicyError, Revision, compile_bundle, read_bundle
+from policy import Bundle, PolicyError, Revision, compile_bundle, encode_json, read_bundle
+from policy.rego.builtins import ARITIES
+from policy.rego.builtins.outside import REFUSED
+from policy.rego.check import checked
 from policy.rego.decode import InvalidPlan, UnsupportedStatement, read_plan
-from policy.rego.plan import Plan
-from policy.rego.program import FRONT, _front
+from policy.rego.plan import Dialect, Plan
+from policy.rego.regopy_build import regopy_plan
 
+DIALECTS: tuple[Dialect, ...] = ("opa", "regopy")
 RULES = """package portcullis.access
 
 import rego.v1
@@ -93,14 +97,13 @@ def test_a_good_module_damaged(at: int, removed: int, put: list[str]) -> None:
 
 @cache
 def good_plan() -> dict[str, Any]:
-    assert FRONT.exists()
-    plan: dict[str, Any] = _front({"m0.rego": RULES}, ["portcullis/access/decision"])["plan"]
-    return plan
+    return regopy_plan(checked({"m0.rego": RULES}, ARITIES, REFUSED), ["portcullis/access/decision"])
 
 
 def planned(document: Any) -> None:
-    with suppress(InvalidPlan, UnsupportedStatement):
-        assert isinstance(read_plan(document), Plan)
+    for dialect in DIALECTS:
+        with suppress(InvalidPlan, UnsupportedStatement):
+            assert isinstance(read_plan(document, dialect), Plan)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -172,7 +175,7 @@ def test_any_data_document(folder: Path, data: bytes, suffix: str) -> None:
         files = {problem.file for problem in error.problems}
     else:
         files = {str(path)}
-        assert json.dumps(bundle.data, allow_nan=False)
+        assert json.loads(encode_json(bundle.data)) is not None
         assert bundle.revision
     assert files == {str(path)}
 
