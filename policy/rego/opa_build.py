@@ -33,7 +33,7 @@ def opa_plan(
 
 def _is_in(plan: Mapping[str, Any], entrypoint: str) -> bool:
     path = entrypoint.split("/")
-    return any(one["path"][1 : len(path) + 1] == path for one in plan["funcs"]["funcs"])
+    return any(one["path"][1 : len(path) + 1] == path for one in plan["funcs"].get("funcs") or ())
 
 
 def _build(opa: Path, modules: Mapping[str, str], entrypoints: Collection[str]) -> dict[str, Any]:

@@ -112,6 +112,11 @@ def test_newest_forms_are_planned_by_opa() -> None:
     assert planned({"a.rego": source}, ["a/p"], opa=opa_binary()).functions
 
 
+def test_a_policy_of_functions_alone_is_planned_by_opa() -> None:
+    plan = planned({"a.rego": "package a\n\nf(x) := x"}, ["a/p"], opa=opa_binary())
+    assert set(plan.queries) == {"a/p"}
+
+
 def test_an_opa_that_does_not_run_is_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="did not run"):
         planned({"a.rego": "package a\n\np := 1"}, ["a/p"], opa=tmp_path / "opa")
