@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from policy.rego.builtins import IMPURE, VALUELESS
-from policy.rego.compiler.expressions import PYTHON_TYPES, TESTS, local, shape
-from policy.rego.compiler.flow import NONLOCAL, Flow, Lines, shared
-from policy.rego.compiler.locals import Locals
-from policy.rego.compiler.origins import Path, continues, filtered, origins, static, static_reads
-from policy.rego.compiler.reads import Reads, reported
-from policy.rego.compiler.values import Values
+from policy.rego.compiler.calls import Calls
+from policy.rego.compiler.expressions import PYTHON_TYPES, local
+from policy.rego.compiler.flow import NONLOCAL, shared
+from policy.rego.compiler.lookups import Lookups
+from policy.rego.compiler.loops import Loops
+from policy.rego.compiler.origins import continues, static_reads
 from policy.rego.plan import (
-    DATA,
-    INPUT,
     AssignVarOnce,
     Block,
     Blocks,
@@ -32,7 +29,6 @@ from policy.rego.plan import (
     Local,
     Not,
     NotEqual,
-    Operand,
     Place,
     Plan,
     ResultSetAdd,
@@ -43,7 +39,7 @@ from policy.rego.plan import (
     may_fail,
     statements,
 )
-from policy.rego.verify import DOCUMENT_ARGUMENTS, place
+from policy.rego.verify import place
 
 if TYPE_CHECKING:
     from policy.rego.compiler.source import Source
@@ -54,21 +50,7 @@ def written(plan: Plan, function: Function, source: Source, sources: Mapping[str
     return _Writer(plan, function, source, sources).written()
 
 
-class _Writer:
-    def __init__(self, plan: Plan, function: Function, source: Source, sources: Mapping[str, str]):
-        self._plan = plan
-        self._function = function
-        self._source = source
-        self._sources = sources
-        self._lines = Lines()
-        self._flow = Flow(self._lines)
-        self._reads = Reads(source)
-        self._origins = origins(function)
-        self._locals = Locals(plan, function)
-        self._values = Values(plan, function, source, self._locals)
-        self._loops = 0
-        self._beside = Place()
-
+class _Writer(Lookups, Calls, Loops):
     def written(self) -> str:
         params = [local(number) for number in self._function.params]
         name = self._source.names[self._function.name]
@@ -114,10 +96,8 @@ class _Writer:
         if fresh and at.line <= len(text):
             self._lines.text[written_from] += _one_line(f"  # {at.line}: {text[at.line - 1].strip()}")
 
-    # Blocks. Each returns whether its end is never reached.
-
     def _block(self, block: Block) -> bool:
-        """A block whose end matters to nobody."""
+        """A block whose end matters to nobody; whether that is never reached."""
         if not any(may_fail(one) for one in block.statements) and not _breaks(block):
             return self._statements(block)
         first, *rest = block.statements
@@ -129,6 +109,7 @@ class _Writer:
         return False
 
     def _statements(self, block: Block) -> bool:
+        """Statements in order; whether their end is never reached."""
         held, at = block.statements, 0
         while at < len(held):
             before = len(self._lines.text)
@@ -149,44 +130,8 @@ class _Writer:
                 self._lines.add(*self._reads.leaving(1), f"{flag} = True", "break")
         return flag
 
-    # Ways out.
-
-    def _leave(self, index: int, also: Path | None = None) -> None:
-        self._lines.add(*self._reads.leaving(index + 1, also))
-        self._flow.leave(index)
-
-    def _leave_if(self, condition: str, also: Path | None = None) -> None:
-        """Leave the block on a condition; `also` is the path at which there was nothing."""
-        self._lines.add(f"if {condition}:")
-        with self._lines.deeper():
-            self._leave(0, also)
-
-    def _return(self, value: str) -> None:
-        self._lines.add(*self._reads.returning())
-        self._flow.end(value)
-
-    # Reads.
-
-    def _documents(self, statement: Statement) -> None:
-        """Report the documents where a statement uses one as a whole, and a builtin that asks clock or chance."""
-        if isinstance(statement, Dot):
-            return
-        if isinstance(statement, Call) and statement.func in IMPURE:
-            self._reads.note((statement.func,))
-        used = [one.number for one in self._locals.used(statement)]
-        for document, path in ((INPUT, ("input",)), (DATA, ("data",))):
-            if document in used:
-                self._reads.note(path)
-
-    def _report(self, path: Path) -> None:
-        if static(path):
-            self._reads.note(path)
-        else:
-            self._lines.add(reported(path))
-
-    # Statements that are written together with the next one; how many are.
-
     def _several(self, block: Sequence[Statement], at: int) -> int:
+        """Statements that are written together with the next one; how many are."""
         statement = block[at]
         following = block[at + 1] if at + 1 < len(block) else None
         match statement:
@@ -198,61 +143,6 @@ class _Writer:
             case NotEqual(a=Local(number), b=Constant(False)) if number in self._locals.composite:
                 return 1
         return 0
-
-    def _dot(self, dot: Dot, following: Statement | None, on_the_way: bool) -> int:
-        path, source = self._origins.get(dot.target), self._origins.get(_number(dot.source))
-        on_the_way = on_the_way and path is not None and dot.target not in self._locals.wholes
-        if on_the_way and self._passing(dot):
-            return 1
-        if not on_the_way and (read := path or source):
-            self._report(read)
-        value, name = self._values.looked_up(dot, path, source), local(dot.target)
-        wanted = _compared(dot, following)
-        if wanted is not None and self._locals.read(dot.target) == 1:
-            self._leave_if(self._unlike(f"({value})" if " if " in value else value, wanted))
-            return 2
-        self._lines.add(f"{name} = {value}")
-        if isinstance(following, Equal) and self._second(dot.target, following):
-            return 1  # nothing equals what is undefined
-        if wanted is not None:
-            self._leave_if(self._unlike(name, wanted))
-            return 2
-        if _not_false(following, dot.target):
-            self._leave_if(f"{name} is U or {name} is False")
-            return 2
-        self._leave_if(f"{name} is U", path if on_the_way else None)
-        return 1
-
-    def _second(self, number: int, equal: Equal) -> bool:
-        """Whether a local is only compared with another one, in the next statement."""
-        sides = (equal.a, equal.b)
-        return equal.a != equal.b and Local(number) in sides and all(isinstance(one, Local) for one in sides)
-
-    def _unlike(self, value: str, wanted: Operand) -> str:
-        word = "is not" if shape(wanted) == "singleton" else "!="
-        return f"{value} {word} {self._values.operand(wanted)}"
-
-    def _passing(self, dot: Dot) -> bool:
-        """Whether what a look-up finds is only looked into, and that by what was done at the start."""
-        if self._origins.get(dot.target) in self._source.getters:
-            return True
-        readers = self._locals.dots.get(dot.target, ())
-        return all(self._origins.get(one) in self._source.hoisted for one in readers)
-
-    def _only_tested(self, call: Call, following: Statement) -> bool:
-        """Whether all that matters of a call is that its result, a boolean or nothing, is not false."""
-        return (
-            _not_false(following, call.result)
-            and (call.func in TESTS or call.func in self._source.booleans)
-            and not (self._source.strict and call.func in TESTS)
-        )
-
-    def _test(self, call: Call) -> None:
-        if call.func in TESTS and self._locals.read(call.result) == 1:
-            self._leave_if(f"not {self._values.condition(call)}")
-            return
-        self._result(call)
-        self._leave_if(f"{local(call.result)} is not True")
 
     # One statement.
 
@@ -315,27 +205,6 @@ class _Writer:
                 self._lines.add(*self._reads.leaving(1))
         self._loops -= 1
 
-    def _head(self, scan: Scan) -> str:
-        """One element costs nothing: it repeats nothing."""
-        source, value, filtering = self._values.operand(scan.source), local(scan.value), filtered(scan)
-        found = f"scan({source}, m)"
-        if filtering is not None:
-            wanted = self._values.operand(filtering[1])
-            found = f"{self._index(scan, filtering[0])}, {filtering[0]!r}, {wanted}, {source}, m)"
-        if self._locals.read(scan.key):
-            return f"for {local(scan.key)}, {value} in {found}:"
-        several = f"elements({source}, m)" if filtering is None else f"[one for _, one in {found}]"
-        return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else {several}):"
-
-    def _index(self, scan: Scan, member: str) -> str:
-        """The beginning of a call that finds elements by a member: in data by an index that is kept until it changes,
-        elsewhere by one that is made in this evaluation when it is wanted again.
-        """
-        path = self._origins.get(_number(scan.source))
-        if path is not None and path[0] == "data" and static(path):
-            return f"indexed({self._source.index(path, member)}, {path}"
-        return f"indexed_now({self._source.slot_of_index()}"
-
     def _not(self, block: Block) -> None:
         call, following = block.statements if len(block.statements) == 2 else (None, None)
         if isinstance(call, Call) and following is not None and self._only_tested(call, following):
@@ -343,13 +212,6 @@ class _Writer:
             self._not_tested(call)
         else:
             self._leave_if(self._completes(block))
-
-    def _not_tested(self, call: Call) -> None:
-        if call.func in TESTS and self._locals.read(call.result) == 1:
-            self._leave_if(self._values.condition(call))
-            return
-        self._result(call)
-        self._leave_if(f"{local(call.result)} is True")
 
     def _with(self, statement: With) -> None:
         document, saved = local(statement.local), self._flow.flag("saved")
@@ -362,77 +224,6 @@ class _Writer:
         flag = self._completes(statement.block)
         self._lines.add(f"{document}, m = outer({saved}, m)")
         self._leave_if(f"not {flag}")
-
-    def _call(self, call: Call | CallDynamic) -> None:
-        if self._result(call):
-            self._leave_if(f"{local(call.result)} is U")
-
-    def _result(self, call: Call | CallDynamic) -> bool:
-        """Put a call's result into its local; whether it may be undefined."""
-        target = local(call.result)
-        rule = self._plan.functions.get(call.func) if isinstance(call, Call) else None
-        if rule is not None and len(rule.params) != len(call.args):
-            self._lines.add(f"{target} = U")  # OPA plans a function as a rule where it plans all of a package
-            return True
-        args = [self._values.operand(one) for one in call.args]
-        if isinstance(call, CallDynamic):
-            steps = "".join(f"{self._values.operand(one)}, " for one in call.path)
-            self._lines.add(f"{target} = dynamic(({steps}), {', '.join(args[:DOCUMENT_ARGUMENTS])}, m)")
-            return True
-        if call.func in self._source.slots:
-            self._kept(call.func, target, args)
-        elif self._values.counts(call):
-            self._count(call, target, args[0])
-            return False
-        else:
-            self._lines.add(f"{target} = {self._values.called(call, args)}")
-            self._strict(call, target)
-        return not self._values.certain(call)
-
-    def _count(self, call: Call, target: str, name: str) -> None:
-        """The number of elements, which of an array needs no call."""
-        self._lines.add(f"if type({name}) is list:")
-        with self._lines.deeper():
-            self._lines.add(f"{target} = len({name})")
-        self._lines.add("else:")
-        with self._lines.deeper():
-            self._lines.add(f"{target} = {self._values.called(call, [name])}")
-            self._strict(call, target)
-            self._leave_if(f"{target} is U")
-
-    def _kept(self, func: str, target: str, args: list[str]) -> None:
-        name, slot = self._source.names[func], self._source.slots[func]
-        made = f"{name}({', '.join(args)}, m)"
-        if func in self._source.cached:
-            made = f"cached({self._source.cached[func]}, {name}, {', '.join(args)}, m)"
-        self._lines.add(f"{target} = m[{slot}]", f"if {target} is W:")
-        with self._lines.deeper():
-            self._lines.add(f"{target} = m[{slot}] = {made}")
-
-    def _strict(self, call: Call, target: str) -> None:
-        if self._source.strict and call.func not in (*self._source.names, *VALUELESS):
-            at = ":".join(map(str, place(self._plan, self._function, call)))
-            self._lines.add(f"if {target} is U: failed({call.func!r}, {at!r})")
-
-
-def _not_false(statement: Statement | None, number: int) -> bool:
-    """Whether a statement asks no more of a local than that it is not false."""
-    return isinstance(statement, NotEqual) and statement.a == Local(number) and statement.b == Constant(False)
-
-
-def _compared(dot: Dot, following: Statement | None) -> Operand | None:
-    """The text, boolean or null that a look-up's result is compared with by the next statement."""
-    if not isinstance(following, Equal):
-        return None
-    sides = (following.a, following.b)
-    if Local(dot.target) not in sides:
-        return None
-    other = sides[0] if sides[1] == Local(dot.target) else sides[1]
-    return other if isinstance(other, Constant) and shape(other) in ("text", "singleton") else None
-
-
-def _number(operand: Operand) -> int:
-    return operand.number if isinstance(operand, Local) else -1
 
 
 def _breaks(block: Block) -> bool:
