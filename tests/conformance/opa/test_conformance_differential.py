@@ -51,11 +51,14 @@ def test_the_compiler_agrees_with_opa(oracle: Oracle, policy: Policy) -> None:
     assert not found, f"\n{found[0]}"
 
 
-def one_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
-    def confused(a: Any, b: Any) -> bool:
-        return a == b if type(a) in (int, bool) and type(b) in (int, bool) else values.equal(a, b)
+def true_is_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In data that a policy reads, a false is a true."""
 
-    monkeypatch.setitem(runtime.NAMES, "equal", confused)
+    def confused(value: Any, at: Any) -> Any:
+        found = values.dot(value, at)
+        return True if found is False else found
+
+    monkeypatch.setitem(runtime.NAMES, "dot", confused)
 
 
 def sets_lack_their_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +77,7 @@ def negation_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "simplify", confused)
 
 
-@pytest.mark.parametrize("plant", [one_is_true, sets_lack_their_last, negation_is_forgotten])
+@pytest.mark.parametrize("plant", [true_is_false, sets_lack_their_last, negation_is_forgotten])
 def test_a_planted_bug_is_found(
     oracle: Oracle, monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
