@@ -191,7 +191,6 @@ async def test_both_give_the_wanted_answer(engines: Engines, path: str, body: st
     assert (decision.effect, decision.reasons) == wanted
 
 
-@pytest.mark.xfail(reason="regopy plans the arguments of a call inside its negation")
 @pytest.mark.parametrize("body", ["{}", "[]", "7", "null"])
 async def test_what_is_not_there_is_neither_below_nor_not_below(engines: Engines, body: str) -> None:
     assert (await engines.agreed(path="/amount", body=decode_json(body))).reasons == ("no_rule",)
