@@ -107,7 +107,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
         ),
         *("<boolean> with input as <any>", "<new1> := <any> with input.a as <any>", "<any> with data.a as <any>"),
         *("<any> with data.b.c as <any>", "<new1> := <any> with count as <number>", "not <any> with input.b as <any>"),
-        "<new1> := <any> with input as <any> with data.c as <any>",
+        *("<new1> := <any> with input as <any> with data.c as <any>", "<new1> := input.a with input.a as <any>"),
+        *("<new1> := input with input.a.b as <any>", "<new1> := data.a with data.a.b as <any>"),
     ),
     # What a rule of each kind may be defined by; `@` is its name.
     "complete rule": (

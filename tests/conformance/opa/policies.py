@@ -106,7 +106,11 @@ def _readings(name: str, kind: str) -> Iterator[tuple[str, str]]:
     else:
         yield from (("any", name), ("condition", name), ("document", name), (_READ_AS[kind], name))
         yield from (("condition", f"<new1> := {name}[_]"), ("condition", f"some <new1>\n{name}[<new1>] == <any>"))
-        yield ("condition", f"<any> with {name} as <any>")
+        yield from (
+            ("condition", f"<any> with {name} as <any>"),
+            ("condition", f"<new1> := {name} with input.a as <any>"),
+        )
+        yield ("condition", f"<new1> := {name} with input as <document> with data.b as <plain>")
     if name.startswith("data."):
         yield from (("document", "data.lib[<any>]"), ("document", "data.lib"))
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from policy.rego import plan, program, runtime, values
+from policy.rego.builtins import BUILTINS
 from policy.rego.simplify import simplify
 from tests.conformance.opa.differential import Difference, differences
 from tests.conformance.opa.known import Departure, read_known
@@ -51,6 +52,18 @@ def test_the_compiler_agrees_with_opa(oracle: Oracle, policy: Policy) -> None:
     assert not found, f"\n{found[0]}"
 
 
+def one_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    def confused(a: Any, b: Any) -> bool:
+        return a == b if type(a) in (int, bool) and type(b) in (int, bool) else values.equal(a, b)
+
+    monkeypatch.setitem(runtime.NAMES, "equal", confused)
+    monkeypatch.setitem(BUILTINS, "equal", confused)
+
+
+def with_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(runtime.NAMES, "upserted", lambda document, path, value: document)
+
+
 def conflicts_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(runtime.NAMES, "once", lambda before, value: before)
 
@@ -71,7 +84,9 @@ def negation_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "simplify", confused)
 
 
-@pytest.mark.parametrize("plant", [conflicts_are_forgotten, sets_lack_their_last, negation_is_forgotten])
+@pytest.mark.parametrize(
+    "plant", [one_is_true, with_is_forgotten, conflicts_are_forgotten, sets_lack_their_last, negation_is_forgotten]
+)
 def test_a_planted_bug_is_found(
     oracle: Oracle, monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
