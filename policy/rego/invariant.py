@@ -12,7 +12,6 @@ from policy.rego.compiler.origins import harmless
 from policy.rego.plan import (
     Block,
     Blocks,
-    Break,
     Dot,
     Equal,
     Function,
@@ -25,10 +24,8 @@ from policy.rego.plan import (
 
 
 def hoisted(function: Function) -> Function:
-    """An equivalent function. It must be verified."""
+    """An equivalent function. It must be verified, and have no breaks."""
     everything = list(statements(function.blocks))
-    if any(isinstance(one, Break) for one in everything):
-        return function  # its blocks are counted
     writes = Counter(number for one in everything for number in one.writes())
     single = {number for number, count in writes.items() if count == 1}
     return replace(function, blocks=tuple(_block(block, single) for block in function.blocks))

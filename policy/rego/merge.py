@@ -13,7 +13,6 @@ from policy.rego.compiler.origins import continues
 from policy.rego.plan import (
     Block,
     Blocks,
-    Break,
     Call,
     Dot,
     Equal,
@@ -35,9 +34,11 @@ _Body = tuple[Statement, ...]
 
 
 def merged(function: Function) -> Function:
-    """An equivalent function. A local must be written in one body, unless the bodies build it up together."""
+    """An equivalent function. A local must be written in one body, unless the bodies build it up together. There
+    are no breaks.
+    """
     everything = list(statements(function.blocks))
-    if any(isinstance(one, (Break, IsUndefined)) for one in everything):
+    if any(isinstance(one, IsUndefined) for one in everything):
         return function  # bodies in order
     bodies = [_bare(block) for block in function.blocks]
     return replace(function, blocks=tuple(map(Block, _merged(bodies, MAX_DEPTH))))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from policy.rego.numerals import Number
+from policy.rego.values import equal
 
 Dialect = Literal["opa", "regopy"]  # whose plan it is
 INPUT, DATA = 0, 1  # the locals that hold the documents, in every function
@@ -33,11 +34,19 @@ class Local:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Constant:
-    """A value known now: a string or a boolean from the front end, any Rego value once simplified."""
+    """A value known now: a string or a boolean from the front end, any Rego value once simplified. Python's `1 == True`
+    does not hold here.
+    """
 
     value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Constant and type(other.value) is type(self.value) and equal(other.value, self.value)
+
+    def __hash__(self) -> int:
+        return hash(type(self.value))
 
 
 Operand = Local | Constant

@@ -22,6 +22,7 @@ from policy.rego.plan import (
     AssignVarOnce,
     Block,
     Blocks,
+    Break,
     Call,
     Constant,
     Dot,
@@ -57,6 +58,8 @@ def simplify(function: Function) -> Function:
     blocks = tuple(_certain(block, set(function.params) - {INPUT}) for block in function.blocks)
     known = _Known(replace(function, blocks=blocks))
     blocks = known.rewritten(blocks)
+    if any(isinstance(one, Break) for one in statements(blocks)):
+        return replace(function, blocks=_needed(blocks))  # blocks are counted
     return merged(hoisted(replace(function, blocks=_opened(_needed(blocks)))))
 
 
