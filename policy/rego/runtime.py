@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from policy.rego.builtins import VALUELESS
 from policy.rego.cache import indexed, indexed_now
 from policy.rego.limits import elements, scan
 from policy.rego.memory import CACHE, SCRATCH, WAITING, Memory
@@ -64,9 +65,10 @@ def outer(saved: tuple[Any, Memory], memory: Memory) -> tuple[Any, Memory]:
     return saved
 
 
-def failed(builtin: str, at: str) -> None:
-    """Strict mode. Raises BuiltinError."""
-    raise BuiltinError(f"{at}: {builtin} failed")
+def failed(builtin: str, at: str, *arguments: Any) -> None:
+    """Strict mode: a builtin has no value. Raises BuiltinError where that is an error."""
+    if builtin not in VALUELESS or not VALUELESS[builtin](arguments[0]):
+        raise BuiltinError(f"{at}: {builtin} failed")
 
 
 NAMES: Mapping[str, Any] = {

@@ -43,6 +43,7 @@ from policy.rego.builtins import (
     versions,
     yaml_documents,
 )
+from policy.rego.values import RegoSet
 
 Builtin = Callable[..., Any]
 
@@ -55,7 +56,11 @@ BUILTINS: Mapping[str, Builtin] = {name: function for family in _FAMILIES for na
 IMPURE: Mapping[str, str] = {  # "clock" or "random": builtins whose first argument is the evaluation's memory
     name: kind for family in _FAMILIES for name, kind in getattr(family, "IMPURE", {}).items()
 }
-VALUELESS = frozenset({"max", "min", "uuid.parse"})  # may have no value without any error
+VALUELESS: Mapping[str, Callable[[Any], bool]] = {  # what has no value there, and yet is no error
+    "max": lambda value: type(value) in (list, RegoSet) and not value,
+    "min": lambda value: type(value) in (list, RegoSet) and not value,
+    "uuid.parse": lambda value: type(value) is str,
+}
 ARITIES: Mapping[str, int] = {
     name: len(inspect.signature(function).parameters) - (name in IMPURE) for name, function in BUILTINS.items()
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from policy.rego.builtins import VALUELESS
 from policy.rego.compiler.body import Body, not_false
 from policy.rego.compiler.expressions import TESTS, local
 from policy.rego.plan import Call, CallDynamic, Statement
@@ -81,6 +80,8 @@ class Calls(Body):
             self._lines.add(f"{target} = m[{slot}] = {made}")
 
     def _strict(self, call: Call, target: str) -> None:
-        if self._source.strict and call.func not in (*self._source.names, *VALUELESS):
+        if self._source.strict and call.func not in self._source.names:
             at = ":".join(map(str, place(self._plan, self._function, call)))
-            self._lines.add(f"if {target} is U: failed({call.func!r}, {at!r})")
+            args = ", ".join(map(repr, (call.func, at)))
+            given = "".join(f", {self._values.operand(one)}" for one in call.args)
+            self._lines.add(f"if {target} is U: failed({args}{given})")
