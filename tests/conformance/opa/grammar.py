@@ -17,6 +17,7 @@ TEXTS = tuple(
     json.dumps(text)
     for text in ("a", "b", "c", "", "ab", "A", "1", "10", "a/b", "é", "e\u0301", "\U0001f600", "\uffff", "x y")
 )
+BITS = ("1", "true", "0", "false", "1.0")
 PLAIN = ("0", "1", "1.0", "true", "false", "null", '"a"', '"b"', "[]", "{}", "[0, 1]", '{"a": 1}')
 SCALARS = ("null", "true", "false", *NUMBERS, *TEXTS)
 
@@ -40,6 +41,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "numbers.range(<digit>, <digit>)",
         "<array>",
     ),
+    "bit": BITS,
     "plain": PLAIN,
     "key": TEXTS,
     "digit": ("0", "1", "2", "5", "-1", "10"),
@@ -108,6 +110,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         *("<boolean> with input as <any>", "<new1> := <any> with input.a as <any>", "<any> with data.a as <any>"),
         *("<any> with data.b.c as <any>", "<new1> := <any> with count as <number>", "not <any> with input.b as <any>"),
         *("<new1> := <any> with input as <any> with data.c as <any>", "<new1> := input.a with input.a as <any>"),
+        *("<document>[_] == <bit>", "<any> == <bit>", "<bit> in <collection>", "[<any>, <document>] != [<bit>, <bit>]"),
         *("<new1> := input with input.a.b as <any>", "<new1> := data.a with data.a.b as <any>"),
     ),
     # What a rule of each kind may be defined by; `@` is its name.
@@ -130,4 +133,31 @@ PHRASES: dict[str, tuple[str, ...]] = {
         *("@(<own1>, <own2>) if { <body> }", "@(<own1>, <own1>) := <^any> if { <body> }"),
         "@(<own1>, <own2>) := <^any> if { <body> } else := <scalar>",
     ),
+}
+
+_CALL = "@(<any>, <any>)"
+_RULE = {
+    "any": ("@",),
+    "document": ("@",),
+    "condition": (
+        *("@", "<new1> := @[_]", "some <new1>\n@[<new1>] == <any>", "<any> with @ as <any>"),
+        *("<new1> := @ with input.a as <any>", "<new1> := @ with input as <document> with data.b as <plain>"),
+    ),
+}
+# What reads a rule of each kind, or puts something in its place; `@` is the rule.
+READINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "complete rule": _RULE,
+    "set rule": {**_RULE, "set": ("@",)},
+    "object rule": {**_RULE, "object": ("@",)},
+    "nested rule": {**_RULE, "object": ("@",)},
+    "function rule": {"any": (_CALL,), "condition": (_CALL, f"not {_CALL}")},
+}
+# The same for rules of another package alone.
+READINGS_ELSEWHERE: dict[str, tuple[str, ...]] = {"document": ("data.lib[<any>]", "data.lib")}
+MOCKS: dict[str, tuple[str, ...]] = {
+    "condition": (
+        "<new1> := <any> with @ as <plain>",
+        f"<new1> := {_CALL} with @ as <plain>",
+        f"{_CALL} with @ as <any>",
+    )
 }

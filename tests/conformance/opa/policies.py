@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.conformance.opa.grammar import PHRASES, PLAIN, SCALARS, TEXTS
+from tests.conformance.opa.grammar import BITS, MOCKS, PHRASES, PLAIN, READINGS, READINGS_ELSEWHERE, SCALARS, TEXTS
 
 _MARK = re.compile(r"<(\^?)([a-z ]+?)([12]?)>")
 _RULES = ("complete rule", "set rule", "object rule", "nested rule", "function rule")
-_READ_AS = {"complete rule": "any", "set rule": "set", "object rule": "object", "nested rule": "object"}
-_LEAVES = ("format", "pattern", "glob", "digit", "scalar", "key", "plain")
+_LEAVES = ("format", "pattern", "glob", "digit", "scalar", "key", "plain", "bit")
 _BUDGET = 25  # phrases in a definition
 _DEPTH = 4
 
@@ -50,16 +49,15 @@ def _policies(draw: st.DrawFn) -> Policy:
     lib = _module(draw, "lib", "l", {})
     reading = {f"data.lib.{name}": kind for name, kind in lib.rules.items()}
     test = _module(draw, "test", "p", reading)
-    queries = [
-        f"data.test.{name}{key} = x" for name, kind in test.rules.items() if kind in _READ_AS for key in ("", "[y]")
-    ]
+    rules = [f"data.test.{name}" for name, kind in test.rules.items() if kind != "function rule"]
+    queries = [f"{rule}{key} = x" for rule in rules for key in ("", "[y]")]
     query = draw(st.sampled_from(["data.test = x", *queries]))
     inputs = draw(st.lists(_DOCUMENTS | _values(1) | st.just(""), min_size=1, max_size=3))
     return Policy((lib.text, test.text), query, draw(_DOCUMENTS), tuple(inputs), draw(st.booleans()))
 
 
 def _values(depth: int) -> st.SearchStrategy[str]:
-    scalars = st.sampled_from(PLAIN) | st.sampled_from(SCALARS)
+    scalars = st.sampled_from(BITS) | st.sampled_from(PLAIN) | st.sampled_from(SCALARS)
     if not depth:
         return scalars
     inner = _values(depth - 1)
@@ -97,22 +95,12 @@ def _module(draw: st.DrawFn, package: str, prefix: str, readable: Mapping[str, s
 
 def _readings(name: str, kind: str) -> Iterator[tuple[str, str]]:
     """Phrases that read a rule, or put something in its place, by their kinds."""
-    if kind == "function rule":
-        called = f"{name}(<any>, <any>)"
-        yield from (("any", called), ("condition", called), ("condition", f"not {called}"))
-        if name.startswith("data."):
-            yield from (("condition", f"<new1> := {one} with {name} as <plain>") for one in ("<any>", called))
-            yield ("condition", f"{called} with {name} as <any>")
-    else:
-        yield from (("any", name), ("condition", name), ("document", name), (_READ_AS[kind], name))
-        yield from (("condition", f"<new1> := {name}[_]"), ("condition", f"some <new1>\n{name}[<new1>] == <any>"))
-        yield from (
-            ("condition", f"<any> with {name} as <any>"),
-            ("condition", f"<new1> := {name} with input.a as <any>"),
-        )
-        yield ("condition", f"<new1> := {name} with input as <document> with data.b as <plain>")
+    tables = [READINGS[kind]]
     if name.startswith("data."):
-        yield from (("document", "data.lib[<any>]"), ("document", "data.lib"))
+        tables += [READINGS_ELSEWHERE, MOCKS] if kind == "function rule" else [READINGS_ELSEWHERE]
+    for table in tables:
+        for phrase_kind, phrases in table.items():
+            yield from ((phrase_kind, phrase.replace("@", name)) for phrase in phrases)
 
 
 class _Writer:
