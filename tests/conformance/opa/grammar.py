@@ -100,7 +100,15 @@ PHRASES: dict[str, tuple[str, ...]] = {
             "every <own1> in <document> { is_number(<own1>)\n<body> }",
         ),
         *("every <own1>, <own2> in <document> { [<own1>, <own2>] != <any>\n<body> }", "<document>[_] == <any>"),
-        *("not <boolean>", "not <any>", "<any> = <any>", "some [<new1>, <scalar>] in <collection>"),
+        *(
+            "not <boolean>",
+            "not <any>",
+            "not <document>",
+            "not <document> == <bit>",
+            "not <bit> in <document>",
+            "<any> = <any>",
+            "some [<new1>, <scalar>] in <collection>",
+        ),
         *("[<new1>, <any>, <new2>] = <document>", '{"a": <new1>} = <document>', "[<new1>, <any>] = [<any>, <new2>]"),
         *(
             "walk(<any>, [<new1>, <new2>])",

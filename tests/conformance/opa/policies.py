@@ -51,8 +51,8 @@ def _policies(draw: st.DrawFn) -> Policy:
     test = _module(draw, "test", "p", reading)
     rules = [f"data.test.{name}" for name, kind in test.rules.items() if kind != "function rule"]
     queries = [f"{rule}{key} = x" for rule in rules for key in ("", "[y]")]
-    query = draw(st.sampled_from(["data.test = x", *queries]))
-    inputs = draw(st.lists(_DOCUMENTS | _values(1) | st.just(""), min_size=1, max_size=3))
+    query = draw(st.sampled_from(["data.test = x", "data.test = x; data.lib = y", *queries]))
+    inputs = draw(st.lists(_DOCUMENTS | _values(1) | st.just(""), min_size=1, max_size=5))
     return Policy((lib.text, test.text), query, draw(_DOCUMENTS), tuple(inputs), draw(st.booleans()))
 
 
@@ -143,7 +143,7 @@ class _Writer:
 
     def _body(self, known: tuple[str, ...], depth: int) -> tuple[str, tuple[str, ...]]:
         conditions = []
-        for _ in range(self._draw(st.integers(1, 3))):
+        for _ in range(self._draw(st.integers(1, 2))):
             text, known = self._phrase(self._chosen("condition", depth - 1), known, depth - 1)
             conditions.append(text)
         return "\n".join(conditions), known
