@@ -74,6 +74,8 @@ def _certain(block: Block, defined: set[int]) -> Block:
         inside = set(defined)
         if isinstance(statement, Scan):
             inside |= {statement.key, statement.value}
+        elif isinstance(statement, With):
+            inside.discard(statement.local)
         kept.append(_with_blocks(statement, tuple(_certain(one, set(inside)) for one in statement.blocks())))
         defined |= set(statement.writes())
         if isinstance(statement, IsDefined):
