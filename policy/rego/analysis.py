@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from policy.rego.builtins import IMPURE
 from policy.rego.plan import (
@@ -32,17 +32,29 @@ from policy.rego.verify import DOCUMENT_ARGUMENTS
 
 def repeated(plan: Plan, fixed: tuple[str, ...]) -> Iterator[str]:
     """Rules worth keeping: called from more than one place, from a loop, or from what is itself called repeatedly."""
-    calls: Counter[str] = Counter()
-    for function in (*plan.functions.values(), *plan.queries.values()):
+    callers = (function for name, function in plan.functions.items() if name not in plan.inlined)
+    sites = call_sites((*callers, *plan.queries.values()))
+    for name, function in plan.functions.items():
+        _, times = sites.get(name, (0, 0))
+        if times > 1 and len(function.params) == DOCUMENT_ARGUMENTS and name not in fixed:
+            yield name
+
+
+def call_sites(functions: Iterable[Function]) -> dict[str, tuple[int, int]]:
+    """By each function that is called: from how many places, and how often, where a place in a loop, or in what may be
+    called repeatedly, counts as two.
+    """
+    places: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    for function in functions:
         weight = 2 if len(function.params) > DOCUMENT_ARGUMENTS else 1
         for statement in statements(function.blocks):
             if isinstance(statement, Call):
-                calls[statement.func] += weight
+                places[statement.func] += 1
+                times[statement.func] += weight
             elif isinstance(statement, Scan):
-                calls.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
-    for name, function in plan.functions.items():
-        if calls[name] > 1 and len(function.params) == DOCUMENT_ARGUMENTS and name not in fixed:
-            yield name
+                times.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
+    return {name: (count, times[name]) for name, count in places.items()}
 
 
 def fixed_rules(plan: Plan) -> list[str]:
@@ -105,10 +117,6 @@ def data_rules(plan: Plan, fixed: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _worth_keeping(function: Function) -> bool:
-    return any(isinstance(one, (Scan, Call)) for one in statements(function.blocks))
-
-
 def set_valued(function: Function) -> bool:
     """Whether everything that it may return is a set that it makes."""
     everything = list(statements(function.blocks))
@@ -119,15 +127,21 @@ def set_valued(function: Function) -> bool:
 
 def boolean(function: Function) -> bool:
     """Whether everything that it may return is a boolean constant."""
+    return all(isinstance(one, Constant) and type(one.value) is bool for one in _values(function))
+
+
+def never_false(function: Function) -> bool:
+    """Whether everything that it may return is a constant other than false."""
+    return all(isinstance(one, Constant) and one.value is not False for one in _values(function))
+
+
+def _values(function: Function) -> Iterator[Operand | None]:
+    """What a function may return; None stands for what is made elsewhere."""
     everything = list(statements(function.blocks))
     returned = {one.source for one in everything if isinstance(one, ReturnLocal)}
-    values = [
-        one.source
-        for one in everything
-        if isinstance(one, (AssignVar, AssignVarOnce)) and Local(one.target) in returned
-    ]
-    written = [local for one in everything for local in one.writes() if Local(local) in returned]
-    return len(written) == len(values) and all(isinstance(one, Constant) and type(one.value) is bool for one in values)
+    for statement in everything:
+        if any(Local(number) in returned for number in statement.writes()):
+            yield statement.source if isinstance(statement, (AssignVar, AssignVarOnce)) else None
 
 
 def _uses_input(operands: tuple[Operand, ...]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
 from policy.rego.numerals import Number
@@ -369,6 +369,7 @@ class Plan:
     builtins: frozenset[str]  # what the front end took for builtins
     files: tuple[str, ...]
     dialect: Dialect
+    inlined: frozenset[str] = frozenset()  # functions that nobody calls, since they stand in others
 
 
 def of_rule(func: str) -> bool:
@@ -393,3 +394,11 @@ def statements(blocks: tuple[Block, ...]) -> Iterator[Statement]:
         for statement in block.statements:
             yield statement
             yield from statements(statement.blocks())
+
+
+def with_blocks(statement: Statement, blocks: tuple[Block, ...]) -> Statement:
+    """A statement with other blocks inside."""
+    if isinstance(statement, Blocks):
+        return replace(statement, inner=blocks)
+    names = {field.name for field in fields(statement)}
+    return replace(statement, block=blocks[0]) if "block" in names else statement  # type: ignore[call-arg]

@@ -15,6 +15,7 @@ from policy.rego.cache import DataCache
 from policy.rego.compiler import Source, write_source
 from policy.rego.decode import InvalidPlan, UnsupportedStatement, read_plan
 from policy.rego.depends import depends
+from policy.rego.inline import inlined
 from policy.rego.limits import STRIDE, Limits
 from policy.rego.loading import Loaded, load
 from policy.rego.memory import Memory
@@ -143,7 +144,7 @@ def _compiled(
 ) -> tuple[Program, dict[str, str]]:
     short = {name: simplify(function) for name, function in plan.functions.items()}
     queries = {name: simplify(function) for name, function in plan.queries.items()}
-    plan = Plan(short, queries, plan.builtins, plan.files, plan.dialect)
+    plan = inlined(Plan(short, queries, plan.builtins, plan.files, plan.dialect))
 
     def write(failing: frozenset[str]) -> Source:
         return write_source(plan, sources, strict=strict, failing=failing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from itertools import count
 from typing import Any
@@ -33,14 +33,13 @@ _NUMBERS = {Scan: ("key", "value"), With: ("local",), ResetLocal: ("target",)}  
 
 def renamed(function: Function) -> Function:
     """An equivalent function. It must be verified."""
-    used = {number for block in function.blocks for number, _ in _occurrences(block)}
-    fresh = count(max(used, default=0) + 1)
+    fresh = count(max(numbers(function.blocks), default=0) + 1)
     return replace(function, blocks=_apart(function.blocks, set(function.params), fresh))
 
 
 def _apart(blocks: tuple[Block, ...], outside: set[int], fresh: Iterator[int]) -> tuple[Block, ...]:
     """Blocks in a row, with what more than one of them uses for itself renamed; `outside` is used around them too."""
-    uses = [{number for number, _ in _occurrences(block)} for block in blocks]
+    uses = [numbers((block,)) for block in blocks]
     occurs = Counter(number for used in uses for number in used)
     shared = {number for number, held in occurs.items() if held > 1} - outside
     for block in blocks:
@@ -59,11 +58,16 @@ def _inside(block: Block, outside: set[int], fresh: Iterator[int]) -> Block:
     for index, statement in enumerate(block.statements):
         if isinstance(statement, Blocks):
             others = Block((*block.statements[:index], *block.statements[index + 1 :]))
-            around = outside | {number for number, _ in _occurrences(others)}
+            around = outside | numbers((others,))
             made.append(replace(statement, inner=_apart(statement.inner, around, fresh)))
         else:
             made.append(statement)
     return Block(tuple(made))
+
+
+def numbers(blocks: Iterable[Block]) -> set[int]:
+    """Locals that blocks use in any way."""
+    return {number for block in blocks for number, _ in _occurrences(block)}
 
 
 def relocated(body: tuple[Statement, ...], names: dict[int, int]) -> tuple[Statement, ...]:

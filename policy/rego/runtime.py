@@ -42,7 +42,11 @@ def first(results: list[Any]) -> Any:
 
 def getter(value: Any) -> Callable[[Any, Any], Any]:
     """For what is no object, a function that finds what `dot` finds."""
-    return lambda at, _: dot(value, at)
+    return _nothing if value is UNDEFINED else lambda at, _: dot(value, at)
+
+
+def _nothing(_: Any, undefined: Any) -> Any:
+    return undefined
 
 
 def got(get: Callable[[Any, Any], Any], at: Any) -> Any:
@@ -76,6 +80,7 @@ NAMES: Mapping[str, Any] = {
     "W": WAITING,
     "E": RegoSet(),
     "RegoSet": RegoSet,
+    "new": object.__new__,
     "dot": dot,
     "equal": equal,
     "key": key,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +23,6 @@ from policy.rego.plan import (
     Block,
     Blocks,
     Break,
-    Call,
     Constant,
     Dot,
     Function,
@@ -43,8 +42,8 @@ from policy.rego.plan import (
     SetAdd,
     Statement,
     With,
-    of_rule,
     statements,
+    with_blocks,
 )
 from policy.rego.rename import renamed
 from policy.rego.values import RegoSet, key
@@ -76,7 +75,7 @@ def _certain(block: Block, defined: set[int]) -> Block:
             inside |= {statement.key, statement.value}
         elif isinstance(statement, With):
             inside.discard(statement.local)
-        kept.append(_with_blocks(statement, tuple(_certain(one, set(inside)) for one in statement.blocks())))
+        kept.append(with_blocks(statement, tuple(_certain(one, set(inside)) for one in statement.blocks())))
         defined |= set(statement.writes())
         if isinstance(statement, IsDefined):
             defined.add(statement.source.number)
@@ -109,7 +108,7 @@ class _Known:
                 continue
             made = self._operands(statement)
             if not isinstance(made, NotEqual) or not _always(made):
-                yield _with_blocks(made, self.rewritten(made.blocks()))
+                yield with_blocks(made, self.rewritten(made.blocks()))
 
     def _operands(self, statement: Statement) -> Statement:
         changes: dict[str, Any] = {}
@@ -190,8 +189,6 @@ class _Known:
                 meant = self._meaning(source)
                 steady = isinstance(meant, Local) and not self._mutations[meant.number]
                 sign: Hashable = (meant, step) if steady else None
-            case Call(func=func, args=(Local(number=0), Local(number=1)), result=target) if of_rule(func):
-                sign = func
             case _:
                 return
         if sign is None or not self._single(target):
@@ -220,7 +217,7 @@ def _needed(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 
     def kept(block: Block) -> Block:
         inside = (one for one in block.statements if needed(one))
-        return Block(tuple(_with_blocks(one, tuple(map(kept, one.blocks()))) for one in inside))
+        return Block(tuple(with_blocks(one, tuple(map(kept, one.blocks()))) for one in inside))
 
     return tuple(map(kept, blocks))
 
@@ -238,14 +235,7 @@ def _opened(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
 def _opened_in(statement: Statement) -> Statement:
     if isinstance(statement, Blocks):
         return replace(statement, inner=_opened(statement.inner))
-    return _with_blocks(statement, tuple(Block(tuple(map(_opened_in, one.statements))) for one in statement.blocks()))
-
-
-def _with_blocks(statement: Statement, blocks: tuple[Block, ...]) -> Statement:
-    if isinstance(statement, Blocks):
-        return replace(statement, inner=blocks)
-    names = {field.name for field in fields(statement)}
-    return replace(statement, block=blocks[0]) if "block" in names else statement  # type: ignore[call-arg]
+    return with_blocks(statement, tuple(Block(tuple(map(_opened_in, one.statements))) for one in statement.blocks()))
 
 
 def _always(check: NotEqual) -> bool:

@@ -119,7 +119,8 @@ def test_most_of_a_bank_does_not_matter_to_an_answer() -> None:
     [
         ("p if input.a.b == data.owners[input.c]", {"input.a.b", "input.c", "data.owners.k"}),
         ("p if q\nq if input.a.b", {"input.a.b"}),
-        ("f(x) if x.y\np if f(input.a)", {"input.a"}),
+        ("f(x) if x.y\np if f(input.a)", {"input.a.y"}),
+        ("f(x) if x.y\np if f(input.a)\nq if f(input.b)", {"input.a.y"}),
         ("p if some r in input.roles", {"input.roles"}),
         ("p if time.now_ns() > 1", {"time.now_ns"}),
         ("p := 1", set()),

@@ -24,6 +24,7 @@ TESTS = frozenset(  # builtins that answer with a boolean, or nothing
         "is_null",
     }
 )
+SUMS = {"plus": "+", "minus": "-"}
 _KINDS = {"is_string": "str", "is_boolean": "bool", "is_array": "list", "is_object": "dict", "is_set": "RegoSet"}
 _METHODS = {"startswith": "{0}.startswith({1})", "endswith": "{0}.endswith({1})", "contains": "{1} in {0}"}
 
@@ -66,9 +67,18 @@ def tested(func: str, left: str, right: Operand, right_text: str, plain: str) ->
         )
     if func in _METHODS and isinstance(right, Constant) and type(right.value) is str:
         return f"({_METHODS[func].format(left, right_text)} if type({left}) is str else {plain})"
+    if func == "is_number":
+        return f"(type({left}) is int or {plain})"
     if func in _KINDS:
         return f"type({left}) is {_KINDS[func]}"
     return plain
+
+
+def summed(func: str, left: str, right: str, plain: str) -> str:
+    """A sum or difference, by Python's operator for whole numbers."""
+    names = [one for one in (left, right) if not one.removeprefix("-").isdecimal()]
+    asked = " and ".join(f"type({one}) is int" for one in names)
+    return f"{left} {SUMS[func]} {right} if {asked} else {plain}" if names else plain
 
 
 def _member(value: str, among: str, plain: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from policy.rego.compiler.body import not_false
 from policy.rego.compiler.calls import Calls
 from policy.rego.compiler.expressions import PYTHON_TYPES, local
 from policy.rego.compiler.flow import NONLOCAL, shared
@@ -12,6 +14,7 @@ from policy.rego.compiler.lookups import Lookups
 from policy.rego.compiler.loops import Loops
 from policy.rego.compiler.origins import continues, static_reads
 from policy.rego.plan import (
+    ArrayAppend,
     AssignVarOnce,
     Block,
     Blocks,
@@ -27,8 +30,11 @@ from policy.rego.plan import (
     IsUndefined,
     Len,
     Local,
+    MakeArray,
+    MakeObject,
     Not,
     NotEqual,
+    ObjectInsert,
     Place,
     Plan,
     ResultSetAdd,
@@ -140,9 +146,32 @@ class _Writer(Lookups, Calls, Loops):
             case Call() if following is not None and self._only_tested(statement, following):
                 self._test(statement)
                 return 2
-            case NotEqual(a=Local(number), b=Constant(False)) if number in self._locals.composite:
+            case Call(func="count") if following is not None:
+                return self._empty(statement, following, block[at + 2 :])
+            case NotEqual(a=Local(number), b=Constant(False)) if self._values.never_false(number):
                 return 1
+            case MakeArray() | MakeObject():
+                return self._literal(statement, block[at + 1 :])
         return 0
+
+    def _empty(self, count: Call, test: Statement, after: Sequence[Statement]) -> int:
+        """A test whether a set is empty; how many statements that is. Where it is a call, the next one asks for its
+        result.
+        """
+        condition = self._values.emptiness(count, test)
+        asked = isinstance(test, Call)
+        if condition is None or (isinstance(test, Call) and not (after and self._only_tested(test, after[0]))):
+            return 0
+        self._leave_if(condition)
+        return 2 + asked
+
+    def _literal(self, make: MakeArray | MakeObject, after: Sequence[Statement]) -> int:
+        """An array or object with what is put into it at once; how many statements that is."""
+        parts = list(takewhile(lambda one: _put_into(one, make.target), after))
+        for part in parts:
+            self._documents(part)
+        self._lines.add(f"{local(make.target)} = {self._values.literal(make, parts)}")
+        return 1 + len(parts)
 
     # One statement.
 
@@ -210,6 +239,8 @@ class _Writer(Lookups, Calls, Loops):
         if isinstance(call, Call) and following is not None and self._only_tested(call, following):
             self._documents(call)
             self._not_tested(call)
+        elif isinstance(call, IsDefined) and not_false(following, call.source.number):
+            self._leave_if(f"{local(call.source.number)} is not U and {local(call.source.number)} is not False")
         else:
             self._leave_if(self._completes(block))
 
@@ -232,3 +263,13 @@ def _breaks(block: Block) -> bool:
 
 def _one_line(text: str) -> str:
     return " ".join(text.splitlines())
+
+
+def _put_into(statement: Statement, number: int) -> bool:
+    """Whether a statement puts something else into an array, or under a plain key into an object."""
+    match statement:
+        case ArrayAppend(array=Local(held), value=value):
+            return held == number and value != Local(number)
+        case ObjectInsert(object=Local(held), key=Constant(str()), value=value):
+            return held == number and value != Local(number)
+    return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Iterable, Iterator
 
 from policy.rego.plan import (
+    ArrayAppend,
     AssignVar,
     AssignVarOnce,
     Block,
+    Blocks,
     Call,
     CallDynamic,
     Constant,
@@ -21,6 +22,7 @@ from policy.rego.plan import (
     MakeArray,
     MakeObject,
     MakeSet,
+    Not,
     Operand,
     Plan,
     ResetLocal,
@@ -29,9 +31,13 @@ from policy.rego.plan import (
     SetAdd,
     Statement,
     With,
+    may_fail,
+    of_rule,
     statements,
 )
 from policy.rego.verify import DOCUMENT_ARGUMENTS
+
+SHORT = 8  # elements of an array that need not be counted
 
 
 class Locals:
@@ -42,7 +48,8 @@ class Locals:
         everything = list(statements(function.blocks))
         self._reads = Counter(one.number for held in everything for one in held.reads() if isinstance(one, Local))
         self.orders = _orders(everything)  # how often each may be given a value that must be the only one
-        self.unset = sorted(_checked(everything) - set(function.params) - _reset_first(function))
+        self.checked = _checked(everything)
+        self.unset = _unset(function)
         self.wholes = {one.number for held in everything if not isinstance(held, Dot) for one in self.used(held)}
         self.wholes |= {held.key.number for held in everything if isinstance(held, Dot) and isinstance(held.key, Local)}
         self.dots: dict[int, list[int]] = defaultdict(list)  # targets of look-ups in each
@@ -50,7 +57,9 @@ class Locals:
             if isinstance(held, Dot) and isinstance(held.source, Local):
                 self.dots[held.source.number].append(held.target)
         self.composite = _composite(everything)
-        self.lazy_set = _lazy_set(function, everything)
+        self.sets = _made_by(everything, (MakeSet,))
+        self.short = set(_short(function.blocks))
+        self.lazy_sets = _lazy_sets(function, everything)
         self._answer = _answer(function)
 
     def read(self, number: int) -> int:
@@ -85,9 +94,13 @@ def _orders(everything: list[Statement]) -> Counter[int]:
 
 def _composite(everything: list[Statement]) -> set[int]:
     """Locals that hold an array, object or set, whatever happens."""
-    made = {one.target for one in everything if isinstance(one, (MakeArray, MakeObject, MakeSet))}
-    other = {n for one in everything if not isinstance(one, (MakeArray, MakeObject, MakeSet)) for n in one.writes()}
-    return made - other
+    return _made_by(everything, (MakeArray, MakeObject, MakeSet))
+
+
+def _made_by(everything: list[Statement], kinds: tuple[type[Statement], ...]) -> set[int]:
+    """Locals that hold what such statements make, wherever they have a value."""
+    made = {number for one in everything if isinstance(one, kinds) for number in one.writes()}
+    return made - {number for one in everything if not isinstance(one, kinds) for number in one.writes()}
 
 
 def _checked(everything: list[Statement]) -> set[int]:
@@ -104,26 +117,77 @@ def _checked(everything: list[Statement]) -> set[int]:
     return found
 
 
-def _reset_first(function: Function) -> set[int]:
-    """Locals that the first block resets before anything else."""
-    first = function.blocks[0].statements if function.blocks else ()
-    return {one.target for one in takewhile(lambda one: isinstance(one, ResetLocal), first)}  # type: ignore[attr-defined]
+def _unset(function: Function) -> list[int]:
+    """Locals that are asked for where they may not have been given a value, or none, before."""
+    found: set[int] = set()
+    _settled(function.blocks, frozenset(function.params), found)
+    return sorted(found)
 
 
-def _lazy_set(function: Function, everything: list[Statement]) -> int | None:
-    """The set that a rule collects, if it is one: it need not be made before it has an element."""
-    returned = {
-        one.source.number for one in everything if isinstance(one, ReturnLocal) and isinstance(one.source, Local)
-    }
-    made = [one.target for block in function.blocks for one in block.statements if isinstance(one, MakeSet)]
-    found = returned & set(made)
-    if len(found) != 1 or len(returned) != 1:
-        return None
-    (number,) = found
-    others = [one for one in everything if number in one.writes() and not isinstance(one, MakeSet)]
-    uses = [one for one in everything for held in one.reads() if held == Local(number)]
-    plain = all(isinstance(one, (SetAdd, ReturnLocal)) for one in uses)
-    return number if made.count(number) == 1 and not others and plain else None
+def _settled(blocks: Iterable[Block], settled: frozenset[int], found: set[int]) -> frozenset[int]:
+    """Locals that have a value, or none, after blocks in turn, whatever becomes of them: those that were reset, and
+    results of rules, which are there in any case.
+    """
+    for block in blocks:
+        certain: frozenset[int] | None = None
+        held = settled
+        for statement in block.statements:
+            found |= _checked([statement]) - held
+            after = _settled(statement.blocks(), held, found)
+            if isinstance(statement, (Blocks, Not)):
+                held = after
+            elif isinstance(statement, ResetLocal):
+                held |= {statement.target}
+            elif isinstance(statement, Call) and of_rule(statement.func):
+                held |= {statement.result}
+            if certain is None and may_fail(statement):
+                certain = held
+        settled = held if certain is None else certain
+    return settled
+
+
+def _short(blocks: Iterable[Block]) -> Iterator[int]:
+    """Locals that hold an array of a few elements, each added where it is made."""
+    for block in blocks:
+        made = {one.target for one in block.statements if isinstance(one, MakeArray)}
+        added = Counter(one.array.number for one in block.statements if isinstance(one, ArrayAppend))
+        yield from (number for number in made if 0 < added[number] <= SHORT)
+        for statement in block.statements:
+            yield from _short(statement.blocks())
+
+
+def _lazy_sets(function: Function, everything: list[Statement]) -> set[int]:
+    """Sets that need not be made before they have an element: made in one place, and used as a whole only when all
+    elements are there, in each round of a loop anew.
+    """
+    made = Counter(one.target for one in everything if isinstance(one, MakeSet))
+    once = {number for number, places in made.items() if places == 1 and number in _composite(everything)}
+    return once - set(_grown_after_use(everything)) - set(_kept_in_loops(everything))
+
+
+def _grown_after_use(everything: list[Statement]) -> Iterator[int]:
+    used: set[int] = set()
+    for statement in everything:
+        if isinstance(statement, SetAdd):
+            yield from {statement.set.number} & used
+        used |= _whole(statement)
+
+
+def _kept_in_loops(everything: list[Statement]) -> Iterator[int]:
+    """Sets that a loop uses, but does not make."""
+    for scan in everything:
+        if isinstance(scan, Scan):
+            inside = list(statements((scan.block,)))
+            used = set().union(*map(_whole, inside))
+            yield from used - {one.target for one in inside if isinstance(one, MakeSet)}
+
+
+def _whole(statement: Statement) -> set[int]:
+    """Locals that a statement reads, less the set that it adds to."""
+    read = {one.number for one in statement.reads() if isinstance(one, Local)}
+    if isinstance(statement, SetAdd) and statement.value != statement.set:
+        read.discard(statement.set.number)
+    return read
 
 
 def _answer(function: Function) -> frozenset[int]:

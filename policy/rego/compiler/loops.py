@@ -12,7 +12,7 @@ class Loops(Body):
     """Loops of one function."""
 
     def _head(self, scan: Scan) -> str:
-        """One element costs nothing: it repeats nothing."""
+        """One element costs nothing: it repeats nothing. Neither do the few that the policy itself names."""
         source, value, filtering = self._values.operand(scan.source), local(scan.value), filtered(scan)
         found = f"scan({source}, m)"
         if filtering is not None:
@@ -20,6 +20,8 @@ class Loops(Body):
             found = f"{self._index(scan, filtering[0])}, {filtering[0]!r}, {wanted}, {source}, m)"
         if self._locals.read(scan.key):
             return f"for {local(scan.key)}, {value} in {found}:"
+        if number_of(scan.source) in self._locals.short and self._loops == 1:
+            return f"for {value} in {source}:"
         several = f"elements({source}, m)" if filtering is None else f"[one for _, one in {found}]"
         return f"for {value} in ({source} if type({source}) is list and len({source}) < 2 else {several}):"
 

@@ -27,6 +27,7 @@ from policy.rego.plan import (
     Local,
     NotEqual,
     Operand,
+    Place,
     Plan,
     ResetLocal,
     Scan,
@@ -137,14 +138,14 @@ def hoisted(functions: Iterable[Function]) -> tuple[list[Path], list[Path]]:
     """What is worth doing once, at the start: paths known now whose value many places read, and paths in which several
     places look something up.
     """
-    read: Counter[Path] = Counter()
-    sources: Counter[tuple[Path, Path]] = Counter()
+    reads: set[tuple[Path, Place]] = set()  # what a policy says in one place counts once, wherever that is inlined
     for function in functions:
         found = origins(function)
         for statement in statements(function.blocks):
             if isinstance(statement, Dot) and (path := found.get(statement.target)) and static(path[:-1]):
-                read[path] += static(path)
-                sources[path[:-1], path] += 1
+                reads.add((path, statement.at))
+    read = Counter(path for path, _ in reads if static(path))
+    sources = Counter((path[:-1], path) for path, _ in reads)
     values = [path for path, count in read.most_common(MAX_HOISTED) if count >= WORTH_HOISTING]
     looked_into: Counter[Path] = Counter()
     for (source, path), count in sources.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from policy.rego.analysis import boolean, data_rules, fixed_rules, repeated, set_valued
+from policy.rego.analysis import boolean, data_rules, fixed_rules, never_false, repeated, set_valued
 from policy.rego.compiler.function import written
 from policy.rego.compiler.origins import Path, hoisted, reached
 from policy.rego.compiler.prelude import data_prelude, entry, prelude
@@ -36,6 +36,7 @@ class Source:
     indexes: dict[tuple[Path, str], int] = field(default_factory=dict)  # place in the cache, by path and member name
     indexed_now: int = 0  # places in `m`, after all others, of indexes that are made in one evaluation
     booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
+    true: frozenset[str] = frozenset()  # functions whose value is never false
     sets: frozenset[str] = frozenset()  # functions whose value is a set
     reads: dict[frozenset[Path], int] = field(default_factory=dict)  # the trace's numbers, by the paths they stand for
 
@@ -70,9 +71,10 @@ def write_source(
         _name(source, function)
     source.fixed = tuple(name for name in fixed_rules(plan) if name not in failing)
     source.booleans = frozenset(name for name, function in plan.functions.items() if boolean(function))
+    source.true = frozenset(name for name, function in plan.functions.items() if never_false(function))
     source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
     source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
-    values, looked_into = hoisted(everything)
+    values, looked_into = hoisted(one for one in everything if one.name not in plan.inlined)
     places = [*(("getter", path) for path in looked_into), *(("value", path) for path in values)]
     source.of_input = [(kind, path) for kind, path in places if path[0] == "input"]
     source.of_data = [(kind, path) for kind, path in places if path[0] == "data"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from policy.rego.builtins import IMPURE
 from policy.rego.compiler.expressions import (
     OPERATORS,
+    SUMS,
     differ,
     local,
     looked_up,
@@ -16,6 +17,7 @@ from policy.rego.compiler.expressions import (
     same,
     scalar,
     shape,
+    summed,
     tested,
 )
 from policy.rego.compiler.locals import Locals
@@ -27,6 +29,7 @@ from policy.rego.plan import (
     Call,
     Constant,
     Dot,
+    Equal,
     Function,
     Local,
     MakeArray,
@@ -34,6 +37,7 @@ from policy.rego.plan import (
     MakeNumber,
     MakeObject,
     MakeSet,
+    NotEqual,
     ObjectInsert,
     ObjectInsertOnce,
     ObjectMerge,
@@ -68,6 +72,8 @@ class Values:
         calls = [one for one in statements(function.blocks) if isinstance(one, Call)]
         written = [number for one in statements(function.blocks) for number in one.writes()]
         self._sets = {one.result for one in calls if one.func in source.sets and written.count(one.result) == 1}
+        self._sets |= known.sets
+        self._true = {one.result for one in calls if one.func in source.true and written.count(one.result) == 1}
         self._whole = {  # locals that hold an integer
             one.result for one in calls if one.func == "count" and written.count(one.result) == 1
         }
@@ -82,6 +88,34 @@ class Values:
     def certain(self, call: Call) -> bool:
         """Whether a call's result is never undefined."""
         return self._counts_set(call) or call.func in self._source.sets
+
+    def never_false(self, number: int) -> bool:
+        """Whether a local, where it has a value, is something else than false."""
+        return number in self._locals.composite or number in self._true
+
+    def emptiness(self, call: Call, following: Statement) -> str | None:
+        """Condition on which a test of how many elements a set has, against 0, fails: the next statement is that test,
+        and all that wants the number.
+        """
+        if not self._counts_set(call) or self._locals.read(call.result) != 1:
+            return None
+        keys, number = f"{self.operand(call.args[0])}.keys", Local(call.result)
+        match following:
+            case Equal(a=a, b=b) if {a, b} == {number, Constant(0)}:
+                return keys
+            case NotEqual(a=a, b=b) if {a, b} == {number, Constant(0)}:
+                return f"not {keys}"
+            case Call(func="gt" | "neq", args=args) if args == (number, Constant(0)):
+                return f"not {keys}"
+        return None
+
+    def literal(self, make: MakeArray | MakeObject, parts: Sequence[Statement]) -> str:
+        """An array or object with its first parts, as far as they are given at once."""
+        o = self.operand
+        if isinstance(make, MakeArray):
+            return f"[{', '.join(o(one.value) for one in parts if isinstance(one, ArrayAppend))}]"
+        pairs = (one for one in parts if isinstance(one, ObjectInsert))
+        return f"{{{', '.join(f'{self._item(one.key)}: {o(one.value)}' for one in pairs)}}}"
 
     def operand(self, operand: Operand) -> str:
         """A local's name, or a literal."""
@@ -156,7 +190,10 @@ class Values:
             return f"fixed_{self._source.names[call.func]}"
         if call.func in self._source.names:
             return f"{self._source.names[call.func]}({', '.join((*args, 'm'))})"
-        return f"len({args[0]}.keys)" if self._counts_set(call) else self._builtin(call.func, args)
+        if self._counts_set(call):
+            return f"len({args[0]}.keys)"
+        plain = self._builtin(call.func, args)
+        return summed(call.func, args[0], args[1], plain) if call.func in SUMS and not self._source.strict else plain
 
     def _builtin(self, func: str, args: list[str]) -> str:
         python = "rego_" + re.sub(r"\W", "_", func)
@@ -172,10 +209,11 @@ class Values:
             case ArrayAppend(array=array, value=value):
                 return [f"{o(array)}.append({o(value)})"]
             case SetAdd(set=target, value=value):
-                lazy = (
-                    [f"if {o(target)} is E: {o(target)} = RegoSet()"] if target.number == self._locals.lazy_set else []
-                )
-                return [*lazy, f"{o(target)}.keys.add({self._item(value)})"]
+                name, item = o(target), self._item(value)
+                if target.number not in self._locals.lazy_sets:
+                    return [f"{name}.keys.add({item})"]
+                made = f"    {name} = new(RegoSet); {name}.keys = {{{item}}}"
+                return [f"if {name} is E:", made, "else:", f"    {name}.keys.add({item})"]
             case ObjectInsert(object=target, key=at, value=value):
                 return [f"{o(target)}[{self._item(at)}] = {o(value)}"]
             case ObjectInsertOnce(object=target, key=at, value=value):
@@ -203,6 +241,6 @@ class Values:
                 return o(Constant(value))
             case ObjectMerge(a=a, b=b):
                 return f"merged({o(a)}, {o(b)})"
-            case MakeSet(target=target) if target == self._locals.lazy_set:
+            case MakeSet(target=target) if target in self._locals.lazy_sets:
                 return "E"
         return _EMPTY[type(statement)]
