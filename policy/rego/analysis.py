@@ -27,13 +27,12 @@ from policy.rego.plan import (
     With,
     statements,
 )
-from policy.rego.verify import DOCUMENT_ARGUMENTS
+from policy.rego.verify import DOCUMENT_ARGUMENTS, called
 
 
 def repeated(plan: Plan, fixed: tuple[str, ...]) -> Iterator[str]:
     """Rules worth keeping: called from more than one place, from a loop, or from what is itself called repeatedly."""
-    callers = (function for name, function in plan.functions.items() if name not in plan.inlined)
-    sites = call_sites((*callers, *plan.queries.values()))
+    sites = call_sites((*plan.functions.values(), *plan.queries.values()))
     for name, function in plan.functions.items():
         _, times = sites.get(name, (0, 0))
         if times > 1 and len(function.params) == DOCUMENT_ARGUMENTS and name not in fixed:
@@ -55,6 +54,24 @@ def call_sites(functions: Iterable[Function]) -> dict[str, tuple[int, int]]:
             elif isinstance(statement, Scan):
                 times.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
     return {name: (count, times[name]) for name, count in places.items()}
+
+
+def live(plan: Plan) -> dict[str, Function]:
+    """Functions that an entry point may come to call. Others stand where they were called, or answer for their path."""
+    return reached(plan, plan.queries.values())
+
+
+def reached(plan: Plan, callers: Iterable[Function]) -> dict[str, Function]:
+    """Functions that others may come to call."""
+    found: dict[str, Function] = {}
+    waiting = list(callers)
+    while waiting:
+        for statement in statements(waiting.pop().blocks):
+            for name in called(plan, statement):
+                if name in plan.functions and name not in found:
+                    found[name] = plan.functions[name]
+                    waiting.append(found[name])
+    return found
 
 
 def fixed_rules(plan: Plan) -> list[str]:

@@ -1,19 +1,20 @@
-"""Puts a rule that is called from one place there, in place of the call: for a call Python pays what it pays for a
-dozen steps.
+"""Puts rules in place of calls of them: for a call Python pays what it pays for a dozen steps.
 
-The rule keeps a function of its own too, for whoever asks for it by path.
+Constants, short tests, and what is called from one place stand wherever they were called. In the rule behind an entry
+point, other rules stand where they are asked for first; from there on their value is known, or kept for other rules.
+Each keeps a function of its own too, for whoever asks for it by path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count, takewhile
+from itertools import count
 
-from policy.rego.analysis import call_sites, data_rules, fixed_rules, never_false, set_valued
-from policy.rego.asked import asked_once, negation
+from policy.rego.analysis import call_sites, data_rules, fixed_rules, live, never_false, reached, set_valued
+from policy.rego.asked import Rules, asked_first, asked_once, negated
 from policy.rego.compiler.locals import Locals
-from policy.rego.embed import Body, constant, embeddable, embedded, height, short
+from policy.rego.embed import Body, constant, embeddable, embedded, height, kept, length, short
 from policy.rego.plan import (
     Block,
     Break,
@@ -29,57 +30,48 @@ from policy.rego.plan import (
     ResetLocal,
     Statement,
     With,
-    may_fail,
     statements,
     with_blocks,
 )
 from policy.rego.rename import numbers
-from policy.rego.simplify import simplify
+from policy.rego.simplify import shortened
 from policy.rego.verify import DOCUMENT_ARGUMENTS, called
 
-DEEPEST = 12  # blocks in one another that inlining may make; Python takes 20
-LONGEST = 800  # statements of one function
-ROUNDS = 3
+DEEPEST = 14  # blocks in one another that inlining may make; Python takes 20
+LONGEST = 1_000  # statements of one function
 
 
 def inlined(plan: Plan) -> Plan:
-    """An equivalent plan of simplified functions. `Plan.inlined` are those that nobody calls any more."""
-    for _ in range(ROUNDS):  # what a function asks for twice, it asks for once when its parts are in it
-        plan = _asked_once(_inlined(plan))
+    """An equivalent plan of simplified functions."""
+    plan = _each(plan, lambda function: asked_once(function, _rules(plan)))
+    plan = _each(plan, _Inliner(plan, set(_openable(plan))).expanded)
+    plan = _each(plan, lambda function: asked_once(function, _rules(plan)))
+    behind = {name for query in plan.queries.values() for name in _called(plan, query.blocks) if name in plan.functions}
+    others = {name for function in live(plan).values() for name in _called(plan, function.blocks)}
+    for name in sorted(behind - others):
+        plan = replace(plan, functions={**plan.functions, name: _entry(plan, plan.functions[name])})
     return plan
 
 
-def _inlined(plan: Plan) -> Plan:
-    inliner = _Inliner(plan)
-    queries = {name: inliner.expanded(query) for name, query in plan.queries.items()}
-    functions = dict(plan.functions)
-    waiting = [name for name in _live(plan) if name not in inliner.opened]
-    while waiting:
-        name = waiting.pop()
-        functions[name] = inliner.expanded(plan.functions[name])
-        waiting += inliner.refused
-        inliner.refused.clear()
-    return replace(plan, functions=functions, queries=queries, inlined=plan.inlined | inliner.opened)
-
-
-def _asked_once(plan: Plan) -> Plan:
-    sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
-    true = frozenset(name for name, function in plan.functions.items() if never_false(function))
-    functions = {name: asked_once(plan.functions[name], sets, true) for name in _live(plan)}
-    queries = {name: asked_once(query, sets, true) for name, query in plan.queries.items()}
+def _each(plan: Plan, change: Callable[[Function], Function]) -> Plan:
+    """A plan with the functions changed that an entry point may come to call."""
+    functions = {name: change(function) for name, function in live(plan).items()}
+    queries = {name: change(query) for name, query in plan.queries.items()}
     return replace(plan, functions={**plan.functions, **functions}, queries=queries)
 
 
-def _live(plan: Plan) -> list[str]:
-    return [name for name in plan.functions if name not in plan.inlined]
+def _rules(plan: Plan) -> Rules:
+    always = frozenset(name for name, function in plan.functions.items() if set_valued(function))
+    true = frozenset(name for name, function in plan.functions.items() if never_false(function))
+    return Rules(always, true)
 
 
 def _openable(plan: Plan) -> Iterator[str]:
     """Constants and short tests; and what is called from one place, and once where it would be kept."""
     apart = set(_apart(plan))
-    sites = call_sites((*map(plan.functions.__getitem__, _live(plan)), *plan.queries.values()))
-    for name in _live(plan):
-        function = plan.functions[name]
+    functions = live(plan)
+    sites = call_sites((*functions.values(), *plan.queries.values()))
+    for name, function in functions.items():
         places, times = sites.get(name, (0, 0))
         once = places == 1 and (times == 1 or len(function.params) > DOCUMENT_ARGUMENTS)
         if embeddable(plan, function) and (constant(function) or ((once or short(function)) and name not in apart)):
@@ -107,37 +99,39 @@ def _called(plan: Plan, blocks: tuple[Block, ...]) -> Iterator[str]:
         yield from called(plan, statement)
 
 
+def _fresh(plan: Plan) -> Iterator[int]:
+    """Numbers that no local has."""
+    functions = (*plan.functions.values(), *plan.queries.values())
+    return count(1 + max((max(numbers(one.blocks), default=1) for one in functions), default=1))
+
+
+def _fits(block: Block, depth: int) -> bool:
+    return depth + height((block,)) <= DEEPEST
+
+
 class _Inliner:
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, opened: set[str]):
         self._plan = plan
-        self.opened = set(_openable(plan))
-        self.refused: list[str] = []  # for which there was no room
-        functions = (*plan.functions.values(), *plan.queries.values())
-        self._fresh = count(1 + max((max(numbers(one.blocks), default=1) for one in functions), default=1))
+        self._opened = opened
+        self._fresh = _fresh(plan)
         self._room = LONGEST
         self._shared: set[int] = set()  # locals that are asked for in several places
 
     def expanded(self, function: Function) -> Function:
         """A function with the bodies of others in it."""
         everything = list(statements(function.blocks))
-        names = [one.func for one in everything if isinstance(one, Call) and one.func in self.opened]
         if any(isinstance(one, Break) for one in everything):
-            self._refuse(*names)  # blocks are counted
-            return function
-        if not names:
+            return function  # blocks are counted
+        if not any(isinstance(one, Call) and one.func in self._opened for one in everything):
             return function
         self._room = LONGEST
-        return simplify(replace(function, blocks=self._opened_blocks(function, 1)))
+        return shortened(replace(function, blocks=self._opened_blocks(function, 1)))
 
     def _opened_blocks(self, function: Function, depth: int) -> tuple[Block, ...]:
         around, self._shared = self._shared, Locals(self._plan, function).checked
         blocks = self._blocks(function.blocks, depth)
         self._shared = around
         return blocks
-
-    def _refuse(self, *names: str) -> None:
-        self.opened.difference_update(names)
-        self.refused += names
 
     def _blocks(self, blocks: Sequence[Block], depth: int) -> tuple[Block, ...]:
         return tuple(Block(tuple(self._statements(block.statements, depth))) for block in blocks)
@@ -148,8 +142,8 @@ class _Inliner:
             if isinstance(statement, NotEqual) and statement.b == Constant(False) and statement.a in true:
                 continue
             if isinstance(statement, Not):
-                yield from _outside(statement, tuple(self._statements(statement.block.statements, depth + 1)))
-            elif isinstance(statement, Call) and statement.func in self.opened:
+                yield from negated(statement, self._blocks((statement.block,), depth + 1)[0])
+            elif isinstance(statement, Call) and statement.func in self._opened:
                 if never_false(self._plan.functions[statement.func]):
                     true.add(Local(statement.result))
                 yield from self._called(statement, depth)
@@ -161,15 +155,28 @@ class _Inliner:
         function = self._plan.functions[call.func]
         opened = replace(function, blocks=self._opened_blocks(function, depth + 1))
         body = embedded(self._plan, opened, call, self._fresh)
-        self._room -= len(body)
-        if self._room < 0 or depth + height((Block(body),)) > DEEPEST:
-            self._refuse(call.func)
+        self._room -= length((Block(body),))
+        if self._room < 0 or not _fits(Block(body), depth):
             return (call,)
         return (ResetLocal(target=call.result), *body) if call.result in self._shared else body
 
 
-def _outside(statement: Not, held: Body) -> Iterator[Statement]:
-    """A negation, less what cannot be undefined: that is done before it."""
-    before = tuple(takewhile(lambda one: not may_fail(one), held))
-    yield from before
-    yield negation(statement, Block(held[len(before) :]))
+def _entry(plan: Plan, function: Function) -> Function:
+    """The rule behind an entry point, with others where it asks for them first."""
+    apart, fresh = set(_apart(plan)), _fresh(plan)
+    room = LONGEST
+
+    def stand_in(call: Call, depth: int) -> Body:
+        nonlocal room
+        rule = plan.functions[call.func]
+        if call.func in apart or not embeddable(plan, rule):
+            return ()
+        body = kept(plan, rule, call, fresh)
+        room -= length((Block(body),))
+        return body if room >= 0 and _fits(Block(body), depth) else ()
+
+    def reach(statement: Statement) -> set[str]:
+        names = [name for name in called(plan, statement) if name in plan.functions]
+        return {*names, *reached(plan, map(plan.functions.__getitem__, names))}
+
+    return shortened(asked_first(function, _rules(plan), stand_in, reach))

@@ -20,6 +20,7 @@ from policy.rego.plan import (
     Scan,
     Statement,
     statements,
+    with_blocks,
 )
 
 
@@ -36,13 +37,8 @@ def _block(block: Block, single: set[int]) -> Block:
 
 
 def _statement(statement: Statement, single: set[int]) -> Statement:
-    if isinstance(statement, Blocks):
-        return replace(statement, inner=tuple(_block(one, single) for one in statement.inner))
-    if isinstance(statement, Scan):
-        return _scan(replace(statement, block=_block(statement.block, single)), single)
-    if inner := statement.blocks():
-        return replace(statement, block=_block(inner[0], single))  # type: ignore[call-arg]
-    return statement
+    made = with_blocks(statement, tuple(_block(one, single) for one in statement.blocks()))
+    return _scan(made, single) if isinstance(made, Scan) else made
 
 
 def _scan(scan: Scan, single: set[int]) -> Statement:

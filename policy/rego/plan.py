@@ -121,6 +121,23 @@ class Blocks(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keep(Statement):
+    """Keep what a local holds, a value or none, as what a rule has given. Not one of OPA's: it ends a rule that stands
+    where it is first asked for.
+    """
+
+    func: str
+    source: Local
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave(Statement):
+    """Leave so many of the loops around it. Not one of OPA's: it stands where a function returned."""
+
+    loops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Break(Statement):
     """Leave this block, and `index` blocks around it."""
 
@@ -369,7 +386,6 @@ class Plan:
     builtins: frozenset[str]  # what the front end took for builtins
     files: tuple[str, ...]
     dialect: Dialect
-    inlined: frozenset[str] = frozenset()  # functions that nobody calls, since they stand in others
 
 
 def of_rule(func: str) -> bool:
@@ -378,8 +394,8 @@ def of_rule(func: str) -> bool:
 
 
 _CERTAIN: tuple[type[Statement], ...] = (
-    *(Scan, Blocks, ReturnLocal, ResultSetAdd, AssignVar, AssignVarOnce, ResetLocal, MakeNumber, MakeNull, MakeArray),
-    *(MakeObject, MakeSet, ArrayAppend, SetAdd, ObjectInsert, ObjectInsertOnce, ObjectMerge),
+    *(Scan, Blocks, Keep, Leave, ReturnLocal, ResultSetAdd, AssignVar, AssignVarOnce, ResetLocal, MakeNumber, MakeNull),
+    *(MakeArray, MakeObject, MakeSet, ArrayAppend, SetAdd, ObjectInsert, ObjectInsertOnce, ObjectMerge),
 )
 
 

@@ -16,6 +16,7 @@ from policy.rego.plan import (
     Function,
     IsDefined,
     IsUndefined,
+    Keep,
     Local,
     ObjectInsert,
     ObjectInsertOnce,
@@ -87,7 +88,7 @@ def _occurrences(block: Block) -> Iterator[tuple[int, bool]]:
     """Locals in the order in which they are used, and whether that gives them a value."""
     for statement in statements((block,)):
         reads = [one.number for one in statement.reads() if isinstance(one, Local)]
-        if isinstance(statement, (IsDefined, IsUndefined)):
+        if isinstance(statement, (IsDefined, IsUndefined, Keep)):
             reads.append(statement.source.number)
         yield from ((number, False) for number in reads)
         built_up = isinstance(statement, _BUILT_UP)

@@ -53,13 +53,19 @@ _MUTATED = {"ArrayAppend": "array", "SetAdd": "set", "ObjectInsert": "object", "
 
 def simplify(function: Function) -> Function:
     """An equivalent function. It must be verified."""
+    made = shortened(function)
+    return made if any(isinstance(one, Break) for one in statements(made.blocks)) else merged(made)
+
+
+def shortened(function: Function) -> Function:
+    """An equivalent function with the same bodies in the same order. It must be verified."""
     function = renamed(function)
     blocks = tuple(_certain(block, set(function.params) - {INPUT}) for block in function.blocks)
     known = _Known(replace(function, blocks=blocks))
     blocks = known.rewritten(blocks)
     if any(isinstance(one, Break) for one in statements(blocks)):
         return replace(function, blocks=_needed(blocks))  # blocks are counted
-    return merged(hoisted(replace(function, blocks=_opened(_needed(blocks)))))
+    return hoisted(replace(function, blocks=_opened(_needed(blocks))))
 
 
 def _certain(block: Block, defined: set[int]) -> Block:

@@ -45,7 +45,7 @@ _NAMES = re.compile(r"\b(?:v|done|left|saved)\d+\b")
 class _Loop:
     word: str  # what leaves this block from right inside it
     part: bool  # whether it is in a function of its own
-    crossing: dict[str, _Loop] = field(default_factory=dict)  # flags that go on outwards, and to which block
+    crossing: dict[str, tuple[_Loop, str]] = field(default_factory=dict)  # flags that go on outwards, where, and how
 
 
 class Flow:
@@ -99,23 +99,40 @@ class Flow:
             self._lines.add(f"return {value}")
 
     def _crossed(self, inner: _Loop, start: int) -> None:
-        for flag, target in inner.crossing.items():
+        for flag, (target, word) in inner.crossing.items():
             here = self._open[-1]
             self._lines.add(f"if {flag}:")
             with self._lines.deeper():
-                self._lines.add(here.word if here is target else "break")
+                self._lines.add(word if here is target else "break")
             if here is target:
                 self._lines.insert(start, f"{flag} = False")
             else:
-                here.crossing[flag] = target
+                here.crossing[flag] = target, word
 
     def leave(self, index: int) -> None:
         """Leave this block and `index` blocks around it."""
         if index == 0:
             self._lines.add(self._open[-1].word)
             return
+        target = self._open[-1 - index]
+        self._cross(target, target.word)
+
+    def end_loops(self, count: int) -> None:
+        """Leave so many of the `for` loops around."""
+        target = self._open[-1 - self.inside(count)]
+        if target is self._open[-1]:
+            self._lines.add("break")
+        else:
+            self._cross(target, "break")
+
+    def inside(self, loops: int) -> int:
+        """How many blocks there are inside the outermost of so many `for` loops."""
+        found = [n for n, one in enumerate(reversed(self._open)) if one.word == "continue"]
+        return found[loops - 1]
+
+    def _cross(self, target: _Loop, word: str) -> None:
         flag = self.flag("left")
-        self._open[-1].crossing[flag] = self._open[-1 - index]
+        self._open[-1].crossing[flag] = target, word
         self._lines.add(f"{flag} = True", "break")
 
 

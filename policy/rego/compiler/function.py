@@ -28,6 +28,8 @@ from policy.rego.plan import (
     IsDefined,
     IsType,
     IsUndefined,
+    Keep,
+    Leave,
     Len,
     Local,
     MakeArray,
@@ -122,7 +124,7 @@ class _Writer(Lookups, Calls, Loops):
             self._documents(held[at])
             taken = self._several(held, at) or self._one(held[at])
             self._note_line(held[at].at, before)
-            if isinstance(held[at], (Break, ReturnLocal)) or self._locals.answers(held[at]):
+            if isinstance(held[at], (Break, Leave, ReturnLocal)) or self._locals.answers(held[at]):
                 return True
             at += taken
         return False
@@ -187,6 +189,12 @@ class _Writer(Lookups, Calls, Loops):
                 self._leave_if(f"{local(target)} is U")
             case Break(index=index):
                 self._leave(index)
+            case Keep(func=func, source=source):
+                if func in self._source.asked:
+                    self._lines.add(f"m[{self._source.slots[func]}] = {self._values.operand(source)}")
+            case Leave(loops=loops):
+                self._lines.add(*self._reads.leaving(self._flow.inside(loops) + 1))
+                self._flow.end_loops(loops)
             case ReturnLocal(source=source):
                 self._return(self._values.operand(source))
             case Scan() | Not() | With() | Blocks():

@@ -157,12 +157,11 @@ def _short(blocks: Iterable[Block]) -> Iterator[int]:
 
 
 def _lazy_sets(function: Function, everything: list[Statement]) -> set[int]:
-    """Sets that need not be made before they have an element: made in one place, and used as a whole only when all
-    elements are there, in each round of a loop anew.
+    """Sets that need not be made before they have an element: used as a whole only when all elements are there, and
+    made in each round of a loop anew.
     """
-    made = Counter(one.target for one in everything if isinstance(one, MakeSet))
-    once = {number for number, places in made.items() if places == 1 and number in _composite(everything)}
-    return once - set(_grown_after_use(everything)) - set(_kept_in_loops(everything))
+    found = _made_by(everything, (MakeSet,))
+    return found - set(_grown_after_use(everything)) - set(_kept_in_loops(everything))
 
 
 def _grown_after_use(everything: list[Statement]) -> Iterator[int]:
@@ -170,6 +169,8 @@ def _grown_after_use(everything: list[Statement]) -> Iterator[int]:
     for statement in everything:
         if isinstance(statement, SetAdd):
             yield from {statement.set.number} & used
+        elif isinstance(statement, MakeSet):
+            used.discard(statement.target)
         used |= _whole(statement)
 
 

@@ -6,7 +6,7 @@ Only locals that are given a value in one place have an origin. A part is a key 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -53,19 +53,51 @@ def static(path: Path) -> bool:
 def origins(function: Function) -> dict[int, Path]:
     """Path that each local of a function holds, where it holds one."""
     single = {local for local, count in _writes(function).items() if count == 1}
+    keys = single | _settled(function)
     found: dict[int, Path] = {INPUT: ("input",), DATA: ("data",)}
     for statement in statements(function.blocks):
         if isinstance(statement, Dot) and statement.target in single:
             above = found.get(statement.source.number) if isinstance(statement.source, Local) else None
-            part = _part(statement.key, single)
+            part = _part(statement.key, keys)
             if above is not None and part is not None:
                 found[statement.target] = (*above, part)
     return found
 
 
-def _part(key: Operand, single: set[int]) -> Any:
+def _settled(function: Function) -> set[int]:
+    """Locals that several statements give a value, all before any of the look-ups by it: what a rule gave that stands
+    here. The look-ups find it as it was when they report it.
+    """
+    written: dict[int, int] = {}
+    loops: dict[int, tuple[int, ...]] = {}
+    used: dict[int, int] = {}
+    unsettled = {INPUT, DATA}
+    for at, (statement, around) in enumerate(_with_loops(function.blocks)):
+        if isinstance(statement, Dot) and isinstance(statement.key, Local):
+            number = statement.key.number
+            used.setdefault(number, at)
+            if around[: len(loops.get(number, ()))] != loops.get(number, ()):
+                unsettled.add(number)
+        elif isinstance(statement, With):
+            unsettled.add(statement.local)
+        for number in (*statement.writes(), *([statement.target] if isinstance(statement, ResetLocal) else ())):
+            written[number] = at
+            loops[number] = max(around, loops.get(number, ()), key=len)
+    return {one for one in used if written.get(one, -1) < used[one]} - unsettled
+
+
+def _with_loops(blocks: Iterable[Block], around: tuple[int, ...] = ()) -> Iterator[tuple[Statement, tuple[int, ...]]]:
+    """Every statement, and the loops that it is in, outermost first."""
+    for block in blocks:
+        for statement in block.statements:
+            yield statement, around
+            inside = (*around, id(statement)) if isinstance(statement, Scan) else around
+            yield from _with_loops(statement.blocks(), inside)
+
+
+def _part(key: Operand, settled: set[int]) -> Any:
     if isinstance(key, Local):
-        return key if key.number in single else None
+        return key if key.number in settled else None
     plain = type(key.value) is str or (type(key.value) is int and key.value >= 0)
     return key.value if plain else None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from policy.rego.analysis import boolean, data_rules, fixed_rules, never_false, repeated, set_valued
+from policy.rego.analysis import boolean, call_sites, data_rules, fixed_rules, live, never_false, repeated, set_valued
 from policy.rego.compiler.function import written
 from policy.rego.compiler.origins import Path, hoisted, reached
 from policy.rego.compiler.prelude import data_prelude, entry, prelude
@@ -35,6 +35,7 @@ class Source:
     cached: dict[str, int] = field(default_factory=dict)  # rules that read data alone: their place in the cache
     indexes: dict[tuple[Path, str], int] = field(default_factory=dict)  # place in the cache, by path and member name
     indexed_now: int = 0  # places in `m`, after all others, of indexes that are made in one evaluation
+    asked: frozenset[str] = frozenset()  # functions that are called
     booleans: frozenset[str] = frozenset()  # functions whose value is true or false, if any
     true: frozenset[str] = frozenset()  # functions whose value is never false
     sets: frozenset[str] = frozenset()  # functions whose value is a set
@@ -74,7 +75,9 @@ def write_source(
     source.true = frozenset(name for name, function in plan.functions.items() if never_false(function))
     source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
     source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
-    values, looked_into = hoisted(one for one in everything if one.name not in plan.inlined)
+    callers = live(plan)
+    source.asked = frozenset(call_sites((*callers.values(), *plan.queries.values())))
+    values, looked_into = hoisted((*callers.values(), *plan.queries.values()))
     places = [*(("getter", path) for path in looked_into), *(("value", path) for path in values)]
     source.of_input = [(kind, path) for kind, path in places if path[0] == "input"]
     source.of_data = [(kind, path) for kind, path in places if path[0] == "data"]
