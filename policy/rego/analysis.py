@@ -9,6 +9,7 @@ from policy.rego.builtins import IMPURE
 from policy.rego.plan import (
     DATA,
     INPUT,
+    Ask,
     AssignVar,
     AssignVarOnce,
     Call,
@@ -17,6 +18,7 @@ from policy.rego.plan import (
     Function,
     IsDefined,
     IsUndefined,
+    Keep,
     Local,
     MakeSet,
     Operand,
@@ -51,6 +53,9 @@ def call_sites(functions: Iterable[Function]) -> dict[str, tuple[int, int]]:
             if isinstance(statement, Call):
                 places[statement.func] += 1
                 times[statement.func] += weight
+            elif isinstance(statement, (Ask, Keep)):
+                places[statement.func] += 1
+                times[statement.func] += 2 if isinstance(statement, Ask) else 1
             elif isinstance(statement, Scan):
                 times.update(one.func for one in statements((statement.block,)) if isinstance(one, Call))
     return {name: (count, times[name]) for name, count in places.items()}

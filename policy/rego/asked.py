@@ -38,7 +38,7 @@ from policy.rego.rename import relocated
 _DOCUMENTS = (Local(INPUT), Local(DATA))
 _CHAIN = 4  # blocks in one another that a chain of `else` may make
 _Asked = dict[str, int]  # the local that holds a rule's value, or nothing
-StandIn = Callable[[Call, int], Sequence[Statement]]  # of a rule's first call, so many blocks deep; or nothing
+StandIn = Callable[[Call, int, bool], Sequence[Statement]]  # of a call, so many blocks deep, first or not; or nothing
 Reach = Callable[[Statement], Iterable[str]]  # rules that a call may come to ask for
 
 
@@ -103,7 +103,7 @@ class _Walk:
         self,
         function: Function,
         rules: Rules,
-        stand_in: StandIn = lambda call, depth: (),
+        stand_in: StandIn = lambda call, depth, first: (),
         reach: Reach = lambda statement: (),
     ):
         self._rules = rules
@@ -166,9 +166,9 @@ class _Walk:
         if call.func in asked:
             self.names[call.result] = asked[call.func]
             return () if call.func in self._rules.always else (IsDefined(at=call.at, source=Local(asked[call.func])),)
-        if self._elsewhere or call.func in self._perhaps:
+        if self._elsewhere:
             return None
-        body = self._stand_in(call, depth)
+        body = self._stand_in(call, depth, call.func not in self._perhaps)
         if body:
             self._perhaps.add(call.func)
             self._writes.update(number for one in statements((Block(tuple(body)),)) for number in one.writes())

@@ -11,6 +11,7 @@ from policy.rego.compiler.locals import Locals
 from policy.rego.plan import (
     DATA,
     INPUT,
+    Ask,
     AssignVar,
     AssignVarOnce,
     Block,
@@ -79,6 +80,19 @@ def kept(plan: Plan, function: Function, call: Call, fresh: Iterator[int]) -> Bo
     first = (*before, ResetLocal(target=call.result)) if only else before
     keep = Keep(at=call.at, func=call.func, source=result)
     return (*first, Blocks(at=call.at, inner=bodies), keep, IsDefined(at=call.at, source=result))
+
+
+def asking(plan: Plan, function: Function, call: Call, fresh: Iterator[int]) -> Body:
+    """What stands in for a call of an embeddable rule, undefined where the call would be, if others may have asked."""
+    *inner, _, defined = kept(plan, function, call, fresh)
+    return (Ask(at=call.at, func=call.func, result=call.result, inner=tuple(_apart(inner))), defined)
+
+
+def _apart(held: Sequence[Statement]) -> Iterator[Block]:
+    """Statements that cannot be undefined, and the blocks at their end."""
+    *first, last = held
+    yield Block(tuple(first))
+    yield from last.blocks()
 
 
 def _parts(plan: Plan, function: Function, call: Call, fresh: Iterator[int]) -> tuple[Body, tuple[Block, ...], bool]:

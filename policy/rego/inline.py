@@ -14,7 +14,7 @@ from itertools import count
 from policy.rego.analysis import call_sites, data_rules, fixed_rules, live, never_false, reached, set_valued
 from policy.rego.asked import Rules, asked_first, asked_once, negated
 from policy.rego.compiler.locals import Locals
-from policy.rego.embed import Body, constant, embeddable, embedded, height, kept, length, short
+from policy.rego.embed import Body, asking, constant, embeddable, embedded, height, kept, length, short
 from policy.rego.plan import (
     Block,
     Break,
@@ -39,6 +39,7 @@ from policy.rego.verify import DOCUMENT_ARGUMENTS, called
 
 DEEPEST = 14  # blocks in one another that inlining may make; Python takes 20
 LONGEST = 1_000  # statements of one function
+COPIED = 16  # statements of a rule that may stand in several places
 
 
 def inlined(plan: Plan) -> Plan:
@@ -166,12 +167,14 @@ def _entry(plan: Plan, function: Function) -> Function:
     apart, fresh = set(_apart(plan)), _fresh(plan)
     room = LONGEST
 
-    def stand_in(call: Call, depth: int) -> Body:
+    def stand_in(call: Call, depth: int, first: bool) -> Body:
         nonlocal room
         rule = plan.functions[call.func]
         if call.func in apart or not embeddable(plan, rule):
             return ()
-        body = kept(plan, rule, call, fresh)
+        if not first and length(rule.blocks) > COPIED:
+            return ()
+        body = kept(plan, rule, call, fresh) if first else asking(plan, rule, call, fresh)
         room -= length((Block(body),))
         return body if room >= 0 and _fits(Block(body), depth) else ()
 

@@ -131,6 +131,17 @@ class Keep(Statement):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask(Statement):
+    """Take what a rule has given, if that is kept; otherwise run the blocks, which give `result` its value or none, and
+    keep that. Not one of OPA's: it is a call whose rule stands there.
+    """
+
+    func: str
+    result: int
+    inner: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leave(Statement):
     """Leave so many of the loops around it. Not one of OPA's: it stands where a function returned."""
 
@@ -394,8 +405,9 @@ def of_rule(func: str) -> bool:
 
 
 _CERTAIN: tuple[type[Statement], ...] = (
-    *(Scan, Blocks, Keep, Leave, ReturnLocal, ResultSetAdd, AssignVar, AssignVarOnce, ResetLocal, MakeNumber, MakeNull),
-    *(MakeArray, MakeObject, MakeSet, ArrayAppend, SetAdd, ObjectInsert, ObjectInsertOnce, ObjectMerge),
+    *(Scan, Blocks, Ask, Keep, Leave, ReturnLocal, ResultSetAdd, AssignVar, AssignVarOnce, ResetLocal),
+    *(MakeNumber, MakeNull, MakeArray, MakeObject, MakeSet),
+    *(ArrayAppend, SetAdd, ObjectInsert, ObjectInsertOnce, ObjectMerge),
 )
 
 
@@ -414,7 +426,7 @@ def statements(blocks: tuple[Block, ...]) -> Iterator[Statement]:
 
 def with_blocks(statement: Statement, blocks: tuple[Block, ...]) -> Statement:
     """A statement with other blocks inside."""
-    if isinstance(statement, Blocks):
+    if isinstance(statement, (Blocks, Ask)):
         return replace(statement, inner=blocks)
     names = {field.name for field in fields(statement)}
     return replace(statement, block=blocks[0]) if "block" in names else statement  # type: ignore[call-arg]

@@ -10,6 +10,7 @@ from typing import Any
 
 from policy.rego.plan import (
     ArrayAppend,
+    Ask,
     AssignVarOnce,
     Block,
     Blocks,
@@ -29,7 +30,12 @@ from policy.rego.plan import (
 )
 
 _BUILT_UP = (AssignVarOnce, ResetLocal, IsDefined, IsUndefined, ArrayAppend, SetAdd, ObjectInsert, ObjectInsertOnce)
-_NUMBERS = {Scan: ("key", "value"), With: ("local",), ResetLocal: ("target",)}  # fields that are locals, not operands
+_NUMBERS = {  # fields that are locals, not operands
+    Scan: ("key", "value"),
+    With: ("local",),
+    ResetLocal: ("target",),
+    Ask: ("result",),
+}
 
 
 def renamed(function: Function) -> Function:
@@ -57,7 +63,7 @@ def _inside(block: Block, outside: set[int], fresh: Iterator[int]) -> Block:
     """A block, with the rows of blocks in it."""
     made: list[Statement] = []
     for index, statement in enumerate(block.statements):
-        if isinstance(statement, Blocks):
+        if isinstance(statement, (Blocks, Ask)):
             others = Block((*block.statements[:index], *block.statements[index + 1 :]))
             around = outside | numbers((others,))
             made.append(replace(statement, inner=_apart(statement.inner, around, fresh)))

@@ -9,6 +9,7 @@ from policy.rego.builtins import IMPURE
 from policy.rego.compiler.flow import Flow, Lines
 from policy.rego.compiler.locals import Locals
 from policy.rego.compiler.origins import Path, origins, static
+from policy.rego.compiler.prelude import Entry
 from policy.rego.compiler.reads import Reads, reported
 from policy.rego.compiler.values import Values
 from policy.rego.plan import (
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 class Body:
     """A function as it is written."""
 
-    def __init__(self, plan: Plan, function: Function, source: Source, sources: Mapping[str, str]):
+    def __init__(
+        self, plan: Plan, function: Function, source: Source, sources: Mapping[str, str], entry: Entry | None = None
+    ):
         self._plan = plan
         self._function = function
         self._source = source
@@ -43,7 +46,8 @@ class Body:
         self._reads = Reads(source)
         self._origins = origins(function)
         self._locals = Locals(plan, function)
-        self._values = Values(plan, function, source, self._locals)
+        self._values = Values(plan, function, source, self._locals, entry.names if entry else {})
+        self._entry = entry
         self._loops = 0
         self._beside = Place()
 
@@ -59,7 +63,7 @@ class Body:
 
     def _return(self, value: str) -> None:
         self._lines.add(*self._reads.returning())
-        self._flow.end(value)
+        self._flow.end(f"({value}, t)" if self._entry else value)
 
     def _documents(self, statement: Statement) -> None:
         """Report the documents where a statement uses one as a whole, and a builtin that asks clock or chance."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -136,8 +136,8 @@ class Flow:
         self._lines.add(f"{flag} = True", "break")
 
 
-def shared(lines: list[str], params: list[str]) -> tuple[list[str], str]:
+def shared(lines: list[str], params: Sequence[str]) -> tuple[list[str], str]:
     """The first lines of a function with parts, so that all names are its own, and the first line of each part."""
     names = sorted({name for line in lines for name in _NAMES.findall(line)} - {*params})
     first = [*(f"{name} = U" for name in names), "answer, returned = U, False"]
-    return first, f"nonlocal {', '.join((*names, *params, 'm', 'answer', 'returned'))}"
+    return first, f"nonlocal {', '.join(dict.fromkeys((*names, *params, 'm', 'answer', 'returned')))}"

@@ -13,8 +13,10 @@ from policy.rego.compiler.flow import NONLOCAL, shared
 from policy.rego.compiler.lookups import Lookups
 from policy.rego.compiler.loops import Loops
 from policy.rego.compiler.origins import continues, static_reads
+from policy.rego.compiler.prelude import Entry
 from policy.rego.plan import (
     ArrayAppend,
+    Ask,
     AssignVarOnce,
     Block,
     Blocks,
@@ -55,14 +57,21 @@ if TYPE_CHECKING:
 
 def written(plan: Plan, function: Function, source: Source, sources: Mapping[str, str]) -> str:
     """Python of one function."""
-    return _Writer(plan, function, source, sources).written()
+    name, params = source.names[function.name], [local(number) for number in function.params]
+    return _Writer(plan, function, source, sources).written(name, [*params, "m"])
+
+
+def written_entry(
+    plan: Plan, function: Function, source: Source, sources: Mapping[str, str], entry: Entry, name: str
+) -> str:
+    """Python of the function behind an entry point, which is a rule: its value, and the trace of what was read."""
+    return _Writer(plan, function, source, sources, entry).written(name, ["input", "data", "now", "cache"])
 
 
 class _Writer(Lookups, Calls, Loops):
-    def written(self) -> str:
-        params = [local(number) for number in self._function.params]
-        name = self._source.names[self._function.name]
-        self._lines.add(f"def {name}({', '.join((*params, 'm'))}):  # {self._title()}")
+    def written(self, name: str, params: Sequence[str]) -> str:
+        self._lines.add(f"def {name}({', '.join(params)}):  # {self._title()}")
+        self._lines.add(*(self._entry.lines if self._entry else ()))
         with self._lines.deeper():
             if any(isinstance(one, ResultSetAdd) for one in statements(self._function.blocks)):
                 self._lines.add("results = []")
@@ -72,12 +81,12 @@ class _Writer(Lookups, Calls, Loops):
                 ended = self._block(block)
             if not ended:
                 self._return("U" if self._function.path else "results")
-            if any("t.append(" in line for line in self._lines.text):
+            if not self._entry and any("t.append(" in line for line in self._lines.text):
                 self._lines.insert(1, "t = m[1]")
             self._share(params)
         return "\n".join(self._lines.text)
 
-    def _share(self, params: list[str]) -> None:
+    def _share(self, params: Sequence[str]) -> None:
         """Where blocks are functions of their own, let them write this one's locals."""
         text = self._lines.text
         if any(line.lstrip() == NONLOCAL for line in text):
@@ -190,14 +199,14 @@ class _Writer(Lookups, Calls, Loops):
             case Break(index=index):
                 self._leave(index)
             case Keep(func=func, source=source):
-                if func in self._source.asked:
+                if func in self._source.asked and func in self._source.slots:
                     self._lines.add(f"m[{self._source.slots[func]}] = {self._values.operand(source)}")
             case Leave(loops=loops):
                 self._lines.add(*self._reads.leaving(self._flow.inside(loops) + 1))
                 self._flow.end_loops(loops)
             case ReturnLocal(source=source):
                 self._return(self._values.operand(source))
-            case Scan() | Not() | With() | Blocks():
+            case Scan() | Not() | With() | Blocks() | Ask():
                 self._nested(statement)
             case AssignVarOnce(source=source) if self._locals.answers(statement):
                 self._return(self._values.operand(source))
@@ -232,6 +241,15 @@ class _Writer(Lookups, Calls, Loops):
             case Blocks(inner=inner):
                 for block in inner:
                     self._block(block)
+            case Ask(func=func, result=result):
+                self._ask(statement, f"m[{self._source.slots[func]}]", local(result))
+
+    def _ask(self, ask: Ask, kept: str, result: str) -> None:
+        self._lines.add(f"{result} = {kept}", f"if {result} is W:")
+        with self._lines.deeper(), self._reads.block(certain=False):
+            for block in ask.inner:
+                self._block(block)
+            self._lines.add(*self._reads.leaving(1), f"{kept} = {result}")
 
     def _scan(self, scan: Scan) -> None:
         for path in sorted(static_reads(scan.block, self._origins), key=len):
@@ -260,7 +278,8 @@ class _Writer(Lookups, Calls, Loops):
             f"{document} = upserted({document}, {statement.path!r}, {value})",
             "m = memory(input, data, *inner(m))",
         )
-        flag = self._completes(statement.block)
+        with self._values.other_documents():
+            flag = self._completes(statement.block)
         self._lines.add(f"{document}, m = outer({saved}, m)")
         self._leave_if(f"not {flag}")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from policy.rego.plan import (
     ArrayAppend,
+    Ask,
     AssignVar,
     AssignVarOnce,
     Block,
@@ -138,7 +139,7 @@ def _settled(blocks: Iterable[Block], settled: frozenset[int], found: set[int]) 
                 held = after
             elif isinstance(statement, ResetLocal):
                 held |= {statement.target}
-            elif isinstance(statement, Call) and of_rule(statement.func):
+            elif isinstance(statement, Ask) or (isinstance(statement, Call) and of_rule(statement.func)):
                 held |= {statement.result}
             if certain is None and may_fail(statement):
                 certain = held

@@ -28,14 +28,12 @@ from policy.rego.plan import (
     NotEqual,
     Operand,
     Place,
-    Plan,
     ResetLocal,
     Scan,
     Statement,
     With,
     statements,
 )
-from policy.rego.verify import called
 
 Path = tuple[Any, ...]
 _PURE = (Dot, Call, CallDynamic, Equal, NotEqual, Len, IsType, IsDefined, IsUndefined)
@@ -187,16 +185,6 @@ def hoisted(functions: Iterable[Function]) -> tuple[list[Path], list[Path]]:
     return values, [path for path, count in looked_into.most_common(MAX_HOISTED) if count > 1]
 
 
-def reached(plan: Plan, query: Function) -> set[Path]:
-    """Paths known now that a query, or a function that it may call, reads."""
-    paths: set[Path] = set()
-    seen, waiting = {query.name}, [query]
-    while waiting:
-        function = waiting.pop()
-        paths.update(path for path in origins(function).values() if static(path))
-        for statement in statements(function.blocks):
-            for name in called(plan, statement):
-                if name in plan.functions and name not in seen:
-                    seen.add(name)
-                    waiting.append(plan.functions[name])
-    return paths
+def paths_in(functions: Iterable[Function]) -> set[Path]:
+    """Paths known now that functions read."""
+    return {path for function in functions for path in origins(function).values() if static(path)}

@@ -23,29 +23,43 @@ def prelude(source: Source) -> str:
     """Python of the function that makes a memory, for whatever is evaluated with it."""
     writer = _Prelude()
     items = [writer.place(kind, path) for kind, path in source.of_input]
-    memory = _memory(("now", "trace", "scratch", "steps", "budget", "cache"), items)
+    memory = f"[{', '.join(('now', 'trace', 'scratch', 'steps', 'budget', 'cache', *items))}, *found, *WAITING]"
     head = "def memory(input, data, now, trace, scratch, steps, budget, cache):"
-    return "\n".join((head, _FOUND, *writer.lines, f"    return {memory}"))
+    return "\n".join((head, *_FOUND, *writer.lines, f"    return {memory}"))
 
 
-def entry(name: str, call: str, source: Source, wanted: Collection[Path]) -> str:
-    """Python of the function behind an entry point: its value, and the trace of what was read. It looks up at once
-    only what it may need of `input`.
+def entry(name: str, call: str) -> str:
+    """Python of the function behind an entry point that is no rule of its own: its value, and the trace of what was
+    read.
     """
-    writer = _Prelude()
-    items = [writer.place(kind, path) if path in wanted else "None" for kind, path in source.of_input]
-    memory = _memory(("now", "t", "None", "STEPS", "LIMITS", "cache"), items)
-    head = f"def {name}(input, data, now, cache):"
-    return "\n".join((head, _FOUND, *writer.lines, "    t = []", f"    return {call.format(memory=memory)}, t"))
+    memory = "memory(input, data, now, t, None, STEPS, LIMITS, cache)"
+    return "\n".join(
+        (f"def {name}(input, data, now, cache):", "    t = []", f"    return {call.format(memory=memory)}, t")
+    )
 
 
-def _memory(first: tuple[str, ...], items: list[str]) -> str:
-    return f"[{', '.join((*first, *items))}, *found, *WAITING]"
+class Entry:
+    """The beginning of the function behind an entry point. It looks up at once what it may need of the documents, in
+    locals for itself and in a memory for the rules that it calls.
+    """
+
+    def __init__(self, source: Source, wanted: Collection[Path], shared: Collection[Path]):
+        """`wanted`: what it or a rule that it calls reads; `shared`: what such a rule does."""
+        writer = _Prelude()
+        of_input = [writer.place(*one) if one[1] in wanted else "None" for one in source.of_input]
+        of_data = [f"d{number}" for number in range(len(source.of_data))]
+        self.names = dict(zip((*source.of_input, *source.of_data), (*of_input, *of_data), strict=True))
+        given = [name if path in shared else "None" for (_, path), name in zip(source.of_input, of_input, strict=True)]
+        memory = ", ".join(("now", "t", "None", "STEPS", "LIMITS", "cache", *given, "*found", "*WAITING"))
+        unpacked = [f"    {', '.join((*of_data, ''))}= found"] if of_data else []
+        self.lines = [*_FOUND, *unpacked, *writer.lines, "    t = []", f"    m = [{memory}]"]
 
 
-_FOUND = """    found = cache[-1] if cache is not None else of_data(data)
-    if found is None:
-        found = cache[-1] = of_data(data)"""
+_FOUND = (
+    "    found = cache[-1] if cache is not None else of_data(data)",
+    "    if found is None:",
+    "        found = cache[-1] = of_data(data)",
+)
 
 
 class _Prelude:

@@ -7,12 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from policy.rego.analysis import boolean, call_sites, data_rules, fixed_rules, live, never_false, repeated, set_valued
-from policy.rego.compiler.function import written
-from policy.rego.compiler.origins import Path, hoisted, reached
-from policy.rego.compiler.prelude import data_prelude, entry, prelude
+from policy.rego.analysis import (
+    boolean,
+    data_rules,
+    fixed_rules,
+    live,
+    never_false,
+    reached,
+    repeated,
+    set_valued,
+)
+from policy.rego.compiler.function import written, written_entry
+from policy.rego.compiler.origins import Path, hoisted, paths_in
+from policy.rego.compiler.prelude import Entry, data_prelude, entry, prelude
 from policy.rego.memory import FIRST_SLOT
-from policy.rego.plan import Function, Plan
+from policy.rego.plan import Ask, Call, Function, Plan, statements
 from policy.rego.verify import DOCUMENT_ARGUMENTS
 
 
@@ -76,7 +85,8 @@ def write_source(
     source.sets = frozenset(name for name, function in plan.functions.items() if set_valued(function))
     source.cached = {name: index for index, name in enumerate(data_rules(plan, source.fixed))}
     callers = live(plan)
-    source.asked = frozenset(call_sites((*callers.values(), *plan.queries.values())))
+    everywhere = statements(tuple(b for one in (*callers.values(), *plan.queries.values()) for b in one.blocks))
+    source.asked = frozenset(one.func for one in everywhere if isinstance(one, (Ask, Call)))
     values, looked_into = hoisted((*callers.values(), *plan.queries.values()))
     places = [*(("getter", path) for path in looked_into), *(("value", path) for path in values)]
     source.of_input = [(kind, path) for kind, path in places if path[0] == "input"]
@@ -87,22 +97,25 @@ def write_source(
     kept = dict.fromkeys((*repeated(plan, source.fixed), *source.cached))
     source.slots = {name: slot for slot, name in enumerate(kept, first)}
     written_functions = [written(plan, function, source, sources) for function in everything]
-    entries = [_entry(plan, query, source) for query in plan.queries.values()]
+    entries = [_entry(plan, query, source, sources) for query in plan.queries.values()]
     source.functions = [data_prelude(source), prelude(source), *written_functions, *entries]
     return source
 
 
-def _entry(plan: Plan, query: Function, source: Source) -> str:
-    """The function behind an entry point calls the rule itself where there is one, which saves making a result set."""
+def _entry(plan: Plan, query: Function, source: Source, sources: Mapping[str, str]) -> str:
+    """The function behind an entry point is the rule itself where there is one, which saves making a result set."""
     rule = "g0.data." + query.name.replace("/", ".")
-    call = f"first({source.names[query.name]}(input, data, {{memory}}))"
+    name = f"entry_{source.names[query.name]}"
     if rule in source.fixed:
-        call = f"fixed_{source.names[rule]}"
-    elif rule in source.cached:
-        call = f"cached({source.cached[rule]}, {source.names[rule]}, input, data, {{memory}})"
-    elif rule in plan.functions:
-        call = f"{source.names[rule]}(input, data, {{memory}})"
-    return entry(f"entry_{source.names[query.name]}", call, source, reached(plan, query))
+        return entry(name, f"fixed_{source.names[rule]}")
+    if rule in source.cached:
+        return entry(name, f"cached({source.cached[rule]}, {source.names[rule]}, input, data, {{memory}})")
+    if rule not in plan.functions:
+        return entry(name, f"first({source.names[query.name]}(input, data, {{memory}}))")
+    function = plan.functions[rule]
+    others = reached(plan, [function]).values()
+    start = Entry(source, paths_in([function, *others]), paths_in(others))
+    return written_entry(plan, function, source, sources, start, name)
 
 
 def _name(source: Source, function: Function) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from policy.rego.builtins import IMPURE
@@ -65,8 +66,12 @@ _EMPTY: Mapping[type[Statement], str] = {
 class Values:
     """Writes the expressions of one function."""
 
-    def __init__(self, plan: Plan, function: Function, source: Source, known: Locals):
+    def __init__(
+        self, plan: Plan, function: Function, source: Source, known: Locals, own: Mapping[tuple[str, Path], str]
+    ):
+        """`own`: names of what the function itself has looked up at the start, where others find it in the memory."""
         self._source = source
+        self._own = own
         self._locals = known
         self._given: set[int] = set()  # locals that some line above gives a value
         calls = [one for one in statements(function.blocks) if isinstance(one, Call)]
@@ -134,9 +139,9 @@ class Values:
     def looked_up(self, dot: Dot, path: Path | None, source: Path | None) -> str:
         """`source[key]`; by a slot of the memory where the path was read, or what it begins with, at the start."""
         if path is not None and path in self._source.hoisted:
-            return f"m[{self._source.hoisted[path]}]"
+            return self._place("value", path, self._source.hoisted[path])
         if source is not None and source in self._source.getters:
-            return self._got(f"m[{self._source.getters[source]}]", dot.key)
+            return self._got(self._place("getter", source, self._source.getters[source]), dot.key)
         name, at = self.operand(dot.source), self.operand(dot.key)
         if isinstance(dot.source, Constant):
             return f"dot({name}, {at})"
@@ -144,6 +149,16 @@ class Values:
             return looked_up_by(name, at)
         plain = type(dot.key.value) is str or (type(dot.key.value) is int and dot.key.value >= 0)
         return looked_up(name, dot.key.value) if plain else f"dot({name}, {at})"
+
+    def _place(self, kind: str, path: Path, slot: int) -> str:
+        return self._own.get((kind, path), f"m[{slot}]")
+
+    @contextmanager
+    def other_documents(self) -> Iterator[None]:
+        """What was looked up at the start is not what lies there now."""
+        own, self._own = self._own, {}
+        yield
+        self._own = own
 
     def _got(self, getter: str, key: Operand) -> str:
         at = self.operand(key)
