@@ -76,6 +76,7 @@ def _certain(block: Block, defined: set[int]) -> Block:
             statement.source.number in defined or (isinstance(following, Dot) and following.source == statement.source)
         ):
             continue
+        defined -= {one.target for one in _all(statement) if isinstance(one, ResetLocal)}
         inside = set(defined)
         if isinstance(statement, Scan):
             inside |= {statement.key, statement.value}
@@ -85,7 +86,6 @@ def _certain(block: Block, defined: set[int]) -> Block:
         defined |= set(statement.writes())
         if isinstance(statement, IsDefined):
             defined.add(statement.source.number)
-        defined -= {one.target for one in _all(statement) if isinstance(one, ResetLocal)}
     return Block(tuple(kept))
 
 

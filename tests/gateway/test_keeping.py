@@ -69,15 +69,20 @@ async def test_a_source_that_fails_leaves_the_others_alone(tmp_path: Path, monke
     running = asyncio.create_task(sources.run_sources(settings, publish, Rejects(), positions))
     async with asyncio.timeout(DEADLINE):
         while not failed.is_set():
-            bad.write_bytes(b"1\n" * 3)
+            _append(bad)
             await asyncio.sleep(0.02)
         while not seen.is_set():
-            good.write_bytes(b"1\n" * 3)
+            _append(good)
             await asyncio.sleep(0.02)
     assert not running.done()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert len(list(positions.iterdir())) == 2
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"1\n")
 
 
 async def test_an_openc2_line_that_breaks_is_away_and_comes_back(
