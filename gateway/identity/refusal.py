@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Error = Literal["", "invalid_request", "invalid_token"]
+Error = Literal[
+    "",
+    "invalid_request",
+    "invalid_token",
+    "insufficient_scope",
+    "invalid_dpop_proof",  # RFC 9449 section 7.1
+    "use_dpop_nonce",  # RFC 9449 section 9
+    "invalid_signature",
+]
 
 
 @dataclass(frozen=True, slots=True)
