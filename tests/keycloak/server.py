@@ -45,7 +45,7 @@ class Keycloak:
     async def token(self, realm: str, headers: dict[str, str] | None = None, **form: str) -> dict[str, Any]:
         """An answer of the token endpoint, good or bad."""
         url = f"{self.issuer(realm)}/protocol/openid-connect/token"
-        async with self.session.post(url, data=form, headers=headers or {}) as answer:
+        async with self.session.post(url, data=form, headers=headers) as answer:
             return {"status": answer.status, **await answer.json()}
 
     async def _admin_token(self) -> str:
