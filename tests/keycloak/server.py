@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,9 @@ class Keycloak:
             assert answer.status < 400, f"{method} {path}: {answer.status} {text}"
             return await answer.json() if text and answer.content_type == "application/json" else None
 
-    async def token(self, realm: str, headers: dict[str, str] | None = None, **form: str) -> dict[str, Any]:
+    async def token(
+        self, realm: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """An answer of the token endpoint, good or bad."""
         url = f"{self.issuer(realm)}/protocol/openid-connect/token"
         async with self.session.post(url, data=form, headers=headers) as answer:
@@ -52,7 +54,7 @@ class Keycloak:
         token, until = self._token
         if time.monotonic() > until:
             form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": SECRET}
-            token = (await self.token("master", **form))["access_token"]
+            token = (await self.token("master", form))["access_token"]
             self._token = token, time.monotonic() + 30.0
         return token
 
