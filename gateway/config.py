@@ -75,6 +75,33 @@ class Issuer(Branch):
     leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10
 
 
+SignedAuthority = Annotated[str, Field(pattern=r"^([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$")]
+SignedComponent = Annotated[str, Field(pattern=r"^(@(method|scheme|path|query)|[a-z0-9-]{1,64})$")]
+
+
+class HttpSignatures(Branch):
+    """Agents that sign their requests (RFC 9421, as Web Bot Auth uses it): what a signature must cover, and when."""
+
+    # Names by which agents reach us, in lower case: "bank.example", or "bank.example:8443" for a port of its own.
+    authorities: Annotated[tuple[SignedAuthority, ...], Field(min_length=1)]
+    # Origins whose key directories count. No other is ever fetched, whatever a request says.
+    directories: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]{1,255}(:[0-9]{1,5})?$")], ...] = ()
+    keep_seconds: Annotated[Integer, Field(ge=60, le=604_800)] = 3_600  # that keys count while a directory is away
+    tag: Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,64}$")] = "web-bot-auth"
+    # What must be covered beside @authority, where a request has it. For content-digest that is content, which must
+    # then be read to be compared: its route has body_bytes. Agents that sign no more than Web Bot Auth asks want ().
+    components: tuple[SignedComponent, ...] = (
+        "@method",
+        "@path",
+        "@query",
+        "content-digest",
+        "authorization",
+    )
+    max_age_seconds: Annotated[Integer, Field(ge=1, le=3_600)] = 300  # from created
+    leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10  # between the agent's clock and ours
+    nonce: bool = True  # every signature must carry one, and none counts twice
+
+
 class Identity(Branch):
     """Who may vouch for whom."""
 
