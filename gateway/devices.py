@@ -1,0 +1,54 @@
+"""The posture of devices, as their agents report it: what policy reads as `input.device`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import Counter
+
+from policy import Principal
+from telemetry import EventBatch, Kind
+
+POSTURE: Final = "posture"  # the event of an endpoint report; its target is the posture
+_COMPLIANT: Final = "compliant"  # anything else is not
+_MOST = 200_000  # devices; a new one beyond that is not taken in, and whoever uses it has no posture
+_LEFT_OUT = Counter("portcullis_gateway_devices_left_out_total", "Posture reports of devices beyond the bound")
+
+
+class Posture(msgspec.Struct, frozen=True, gc=False):
+    """What a device's agent said last."""
+
+    compliant: bool
+    seen: float  # Unix seconds
+
+
+class Devices:
+    """The last posture of each device. Reports that are older than what is known change nothing."""
+
+    def __init__(self, claim: str) -> None:
+        """`claim`: the attribute of a principal that names its device."""
+        self._claim = claim
+        self._known: dict[str, Posture] = {}
+
+    def saw(self, batch: EventBatch) -> None:
+        """Take the postures out of a batch of events."""
+        if POSTURE not in batch.action.values:
+            return
+        wanted = batch.action.values.index(POSTURE)
+        for row in ((batch.action.codes == wanted) & (batch.kind == Kind.ENDPOINT)).nonzero()[0]:
+            device = batch.peer.text(row)
+            self._learn(device, Posture(batch.resource.text(row) == _COMPLIANT, float(batch.time[row])))
+
+    def of(self, principal: Principal) -> dict[str, Any] | None:
+        """`input.device` of a principal; None if it names no device, or one that nobody reported."""
+        device = principal.attributes.get(self._claim)
+        posture = self._known.get(device) if isinstance(device, str) else None
+        return {"id": device, "compliant": posture.compliant, "seen": posture.seen} if posture else None
+
+    def _learn(self, device: str, posture: Posture) -> None:
+        known = self._known.get(device)
+        if known is None and len(self._known) >= _MOST:
+            _LEFT_OUT.inc()
+        elif known is None or known.seen <= posture.seen:
+            self._known[device] = posture
