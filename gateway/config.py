@@ -65,14 +65,43 @@ class Route(Branch):
     body_bytes: Annotated[Integer, Field(ge=0, le=1048576)] = 0  # body shown to policy, 0 for none; longer is 413
 
 
+class ClaimNames(Branch):
+    """Where an issuer's tokens say what RFC 9068 gives a name. A dot goes one object deeper."""
+
+    scopes: str = "scope"  # words, or a list of them: Entra ID and Okta write "scp"
+    roles: str = "roles"  # a list; Keycloak writes "realm_access.roles"
+    client: str = "client_id"  # Okta writes "cid", Entra ID "azp" or "appid"; "azp" counts where there is none
+    jti: str = "jti"  # Entra ID writes "uti"
+
+
+class Introspection(Branch):
+    """How an issuer is asked about an opaque token (RFC 7662), and for how long its answer counts."""
+
+    client_id: str
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    url: str | None = None  # none means what the issuer's metadata says
+    cache_seconds: Annotated[Integer, Field(ge=1, le=300)] = 30  # a revoked token is believed no longer than this
+    refused_seconds: Annotated[Integer, Field(ge=1, le=60)] = 5
+    max_requests: Annotated[Integer, Field(ge=1, le=256)] = 16  # at the same time
+
+
+Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519"]
+
+
 class Issuer(Branch):
-    """One OAuth issuer of RFC 9068 access tokens."""
+    """One OAuth issuer of access tokens (RFC 9068)."""
 
     issuer: str
-    jwks_url: str
+    jwks_url: str | None = None  # none means what the issuer's metadata says
     audience: str
-    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = ("ES256",)
+    algorithms: tuple[Algorithm, ...] = ("ES256",)
+    token_types: tuple[Literal["at+jwt", "JWT", ""], ...] = ("at+jwt",)  # the header's typ; "" where it has none
+    claims: ClaimNames = ClaimNames()
     leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10
+    max_token_seconds: Annotated[Integer, Field(ge=1, le=604_800)] = 86_400  # that a token may still live
+    keys_seconds: Annotated[Integer, Field(ge=10, le=86_400)] = 300  # that keys count while the issuer is unreachable
+    introspection: Introspection | None = None  # none means that its opaque tokens are refused
 
 
 class Dpop(Branch):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import grp
 import ipaddress
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
+from gateway.identity_crosschecks import issuers
 from gateway.yaml_document import Key
 
 Problem = tuple[Key, str]
@@ -22,7 +22,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     """What does not fit together in the values alone."""
     yield from _services(config)
     yield from _routes(config)
-    yield from _issuers(config)
+    yield from issuers(config)
     yield from _addresses(config)
     yield from _table(config)
     yield from _opa(config)
@@ -41,6 +41,10 @@ def missing_files(config: Config) -> Iterator[Problem]:
     if config.decisions:
         yield from _decisions_files(config.decisions)
     yield from _files(("policy",), config.policy, ("data", "opa_path"))
+    for index, issuer in enumerate(config.identity.issuers):
+        if issuer.introspection:
+            key: Key = ("identity", "issuers", index, "introspection")
+            yield from _files(key, issuer.introspection, ("client_secret_file",))
     for index, path in enumerate(config.policy.paths):
         if not path.exists():
             yield ("policy", "paths", index), f"there is no {path}"
@@ -70,20 +74,6 @@ def _routes(config: Config) -> Iterator[Problem]:
             if route.prefix.startswith(config.routes[earlier].prefix):
                 yield ("routes", index, "prefix"), f"never reached: routes.{earlier} matches all of it first"
                 break
-
-
-def _issuers(config: Config) -> Iterator[Problem]:
-    names = Counter(issuer.issuer for issuer in config.identity.issuers)
-    for index, issuer in enumerate(config.identity.issuers):
-        key: Key = ("identity", "issuers", index)
-        if names[issuer.issuer] > 1:
-            yield (*key, "issuer"), f"{issuer.issuer!r} is listed {names[issuer.issuer]} times"
-        if not _is_web_address(issuer.jwks_url):
-            yield (*key, "jwks_url"), "must be an http:// or https:// address"
-        if not issuer.audience:
-            yield (*key, "audience"), "must not be empty: tokens for others would count"
-        if not issuer.algorithms:
-            yield (*key, "algorithms"), "there must be at least one"
 
 
 def _addresses(config: Config) -> Iterator[Problem]:
@@ -149,14 +139,6 @@ def _is_identifier(url: str) -> bool:
             and bool(parts.hostname)
             and url in (f"https://{parts.netloc}", f"https://{parts.netloc}/")
         )
-    except ValueError:
-        return False
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
 

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import aiohttp
 
-from gateway.config import Identity
-from gateway.identity import Identifier, JwksClient
+from gateway.config import Identity, Issuer
+from gateway.identity import Discovery, Identifier, JwksClient
 from gateway.keeping import keep_running
 
-_PERIOD = 300.0  # seconds; a key that an issuer removed is trusted no longer than this
+_PATIENCE: Final = 0.8  # seconds that a request waits for keys, less than the edge waits for an answer
+_RETRY: Final = 5.0  # seconds between fetches from an issuer that is unreachable
+_SHARE: Final = 4  # fetches in the time for which keys count: one that fails does no harm
 
 
 class Keys:
     """The JWKS clients of all issuers, feeding one identifier."""
 
     def __init__(self, settings: Identity, identifier: Identifier, session: aiohttp.ClientSession) -> None:
-        self._identifier = identifier
-        self._clients = {issuer.issuer: JwksClient(issuer, session) for issuer in settings.issuers}
+        self.discoveries = {issuer.issuer: _discovery(issuer, session) for issuer in settings.issuers}
+        self._issuers = {issuer.issuer: issuer for issuer in settings.issuers}
+        self._clients = {
+            name: JwksClient(issuer, session, self.discoveries[name], partial(identifier.put_keys, name))
+            for name, issuer in self._issuers.items()
+        }
 
     async def fetch(self, issuer: str) -> None:
-        """Renew one issuer's keys; many askers at once make one fetch."""
-        client = self._clients[issuer]
-        if await client.refresh():
-            self._identifier.put_keys(issuer, client.keys)
+        """Renew one issuer's keys; many askers at once make one fetch. Returns in less than a second, come what may."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._clients[issuer].refresh()
 
     async def keep(self) -> None:
         """Fetch all now and by period, until cancelled; each issuer's keys are kept, and fail, alone."""
@@ -34,6 +42,11 @@ class Keys:
                 tasks.create_task(keep_running(f"jwks:{issuer}", partial(self._keep, issuer)))
 
     async def _keep(self, issuer: str) -> None:
+        client, period = self._clients[issuer], self._issuers[issuer].keys_seconds / _SHARE
         while True:
-            await self.fetch(issuer)
-            await asyncio.sleep(_PERIOD)
+            await client.refresh()
+            await asyncio.sleep(min(period, _RETRY) if client.failing else period)
+
+
+def _discovery(issuer: Issuer, session: aiohttp.ClientSession) -> Discovery:
+    return Discovery(issuer.issuer, session, issuer.keys_seconds)

@@ -32,6 +32,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     authenticated: float = 0.0  # Unix seconds (auth_time), 0 if unknown
     expires: float = 0.0  # Unix seconds when the proof ends
     token: str = ""  # jti of the token, if any
+    client: str = ""  # OAuth client that the token was issued to, if any
+    audience: tuple[str, ...] = ()  # whom the token is meant for, if there is one
     scopes: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}  # claims that policy may read: customer number, limits

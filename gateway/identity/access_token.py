@@ -1,146 +1,101 @@
-"""JWT access tokens (RFC 9068): which keys and algorithms may speak, and what a valid token says."""
+"""JWT access tokens (RFC 9068): whose key and which algorithms may speak, and what tells them from other JWTs.
+
+An issuer whose access tokens have the common type "JWT", or none, signs its ID tokens alike. Then a token counts only
+if it has a claim that access tokens alone have, and none that ID tokens alone have.
+"""
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode
-from collections.abc import Sequence
-from typing import Any
-
-import jwt
-import msgspec
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from gateway.config import Issuer
-from gateway.identity.delegation import actors_of, kind_of, principal_id
-from gateway.identity.jwks import KeySet
+from gateway.identity.claims import claim, principal_of
+from gateway.identity.jwks import LONGEST_ID, KeySet, UnknownKey
+from gateway.identity.jws import Jws, object_of
 from gateway.identity.refusal import Refusal
-from policy import Principal, decode_json
+from policy import Principal
 
-LONGEST = 16_384  # characters; a longer token is refused before anything is parsed
-_TYPES = {"at+jwt", "application/at+jwt"}  # RFC 9068 section 2.1
-_FOREIGN_KEYS = ("jku", "jwk", "x5u", "x5c", "crit")  # a token does not say which key to trust, nor extend JWS
-_FARTHEST = 86_400.0  # seconds a token may live beyond now
-
-
-class Claims(msgspec.Struct):
-    """The claims that RFC 9068 section 2.2 requires, and those that we read."""
-
-    iss: str
-    sub: str
-    aud: str | list[str]
-    exp: float
-    iat: float
-    jti: str
-    client_id: str
-    nbf: float = 0.0
-    scope: str = ""
-    acr: str = ""
-    auth_time: float = 0.0
-    roles: list[str] = []
-    act: dict[str, Any] | None = None
-    cnf: dict[str, Any] | None = None
+_ID_TOKEN: Final = ("nonce", "at_hash", "c_hash", "s_hash")  # OpenID Connect Core, sections 2 and 3.3.2.11
+_EVENT: Final = ("events",)  # logout tokens and security events (RFC 8417)
+_USES: Final = {"typ": ("bearer", "dpop"), "token_use": ("access", "access_token"), "idtyp": ("app", "user")}
 
 
-class Header(msgspec.Struct):
-    """The protected header's fields that decide how to verify."""
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is believed of one issuer."""
 
-    alg: str
-    typ: str = ""
-    kid: str = ""
-
-
-_CLAIMS = msgspec.json.Decoder(Claims)
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
-_RESERVED = frozenset(Claims.__struct_fields__)
-_JWS = jwt.PyJWS()
-
-
-def peek(token: str) -> tuple[Header, str] | Refusal:
-    """Header and issuer of an unverified token, to find the key; nothing else of it may be used."""
-    parts = token.split(".")
-    if len(token) > LONGEST or len(parts) != 3:
-        return Refusal("invalid_token", "not a compact JWS within the size limit")
-    try:
-        fields = _OBJECT.decode(_unpadded(parts[0]))
-        header = msgspec.convert(fields, Header)
-        issuer = _OBJECT.decode(_unpadded(parts[1])).get("iss")
-    except (msgspec.DecodeError, msgspec.ValidationError, binascii.Error, ValueError, RecursionError) as error:
-        return Refusal("invalid_token", f"not a JWT: {error}")
-    if foreign := [name for name in _FOREIGN_KEYS if name in fields]:
-        return Refusal("invalid_token", f"header {foreign[0]} is not accepted")
-    return (header, issuer) if isinstance(issuer, str) else Refusal("invalid_token", "no issuer")
+    issuer: Issuer
+    keys: KeySet
+    audiences: Collection[str]  # a token must be meant for one of these
 
 
 def verify(
-    token: str, header: Header, keys: KeySet, issuer: Issuer, longest_chain: int, now: float
-) -> Principal | Refusal:
-    """Verify signature and claims at `now` (Unix seconds). The key for `header.kid` must be in `keys`."""
-    if header.typ.lower() not in _TYPES:
-        return Refusal("invalid_token", f"typ {header.typ!r} is not an access token's")
-    if header.alg not in issuer.algorithms:
-        return Refusal("invalid_token", f"alg {header.alg!r} is not pinned for the issuer")
-    payload = _signed_payload(token, header, keys)
-    if isinstance(payload, Refusal):
-        return payload
+    token: Jws, trusted: Mapping[str, Trust], longest_chain: int, now: float
+) -> Principal | Refusal | UnknownKey:
+    """Who a token speaks for at `now` (Unix seconds), if an issuer among `trusted` (by issuer URL) signed it. An
+    unknown key is to be fetched, and the token shown again.
+    """
     try:
-        claims, extra = _CLAIMS.decode(payload), decode_json(payload)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        return Refusal("invalid_token", f"claims: {error}")
-    wrong = _wrong(claims, issuer, now)
-    return Refusal("invalid_token", wrong) if wrong else _principal(claims, extra, issuer, longest_chain)
+        said = object_of(token.payload)  # unverified: until the signature is, only `iss` is used, to find the key
+    except ValueError as error:
+        return Refusal("invalid_token", f"payload: {error}")
+    name = said.get("iss")
+    trust = trusted.get(name) if isinstance(name, str) else None
+    if trust is None:
+        return Refusal("invalid_token", "issuer is not trusted")
+    unsigned = _signed(token, trust)
+    if unsigned is not None:
+        return unsigned
+    wrong = _unlike(said, token.typ, trust.issuer)
+    if wrong:
+        return Refusal("invalid_token", wrong)
+    principal = principal_of(said, trust.issuer, trust.audiences, longest_chain, now)
+    return _complete(principal, said) if isinstance(principal, Principal) else principal
 
 
-def _signed_payload(token: str, header: Header, keys: KeySet) -> bytes | Refusal:
-    key = keys.key(header.kid, header.alg)
-    if key is None:
-        return Refusal("invalid_token", f"no {header.alg} key {header.kid!r}")
-    try:
-        payload: bytes = _JWS.decode_complete(token, key.key, algorithms=[header.alg])["payload"]
-    except (jwt.PyJWTError, ValueError) as error:
-        return Refusal("invalid_token", str(error))
-    return payload
+def other_use(said: dict[str, Any]) -> str:
+    """Why claims are those of another kind of token than an access token; "" if nothing says so."""
+    for name in (*_ID_TOKEN, *_EVENT):
+        if name in said:
+            return f"{name} stands in no access token"
+    odd = [name for name, uses in _USES.items() if name in said and str(said[name]).lower() not in uses]
+    return f"{odd[0]} is another token's" if odd else ""
 
 
-def _wrong(claims: Claims, issuer: Issuer, now: float) -> str:
-    audiences: Sequence[str] = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    leeway = issuer.leeway_seconds
-    checks = (
-        (claims.iss == issuer.issuer, "issuer"),
-        (issuer.audience in audiences, "audience"),
-        (now < claims.exp + leeway, "expired"),
-        (claims.exp < now + _FARTHEST, "expires too far in the future"),
-        (claims.iat <= now + leeway, "issued in the future"),
-        (claims.nbf <= now + leeway, "not valid yet"),
-    )
-    return next((reason for holds, reason in checks if not holds), "")
+def _signed(token: Jws, trust: Trust) -> Refusal | UnknownKey | None:
+    """What is wrong with type, algorithm, key or signature; None if the issuer signed this."""
+    issuer = trust.issuer
+    if token.typ not in {name.lower() for name in issuer.token_types}:
+        return Refusal("invalid_token", f"typ {token.typ!r} is not an access token's")
+    if token.algorithm not in issuer.algorithms:
+        return Refusal("invalid_token", f"alg {token.algorithm!r} is not pinned for the issuer")
+    if not 0 < len(token.kid) <= LONGEST_ID:
+        return Refusal("invalid_token", "no usable kid")
+    key = trust.keys.key(token.kid, token.algorithm)
+    if key is not None:
+        return None if token.signed_by(key) else Refusal("invalid_token", "signature")
+    why = trust.keys.missing or f"no {token.algorithm} key {token.kid!r}"
+    return UnknownKey(issuer.issuer, Refusal("invalid_token", why))
 
 
-def _principal(claims: Claims, extra: dict[str, Any], issuer: Issuer, longest_chain: int) -> Principal | Refusal:
-    subject = principal_id(claims.sub, "person")
-    if subject is None:
-        return Refusal("invalid_token", "sub is not a usable id")
-    actors = actors_of(claims.act, issuer.issuer, longest_chain)
-    if isinstance(actors, Refusal):
-        return actors
-    return Principal(
-        id=subject,
-        kind=kind_of(subject),
-        issuer=issuer.issuer,
-        actors=actors,
-        proof=("bearer",),
-        assurance=claims.acr,
-        authenticated=claims.auth_time,
-        expires=claims.exp + issuer.leeway_seconds,
-        token=claims.jti,
-        scopes=tuple(claims.scope.split()),
-        roles=tuple(claims.roles),
-        attributes={name: value for name, value in extra.items() if name not in _RESERVED} | _confirmation(claims),
-    )
+def _unlike(said: dict[str, Any], typ: str, issuer: Issuer) -> str:
+    """Why signed claims are not an access token's."""
+    if typ == "at+jwt":
+        return ""
+    return other_use(said) or ("" if _access(said, issuer) else "nothing says that it is an access token")
 
 
-def _confirmation(claims: Claims) -> dict[str, Any]:
-    return {"cnf": claims.cnf} if claims.cnf else {}
+def _access(said: dict[str, Any], issuer: Issuer) -> bool:
+    """Whether a claim is there that stands in access tokens alone; `azp` stands in ID tokens too."""
+    names = issuer.claims
+    own = (names.scopes, *(name for name in (names.client,) if name != "azp"))
+    return any(name in said for name in _USES) or any(claim(said, name) is not None for name in own)
 
 
-def _unpadded(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _complete(principal: Principal, said: dict[str, Any]) -> Principal | Refusal:
+    """What RFC 9068 section 2.2 demands, and an introspected token may lack."""
+    present = (("iat", "iat" in said), ("client_id", principal.client), ("jti", principal.token))
+    absent = [name for name, there in present if not there]
+    return Refusal("invalid_token", f"no {absent[0]}") if absent else principal

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import msgspec
 from prometheus_client import Counter
 
-from gateway.config import Identity, Issuer
+from gateway.config import Identity
 from gateway.identity import client_certificate
-from gateway.identity.access_token import Header, peek, verify
+from gateway.identity.access_token import Trust, verify
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.credentials import Credentials
-from gateway.identity.jwks import KeySet
+from gateway.identity.jwks import KeySet, UnknownKey
+from gateway.identity.jws import read
 from gateway.identity.refusal import Refusal
 from policy import Principal
 
@@ -22,27 +22,20 @@ _REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials ref
 _REMEMBERED = 100_000  # verified tokens; the oldest is forgotten, and verified again when it comes back
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownKey:
-    """The token names a key that is not known yet: fetch the issuer's keys and ask again."""
-
-    issuer: str
-
-
 class Identifier:
     """Turns credentials into principals. Does no I/O: keys are put in, time is passed in."""
 
     def __init__(self, settings: Identity) -> None:
         self._settings = settings
-        self._issuers: Mapping[str, Issuer] = {issuer.issuer: issuer for issuer in settings.issuers}
-        self._keys: dict[str, KeySet] = {name: KeySet({}) for name in self._issuers}
+        self._trusted = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience,)) for issuer in settings.issuers}
         self._remembered: dict[Credentials, Principal] = {}
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
         """Replace an issuer's keys; what was verified with others must be verified again."""
-        if self._keys[issuer] == keys:
+        known = self._trusted[issuer]
+        if known.keys == keys:
             return
-        self._keys[issuer] = keys
+        self._trusted[issuer] = replace(known, keys=keys)
         self._remembered.clear()
 
     def identify(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
@@ -88,20 +81,11 @@ class Identifier:
             return Refusal("", "another scheme than Bearer")
         if not token or "," in token or " " in token:
             return Refusal("invalid_request", "not one bearer token")
-        peeked = peek(token)
-        if isinstance(peeked, Refusal):
-            return peeked
-        header, name = peeked
-        principal = self._verified(token, header, name, now)
+        jws = read(token)
+        if isinstance(jws, str):
+            return Refusal("invalid_token", jws)
+        principal = verify(jws, self._trusted, self._settings.max_chain, now)
         return _bound(principal, certificate) if isinstance(principal, Principal) else principal
-
-    def _verified(self, token: str, header: Header, name: str, now: float) -> Principal | Refusal | UnknownKey:
-        issuer = self._issuers.get(name)
-        if issuer is None:
-            return Refusal("invalid_token", "issuer is not trusted")
-        if header.kid not in self._keys[name]:
-            return UnknownKey(name)
-        return verify(token, header, self._keys[name], issuer, self._settings.max_chain, now)
 
     def _remember(self, credentials: Credentials, principal: Principal) -> None:
         if len(self._remembered) >= _REMEMBERED:

@@ -113,6 +113,29 @@ def test_secrets_are_masked() -> None:
             "identity: {issuers: [{issuer: i, jwks_url: /keys, audience: bank}]}",
             "bank.yaml:6: identity.issuers.0.jwks_url: must be an http:// or https:// address",
         ),
+        (
+            "identity: {issuers: [{issuer: i, audience: bank}]}",
+            "bank.yaml:6: identity.issuers.0.jwks_url: is required where the issuer is no http:// or https:// address",
+        ),
+        (
+            "identity: {issuers: [{issuer: 'https://i', audience: bank, introspection: {client_id: c}}]}",
+            "bank.yaml:6: identity.issuers.0.introspection.client_secret: either it is here or in client_secret_file",
+        ),
+        (
+            "identity: {issuers: [{issuer: 'https://i', audience: bank, introspection: "
+            "{client_id: c, client_secret: s, url: here}}]}",
+            "bank.yaml:6: identity.issuers.0.introspection.url: must be an http:// or https:// address",
+        ),
+        (
+            "identity:\n  issuers:\n"
+            "    - {issuer: 'https://i', audience: bank, introspection: {client_id: c, client_secret: s}}\n"
+            "    - {issuer: 'https://j', audience: bank, introspection: {client_id: c, client_secret: s}}",
+            "bank.yaml:9: identity.issuers.1.introspection: an opaque token does not say whose it is",
+        ),
+        (
+            "identity: {issuers: [{issuer: 'https://i', audience: b, token_types: [dpop+jwt]}]}",
+            "bank.yaml:6: identity.",
+        ),
     ],
 )
 def test_an_error_names_file_line_and_key(lines: str, told: str) -> None:

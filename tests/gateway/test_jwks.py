@@ -1,52 +1,28 @@
-"""JWKS: rotation, one fetch for a storm, and old keys kept when the issuer is away."""
+"""An issuer's keys: which one a token means, rotation without a false refusal, one fetch for many, an end to trust."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import jwt
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.config import Identity, Issuer
-from gateway.identity import Credentials, Identifier, JwksClient, Refusal, UnknownKey
+from gateway.config import Identity
+from gateway.identity import Credentials, Discovery, Identifier, JwksClient, KeySet, Refusal, UnknownKey
 from gateway.keys import Keys
+from tests.gateway.issuer_rig import LocalIssuer, new_key, public
 
-
-class IssuerStub:
-    """An issuer's JWKS endpoint that can rotate, lie and be away."""
-
-    def __init__(self) -> None:
-        self.keys = {"k1": ec.generate_private_key(ec.SECP256R1())}
-        self.fetches = 0
-        self.body: str | None = None
-        self.status = 200
-
-    async def jwks(self, request: web.Request) -> web.Response:
-        self.fetches += 1
-        entries = [
-            json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key())) | {"kid": kid}
-            for kid, key in self.keys.items()
-        ]
-        return web.Response(text=self.body or json.dumps({"keys": entries}), status=self.status)
+DEADLINE = 5.0  # seconds until a test gives up waiting
 
 
 @pytest.fixture
-def stub() -> IssuerStub:
-    return IssuerStub()
-
-
-@pytest.fixture
-async def issuer(stub: IssuerStub) -> AsyncIterator[Issuer]:
-    app = web.Application()
-    app.router.add_get("/jwks", stub.jwks)
-    async with TestServer(app) as server:
-        yield Issuer(issuer="i", jwks_url=str(server.make_url("/jwks")), audience="bank")
+async def issuer() -> AsyncIterator[LocalIssuer]:
+    made = LocalIssuer()
+    async with made.serving():
+        yield made
 
 
 @pytest.fixture
@@ -55,58 +31,291 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield made
 
 
-async def test_a_storm_makes_one_fetch(stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession) -> None:
-    client = JwksClient(issuer, session)
-    changed = await asyncio.gather(*(client.refresh() for _ in range(100)))
-    assert stub.fetches == 1
+class Asker:
+    """A client, and the keys that it gave away."""
+
+    def __init__(self, issuer: LocalIssuer, session: aiohttp.ClientSession, pause: float = 0.0, **changes: Any) -> None:
+        config = issuer.config(**changes)
+        self.given: asyncio.Queue[KeySet] = asyncio.Queue()
+        discovery = Discovery(config.issuer, session)
+        self.client = JwksClient(config, session, discovery, self.given.put_nowait, pause)
+
+    async def refresh(self) -> bool:
+        return await asyncio.wait_for(self.client.refresh(), DEADLINE)
+
+    async def next(self) -> KeySet:
+        return await asyncio.wait_for(self.given.get(), DEADLINE)
+
+
+# RFC 7517 appendix A.1
+RFC_KEYS = {
+    "keys": [
+        {
+            "kty": "EC",
+            "crv": "P-256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+            "use": "enc",
+            "kid": "1",
+        },
+        {
+            "kty": "RSA",
+            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJE"
+            "CPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2Q"
+            "vzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6"
+            "WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+            "e": "AQAB",
+            "alg": "RS256",
+            "kid": "2011-04-29",
+        },
+    ]
+}
+
+
+def test_the_key_set_of_rfc_7517() -> None:
+    keys = KeySet.parse(RFC_KEYS)
+    assert keys.key("1", "ES256") is None  # it encrypts
+    assert keys.unusable == 1
+    rsa = keys.key("2011-04-29", "RS256")
+    assert rsa is not None
+    assert rsa.thumbprint == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"  # RFC 7638 section 3.1
+    assert keys.key("2011-04-29", "PS256") is None  # its JWK says RS256
+    assert keys.key("2011-04-29", "HS256") is None
+
+
+def test_a_key_without_an_id_is_known_by_its_thumbprint() -> None:
+    nameless = {name: value for name, value in RFC_KEYS["keys"][1].items() if name != "kid"}
+    keys = KeySet.parse({"keys": [nameless]})
+    assert "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs" in keys
+    assert "" not in keys
+
+
+def test_keys_that_share_an_id_serve_their_own_algorithms() -> None:
+    rsa = RFC_KEYS["keys"][1] | {"kid": "k"}
+    keys = KeySet.parse({"keys": [public("k", new_key()), rsa]})
+    assert keys.key("k", "ES256") is not None
+    assert keys.key("k", "RS256") is not None
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_keys_that_share_id_and_algorithm_serve_neither(count: int) -> None:
+    keys = KeySet.parse({"keys": [public("k", new_key()) for _ in range(count)] + [public("other", new_key())]})
+    assert keys.key("k", "ES256") is None
+    assert keys.key("other", "ES256") is not None
+
+
+def test_a_key_that_is_listed_twice_is_one_key() -> None:
+    entry = public("k", new_key())
+    assert KeySet.parse({"keys": [entry, dict(entry)]}).key("k", "ES256") is not None
+
+
+@pytest.mark.parametrize("document", [[], {}, {"keys": {}}, {"keys": [{}] * 101}, None])
+def test_what_is_no_key_set(document: object) -> None:
+    with pytest.raises(ValueError, match="JWKS"):
+        KeySet.parse(document)
+
+
+async def test_a_storm_makes_one_fetch(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    asker = Asker(issuer, session)
+    changed = await asyncio.gather(*(asker.refresh() for _ in range(1000)))
+    assert issuer.asked["jwks"] == 1
     assert all(changed)
-    assert "k1" in client.keys
+    assert "k1" in asker.client.keys
 
 
-async def test_rotation_is_seen(stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession) -> None:
-    now = 0.0
-    client = JwksClient(issuer, session, pause=2.0, clock=lambda: now)
-    await client.refresh()
-    stub.keys = {"k2": ec.generate_private_key(ec.SECP256R1())}
-    assert not await client.refresh()
-    now = 2.0
-    assert await client.refresh()
-    assert "k2" in client.keys
-    assert "k1" not in client.keys
-    now = 4.0
-    assert not await client.refresh()
-
-
-async def test_a_key_replaced_under_its_own_id_is_a_change(
-    stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession
+async def test_askers_during_a_fetch_that_brings_nothing_new_share_the_next(
+    issuer: LocalIssuer, session: aiohttp.ClientSession
 ) -> None:
-    client = JwksClient(issuer, session, pause=0.0)
-    await client.refresh()
-    stub.keys = {"k1": ec.generate_private_key(ec.SECP256R1())}
-    assert await client.refresh()
+    asker = Asker(issuer, session)
+    await asker.refresh()
+    issuer.open.clear()
+    issuer.arrived.clear()
+    first = asyncio.create_task(asker.refresh())
+    await asyncio.wait_for(issuer.arrived.wait(), DEADLINE)
+    issuer.keys["k2"] = new_key()  # after the issuer read the question
+    late = [asyncio.create_task(asker.refresh()) for _ in range(1000)]
+    await asyncio.sleep(0)
+    issuer.open.set()
+    assert not await first
+    assert all(await asyncio.gather(*late))
+    assert issuer.asked["jwks"] == 3
+    assert "k2" in asker.client.keys
 
 
-@pytest.mark.parametrize(
-    ("status", "body"), [(500, None), (200, "not json"), (200, "[]"), (200, "[" * 100_000), (200, "x" * 3_000_000)]
-)
+async def test_unknown_keys_make_one_fetch_in_a_pause(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    asker = Asker(issuer, session, pause=0.2)
+    await asker.refresh()
+    started = asyncio.get_running_loop().time()
+    for _ in range(3):
+        assert not await asker.refresh()
+    assert asyncio.get_running_loop().time() - started >= 0.6
+    assert issuer.asked["jwks"] == 4
+
+
+async def test_rotation_is_seen(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    asker = Asker(issuer, session)
+    await asker.refresh()
+    issuer.keys = {"k2": new_key()}
+    assert await asker.refresh()
+    assert "k2" in asker.client.keys
+    assert "k1" not in asker.client.keys
+    assert not await asker.refresh()
+    assert asker.given.qsize() == 2
+
+
+async def test_a_key_replaced_under_its_own_id_is_a_change(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    asker = Asker(issuer, session)
+    await asker.refresh()
+    issuer.keys = {"k1": new_key()}
+    assert await asker.refresh()
+
+
+BROKEN = [
+    (500, b"", {}),
+    (200, b"not json", {}),
+    (200, b"[]", {}),
+    (200, b'{"keys": [], "keys": []}', {}),
+    (200, b"[" * 100_000, {}),
+    (200, b"x" * 3_000_000, {}),
+    (200, b"x", {"Content-Encoding": "gzip"}),
+    (302, b"", {"Location": "/elsewhere"}),
+    (307, b"", {"Location": "/elsewhere"}),
+]
+BROKEN_IDS = ["error", "no json", "array", "twice", "deep", "large", "packed", "found", "redirect"]
+
+
+@pytest.mark.parametrize("instead", BROKEN, ids=BROKEN_IDS)
 async def test_a_broken_issuer_keeps_its_known_keys(
-    stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession, status: int, body: str | None
+    issuer: LocalIssuer, session: aiohttp.ClientSession, instead: tuple[int, bytes, dict[str, str]]
 ) -> None:
-    client = JwksClient(issuer, session, pause=0.0)
-    await client.refresh()
-    stub.status, stub.body = status, body
-    assert not await client.refresh()
-    assert "k1" in client.keys
+    asker = Asker(issuer, session)
+    await asker.refresh()
+    issuer.instead = instead
+    assert not await asker.refresh()
+    assert asker.client.failing
+    assert "k1" in asker.client.keys
+    assert issuer.asked["elsewhere"] == 0
+    issuer.instead = None
+    assert not await asker.refresh()
+    assert not asker.client.failing
 
 
+async def test_keys_count_until_their_bound_and_come_back(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    asker = Asker(issuer, session, keys_seconds=0.2)
+    await asker.refresh()
+    assert "k1" in await asker.next()
+    issuer.instead = (503, b"", {})
+    assert not await asker.refresh()
+    assert "k1" in asker.client.keys
+    nothing = await asker.next()
+    assert "k1" not in nothing
+    assert nothing.missing.startswith("issuer unreachable since 2")
+    issuer.instead = None
+    assert await asker.refresh()
+    assert "k1" in await asker.next()
+
+
+async def test_confirmed_keys_count_beyond_their_first_bound(
+    issuer: LocalIssuer, session: aiohttp.ClientSession
+) -> None:
+    asker = Asker(issuer, session, keys_seconds=0.4)
+    end = asyncio.get_running_loop().time() + 1.0
+    while asyncio.get_running_loop().time() < end:
+        await asker.refresh()
+        assert "k1" in asker.client.keys
+        await asyncio.sleep(0.05)
+
+
+async def test_keys_that_were_never_fetched_have_a_reason(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    issuer.instead = (503, b"", {})
+    asker = Asker(issuer, session)
+    await asker.refresh()
+    assert (await asker.next()).missing.startswith("issuer unreachable since 2")
+
+
+def shown(issuer: LocalIssuer, kid: str) -> Credentials:
+    claims = {"iss": issuer.url, "sub": "alice", "aud": "bank", "exp": 60, "iat": 0, "jti": "t", "client_id": "web"}
+    return Credentials(f"Bearer {jwt.encode(claims, issuer.keys[kid], 'ES256', {'typ': 'at+jwt', 'kid': kid})}")
+
+
+class Watched(Identifier):
+    """An identifier, and the keys that it was given."""
+
+    def __init__(self, settings: Identity) -> None:
+        super().__init__(settings)
+        self.given: asyncio.Queue[KeySet] = asyncio.Queue()
+
+    def put_keys(self, issuer: str, keys: KeySet) -> None:
+        super().put_keys(issuer, keys)
+        self.given.put_nowait(keys)
+
+
+def gateway(issuer: LocalIssuer, session: aiohttp.ClientSession, **changes: Any) -> tuple[Watched, Keys]:
+    settings = Identity.model_construct(**Identity().model_dump()).model_copy(
+        update={"issuers": (issuer.config(**changes),)}
+    )
+    identifier = Watched(settings)
+    return identifier, Keys(settings, identifier, session)
+
+
+@pytest.mark.parametrize("discovered", [True, False])
 async def test_fetched_keys_reach_the_identifier(
-    stub: IssuerStub, issuer: Issuer, session: aiohttp.ClientSession
+    issuer: LocalIssuer, session: aiohttp.ClientSession, discovered: bool
 ) -> None:
-    settings = Identity(issuers=(issuer,))
-    identifier = Identifier(settings)
-    keys = Keys(settings, identifier, session)
-    token = jwt.encode({"iss": "i"}, stub.keys["k1"], "ES256", {"typ": "at+jwt", "kid": "k1"})
-    credentials = Credentials(f"Bearer {token}")
-    assert identifier.identify(credentials, 0.0) == UnknownKey("i")
-    await keys.fetch("i")
-    assert isinstance(identifier.identify(credentials, 0.0), Refusal)
+    identifier, keys = gateway(issuer, session, jwks_url=None if discovered else f"{issuer.url}/jwks")
+    assert identifier.identify(shown(issuer, "k1"), 0.0) == UnknownKey(issuer.url)
+    await keys.fetch(issuer.url)
+    assert not isinstance(identifier.identify(shown(issuer, "k1"), 0.0), Refusal | UnknownKey)
+    assert issuer.asked["metadata"] == discovered
+
+
+async def test_rotation_refuses_no_token(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    identifier, keys = gateway(issuer, session)
+    for number in range(3):
+        kid = f"new{number}"
+        issuer.keys[kid] = new_key()
+
+        async def identified(kid: str = kid) -> Any:
+            if isinstance(identifier.identify(shown(issuer, kid), 0.0), UnknownKey):
+                await keys.fetch(issuer.url)
+            return identifier.identify(shown(issuer, kid), 0.0)
+
+        answers = await asyncio.gather(*(identified() for _ in range(50)))
+        assert not [answer for answer in answers if isinstance(answer, Refusal | UnknownKey)]
+    assert issuer.asked["jwks"] == 3
+
+
+async def test_an_issuer_that_does_not_answer_holds_no_request(
+    issuer: LocalIssuer, session: aiohttp.ClientSession
+) -> None:
+    identifier, keys = gateway(issuer, session)
+    issuer.open.clear()
+    await asyncio.wait_for(keys.fetch(issuer.url), DEADLINE)
+    assert isinstance(identifier.identify(shown(issuer, "k1"), 0.0), UnknownKey)
+    issuer.open.set()
+    await keys.fetch(issuer.url)
+    assert not isinstance(identifier.identify(shown(issuer, "k1"), 0.0), UnknownKey)
+
+
+async def test_an_unreachable_issuer_is_the_reason(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    identifier, keys = gateway(issuer, session)
+    issuer.instead = (404, b"", {})
+    await keys.fetch(issuer.url)
+    answer = identifier.identify(shown(issuer, "k1"), 0.0)
+    assert isinstance(answer, UnknownKey)
+    assert answer.otherwise.detail.startswith("issuer unreachable since 2")
+
+
+async def test_keys_are_kept_without_being_asked_for(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
+    identifier, keys = gateway(issuer, session, keys_seconds=0.4)
+    keeping = asyncio.create_task(keys.keep())
+    try:
+        assert "k1" in await asyncio.wait_for(identifier.given.get(), DEADLINE)
+        old = shown(issuer, "k1")
+        assert not isinstance(identifier.identify(old, 0.0), UnknownKey)
+        issuer.keys = {"k2": new_key()}
+        assert "k1" not in await asyncio.wait_for(identifier.given.get(), DEADLINE)
+        assert isinstance(identifier.identify(old, 0.0), UnknownKey)
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

@@ -1,0 +1,50 @@
+"""Checks of what the configuration says of issuers that take more than one value to make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config import Config, Introspection, Issuer
+from gateway.yaml_document import Key
+
+Problem = tuple[Key, str]
+
+
+def issuers(config: Config) -> Iterator[Problem]:
+    """What does not fit together in the issuers' values."""
+    names = Counter(issuer.issuer for issuer in config.identity.issuers)
+    for index, issuer in enumerate(config.identity.issuers):
+        key: Key = ("identity", "issuers", index)
+        if names[issuer.issuer] > 1:
+            yield (*key, "issuer"), f"{issuer.issuer!r} is listed {names[issuer.issuer]} times"
+        if issuer.jwks_url is not None and not _is_web_address(issuer.jwks_url):
+            yield (*key, "jwks_url"), "must be an http:// or https:// address"
+        if issuer.jwks_url is None and not _is_web_address(issuer.issuer):
+            yield (*key, "jwks_url"), "is required where the issuer is no http:// or https:// address"
+        if not issuer.audience:
+            yield (*key, "audience"), "must not be empty: tokens for others would count"
+        if not issuer.algorithms:
+            yield (*key, "algorithms"), "there must be at least one"
+        if issuer.introspection:
+            yield from _introspection((*key, "introspection"), issuer, issuer.introspection)
+    asked = [index for index, issuer in enumerate(config.identity.issuers) if issuer.introspection]
+    for index in asked[1:]:
+        why = f"an opaque token does not say whose it is: only one issuer can be asked, and issuers.{asked[0]} is"
+        yield ("identity", "issuers", index, "introspection"), why
+
+
+def _introspection(key: Key, issuer: Issuer, settings: Introspection) -> Iterator[Problem]:
+    if (settings.client_secret is None) == (settings.client_secret_file is None):
+        yield (*key, "client_secret"), "either it is here or in client_secret_file"
+    if not _is_web_address(settings.url or issuer.issuer):
+        yield (*key, "url"), "must be an http:// or https:// address"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
