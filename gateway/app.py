@@ -35,6 +35,7 @@ from gateway.response import Responder
 from gateway.risk import Risks
 from gateway.sessions import Sessions
 from gateway.sources import run_sources
+from gateway.trust import Trust
 from policy import AccessRequest, Decision
 from telemetry import HISTORY, Bus, Door, Rejects
 
@@ -75,6 +76,7 @@ class Gateway:
         self.judge = Judge(config, self.identifier, self.blocklist, policies.pdp, self._witness, self.keys.fetch)
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()
+        self.trust = Trust(config.edge.tls, config.identity.trust_domains, self._publish)
 
     @classmethod
     @asynccontextmanager
@@ -91,6 +93,7 @@ class Gateway:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             running = tasks.create_task(gateway._run())
             stack.callback(running.cancel)
+            await gateway.trust.look()
             await gateway._listen(stack)
             yield gateway
 
@@ -106,6 +109,7 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
             tasks.create_task(self.keys.keep())
+            tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
             positions = self.config.state / "positions"
@@ -127,7 +131,8 @@ class Gateway:
         als_pb2_grpc.add_AccessLogServiceServicer_to_server(AccessLogs(self.door.publish), server)
         self.ads.add_to(server)
         server.add_insecure_port(f"unix:{_fresh(self.run / GRPC_SOCKET)}")
-        self.ads.publish(resources(self.config))
+        if self.config.edge.tls is None:
+            self._publish()
         await server.start()
         stack.push_async_callback(server.stop, 0)
 
@@ -135,6 +140,11 @@ class Gateway:
         while True:
             await asyncio.sleep(0.25)
             self.rejudging.tick(self.blocklist, self.risks)
+
+    def _publish(self) -> None:
+        """What the edge should run on now. One that is to speak TLS waits for its certificate."""
+        if self.trust.material or self.config.edge.tls is None:
+            self.ads.publish(resources(self.config, tls=self.trust.material))
 
     def _witness(self, request: AccessRequest, decision: Decision) -> None:
         self.records.decided(request, decision)

@@ -33,6 +33,7 @@ class Tls(Branch):
     certificate: Path
     key: Path
     client_ca: Path | None = None  # clients may then show a certificate; none is refused for lack of one
+    crl: Path | None = None  # revocation lists (PEM), one of each authority in a client's chain
 
 
 class Edge(Branch):
@@ -144,12 +145,22 @@ class HttpSignatures(Branch):
     nonce: bool = True  # every signature must carry one, and none counts twice
 
 
+class TrustDomain(Branch):
+    """A SPIFFE trust domain, and where the authorities that vouch for its workloads are known from."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
+    bundle: Path | None = None  # PEM or a SPIFFE bundle (JSON); with no bundle at all, edge.tls.client_ca vouches
+    workload_api: Path | None = None  # an agent's Unix socket, asked for the bundle
+    crl: Path | None = None  # revocation lists (PEM) of the bundle's authorities, and of those below
+    audience: str | None = None  # what a JWT-SVID's `aud` must hold; none means that its tokens do not count
+
+
 class Identity(Branch):
     """Who may vouch for whom."""
 
     realm: Annotated[str, Field(pattern=r"^[!#-\[\]-~ ]{1,64}$")] = "portcullis"  # fit to stand in quotes
     issuers: tuple[Issuer, ...] = ()
-    trust_domains: tuple[str, ...] = ()  # SPIFFE trust domains whose client certificates count
+    trust_domains: tuple[TrustDomain, ...] = ()  # SPIFFE trust domains whose workloads count
     max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain
 
 

@@ -95,7 +95,7 @@ class Run:
                 "issuers": [
                     {"issuer": self.issuer_url, "jwks_url": f"{self.issuer_url}/jwks", "audience": AUDIENCE},
                 ],
-                "trust_domains": ["bank.example"],
+                "trust_domains": [{"name": "bank.example"}],
             },
             "policy": {"paths": [str(self.folder / "policy")], "data": str(self.folder / "data.json")},
             "telemetry": {"eve": [str(self.folder / "eve.json")], "mqtt": {"broker": self._broker()}},

@@ -1,9 +1,9 @@
 """The edge is the Envoy in front of the bank's services.
 
 Its *bootstrap* is the file it starts with: where the gateway's sockets are, and nothing else. Its *resources* are
-what it runs on (a listener, routes, a cluster a service), made from the configuration and gathered in a *snapshot*
-with a version. *Discovery* is the conversation by which a snapshot is pushed and an Envoy accepts or refuses it;
-*Ads* carries that conversation. The *admin* socket answers whether the edge is ready.
+what it runs on (a listener, its secrets, routes, a cluster a service), made from the configuration and gathered in a
+*snapshot* with a version. *Discovery* is the conversation by which a snapshot is pushed and an Envoy accepts or
+refuses it; *Ads* carries that conversation. The *admin* socket answers whether the edge is ready.
 """
 
 from gateway.edge.ads import Ads
@@ -13,6 +13,7 @@ from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, ASKED_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
+from gateway.edge.secrets import Clients, TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "EXT_PROC",
     "GRPC_SOCKET",
     "Ads",
+    "Clients",
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",
     "Snapshot",
+    "TlsMaterial",
     "bootstrap",
     "envoy_binary",
     "envoy_command",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config import Edge, Tls
+from gateway.config import Edge
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.filters import HEADER_PREFIX, access_log, any_of, permit_filter, request_filter, router, tether_filter
+from gateway.edge.secrets import transport_socket
 
 LISTENER = "edge"
 ROUTES = "edge"
@@ -16,12 +17,14 @@ _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection
 
 
-def listener(edge: Edge, judge: bool) -> dict[str, Any]:
-    """The one Listener resource."""
-    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager(edge, judge)}
-    chain: dict[str, Any] = {"filters": [manager]}
+def listener(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
+    """The one Listener resource. `asks_certificate`: whether clients may show one, where the edge speaks TLS."""
+    typed = connection_manager(edge, judge, asks_certificate)
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]
+    }
     if edge.tls:
-        chain["transport_socket"] = _tls(edge.tls)
+        chain["transport_socket"] = transport_socket(asks_certificate)
     return {
         "name": LISTENER,
         "address": {"socket_address": {"address": edge.address, "port_value": edge.port}},
@@ -30,14 +33,14 @@ def listener(edge: Edge, judge: bool) -> dict[str, Any]:
     }
 
 
-def connection_manager(edge: Edge, judge: bool) -> dict[str, Any]:
+def connection_manager(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
     """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
     return any_of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
         http_filters=[*(_asking(edge) if judge else []), router()],
-        **_client(edge, judge),
+        **_client(judge, asks_certificate),
         **_path(),
         **_bounds(edge),
         **({"access_log": [access_log(edge)]} if judge else {}),
@@ -48,9 +51,8 @@ def _asking(edge: Edge) -> list[dict[str, Any]]:
     return [request_filter(edge), tether_filter(edge), permit_filter()]
 
 
-def _client(edge: Edge, judge: bool) -> dict[str, Any]:
+def _client(judge: bool, asks_certificate: bool) -> dict[str, Any]:
     """The caller is who opened the connection: its address counts, and its certificate if it showed one."""
-    asks_certificate = edge.tls is not None and edge.tls.client_ca is not None
     details = {"uri": True, "cert": True} if asks_certificate else {}
     return {
         "use_remote_address": True,
@@ -107,24 +109,3 @@ def _sanitize() -> dict[str, Any]:
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": any_of(kind, mutations=mutations),
     }
-
-
-def _tls(tls: Tls) -> dict[str, Any]:
-    common: dict[str, Any] = {
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
-        "alpn_protocols": ["h2", "http/1.1"],
-        "tls_certificates": [
-            {
-                "certificate_chain": {"filename": str(tls.certificate.absolute())},
-                "private_key": {"filename": str(tls.key.absolute())},
-            }
-        ],
-    }
-    if tls.client_ca:
-        common["validation_context"] = {"trusted_ca": {"filename": str(tls.client_ca.absolute())}}
-    context = any_of(
-        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        common_tls_context=common,
-        require_client_certificate=False,  # a bearer token will do as well; what is shown must verify
-    )
-    return {"name": "envoy.transport_sockets.tls", "typed_config": context}

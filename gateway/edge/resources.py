@@ -16,7 +16,11 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: F401
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2  # noqa: F401
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: F401
+from envoy.extensions.transport_sockets.tls.v3 import (
+    secret_pb2,
+    tls_pb2,  # noqa: F401
+    tls_spiffe_validator_config_pb2,  # noqa: F401
+)
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
@@ -24,13 +28,15 @@ from google.protobuf.message import Message
 from gateway.config import Config
 from gateway.edge.listener import listener
 from gateway.edge.routes import cluster, route_configuration
-from gateway.edge.snapshot import CLUSTER, LISTENER, ROUTES, Snapshot
+from gateway.edge.secrets import TlsMaterial, secrets
+from gateway.edge.snapshot import CLUSTER, LISTENER, ROUTES, SECRET, Snapshot
 
 
-def resources(config: Config, judge: bool = True) -> Snapshot:
+def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None) -> Snapshot:
     """The edge's resources. The same configuration gives the same bytes, and so the same version.
 
-    Without `judge` it is Envoy as it is, for a benchmark's peer: nothing asked and nothing logged.
+    With `edge.tls` in the configuration, `tls` is what its files hold now; an edge without it is never ready. Without
+    `judge` it is Envoy as it is, for a benchmark's peer: nothing asked and nothing logged.
 
     Raises ValueError when a route names a service that the configuration does not have.
     """
@@ -40,7 +46,8 @@ def resources(config: Config, judge: bool = True) -> Snapshot:
     return Snapshot(
         {
             CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
-            LISTENER: _named(listener_pb2.Listener, listener(config.edge, judge)),
+            LISTENER: _named(listener_pb2.Listener, listener(config.edge, judge, bool(tls and tls.clients))),
+            SECRET: _named(secret_pb2.Secret, *(secrets(tls) if tls else ())),
             ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge)),
         }
     )

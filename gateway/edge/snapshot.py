@@ -12,8 +12,9 @@ PREFIX = "type.googleapis.com/"
 CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
 LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
 ROUTES = PREFIX + "envoy.config.route.v3.RouteConfiguration"
+SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 # Make before break: a cluster is there before a route names it, and goes after the last route that did.
-ORDER = (CLUSTER, LISTENER, ROUTES)
+ORDER = (CLUSTER, LISTENER, SECRET, ROUTES)
 
 Resources = Mapping[str, bytes]  # resource name -> serialised message
 NOTHING: Resources = MappingProxyType({})

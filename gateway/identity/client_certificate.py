@@ -1,13 +1,11 @@
-"""Client certificates that the edge has verified: what binds a token, and the SPIFFE id of a workload.
+"""Client certificates that the edge has verified: what each says for itself, whoever it is.
 
-Envoy hands the certificate over in x-forwarded-client-cert, as URL-encoded PEM. The chain is Envoy's to verify; what a
-certificate may say for itself is ours (X.509-SVID, sections 2 to 5).
+Envoy hands the certificate over in x-forwarded-client-cert, as URL-encoded PEM. The chain is Envoy's to verify.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
@@ -20,9 +18,9 @@ from gateway.identity.refusal import Refusal
 
 T = TypeVar("T", bound=x509.ExtensionType)
 LONGEST = 32_768  # characters of the header
-# SPIFFE-ID section 2: trust domain of lower-case letters, digits and .-_ ; path segments of letters, digits and .-_
-_SPIFFE = re.compile(r"spiffe://([a-z0-9._-]{1,255})(/[A-Za-z0-9._-]+)+\Z")
+_REMEMBERED = 1024  # headers; their longest times this bounds the memory
 _FIELD = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)(;|,|\Z)')
+_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +28,13 @@ class ClientCertificate:
     """What one verified leaf certificate says."""
 
     sha256: bytes  # of the DER
+    begins: float  # Unix seconds
     expires: float  # Unix seconds
     uris: tuple[str, ...]  # URI subject alternative names
-    fit: bool  # whether its use is a leaf's: CA false, digitalSignature, neither keyCertSign nor cRLSign
+    unfit: str  # why it may not stand for who uses it, empty if it may (X.509-SVID, section 4)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_REMEMBERED)
 def parse(header: str) -> ClientCertificate | Refusal:
     """Read the header that our edge set: exactly one certificate."""
     fields = _fields(header) if len(header) <= LONGEST else None
@@ -44,20 +43,8 @@ def parse(header: str) -> ClientCertificate | Refusal:
         return Refusal("invalid_request", "x-forwarded-client-cert is not one certificate")
     try:
         return _read(x509.load_pem_x509_certificate(unquote(pems[0]).encode()))
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _UNREADABLE as error:
         return Refusal("invalid_token", f"client certificate: {error}")
-
-
-def spiffe_id(certificate: ClientCertificate, trust_domains: Collection[str], now: float) -> str | Refusal:
-    """The one SPIFFE id of a certificate, if it is an X.509-SVID of a trusted domain at `now` (Unix seconds)."""
-    match = _SPIFFE.match(certificate.uris[0]) if len(certificate.uris) == 1 else None
-    if match is None or "/." in match[0]:
-        return Refusal("invalid_token", "the certificate does not have exactly one SPIFFE id")
-    if match[1] not in trust_domains:
-        return Refusal("invalid_token", f"trust domain {match[1]} is not trusted")
-    if not certificate.fit:
-        return Refusal("invalid_token", "the certificate may sign others, or may not sign at all")
-    return match[0] if now < certificate.expires else Refusal("invalid_token", "the certificate has expired")
 
 
 def _fields(header: str) -> list[tuple[str, str]] | None:
@@ -77,17 +64,22 @@ def _read(certificate: x509.Certificate) -> ClientCertificate:
     names = _value(extensions, x509.SubjectAlternativeName)
     return ClientCertificate(
         sha256=certificate.fingerprint(hashes.SHA256()),
+        begins=certificate.not_valid_before_utc.timestamp(),
         expires=certificate.not_valid_after_utc.timestamp(),
         uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)) if names else (),
-        fit=_fit(extensions),
+        unfit=_unfit(_value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)),
     )
 
 
-def _fit(extensions: x509.Extensions) -> bool:
-    authority, usage = _value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)
-    if usage is None or (authority is not None and authority.ca):
-        return False
-    return usage.digital_signature and not usage.key_cert_sign and not usage.crl_sign
+def _unfit(constraints: x509.BasicConstraints | None, usage: x509.KeyUsage | None) -> str:
+    """X.509-SVID, sections 4.1 and 4.3. Who has an authority's certificate could name himself as he likes."""
+    if constraints is not None and constraints.ca:
+        return "the certificate is an authority's"
+    if usage is None or not usage.digital_signature:
+        return "the certificate's key is not for signatures"
+    if usage.key_cert_sign:
+        return "the certificate's key may sign certificates"
+    return "the certificate's key may sign revocation lists" if usage.crl_sign else ""
 
 
 def _value(extensions: x509.Extensions, kind: type[T]) -> T | None:

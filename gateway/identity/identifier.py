@@ -16,6 +16,7 @@ from gateway.identity.credentials import Credentials
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.jws import read
 from gateway.identity.refusal import Refusal
+from gateway.identity.spiffe import x509_svid
 from policy import Principal
 
 _REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials refused", ["error"])
@@ -28,6 +29,7 @@ class Identifier:
     def __init__(self, settings: Identity) -> None:
         self._settings = settings
         self._trusted = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience,)) for issuer in settings.issuers}
+        self._trust_domains = frozenset(domain.name for domain in settings.trust_domains)
         self._remembered: dict[Credentials, Principal] = {}
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
@@ -58,20 +60,7 @@ class Identifier:
             return certificate
         if credentials.authorization:
             return self._bearer(credentials.authorization, certificate, now)
-        return self._workload(certificate, now) if certificate else Refusal("", "no credentials")
-
-    def _workload(self, certificate: ClientCertificate, now: float) -> Principal | Refusal:
-        name = client_certificate.spiffe_id(certificate, self._settings.trust_domains, now)
-        if isinstance(name, Refusal):
-            return name
-        return Principal(
-            id=f"workload:{name}",
-            kind="workload",
-            issuer=name.split("/")[2],
-            proof=("mtls", "x509-svid"),
-            authenticated=now,
-            expires=certificate.expires,
-        )
+        return x509_svid(certificate, self._trust_domains, now) if certificate else Refusal("", "no credentials")
 
     def _bearer(
         self, authorization: str, certificate: ClientCertificate | None, now: float

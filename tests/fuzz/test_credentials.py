@@ -8,11 +8,11 @@ from base64 import urlsafe_b64encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Identity, Issuer
+from gateway.config import Identity, Issuer, TrustDomain
 from gateway.identity import Credentials, Identifier, KeySet, Refusal, UnknownKey
 
 ISSUER = Issuer(issuer="i", jwks_url="http://unused", audience="bank")
-IDENTIFIER = Identifier(Identity(issuers=(ISSUER,), trust_domains=("bank.example",)))
+IDENTIFIER = Identifier(Identity(issuers=(ISSUER,), trust_domains=(TrustDomain(name="bank.example"),)))
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner)

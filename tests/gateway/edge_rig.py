@@ -22,7 +22,18 @@ from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.config import Config, Edge, Route, Service
-from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, EXT_PROC, GRPC_SOCKET, Ads, EnvoyAdmin, envoy_command, resources
+from gateway.edge import (
+    ADMIN_SOCKET,
+    AUTHZ_SOCKET,
+    EXT_PROC,
+    GRPC_SOCKET,
+    Ads,
+    EnvoyAdmin,
+    TlsMaterial,
+    envoy_command,
+    resources,
+)
+from gateway.trust import Trust
 
 ALICE = {
     "x-portcullis-decision": "d-1",
@@ -280,6 +291,13 @@ async def envoy(config: Config, run: Path) -> AsyncIterator[asyncio.subprocess.P
         await process.wait()
 
 
+async def material(config: Config) -> TlsMaterial | None:
+    """What the files of the configuration hold now."""
+    trust = Trust(config.edge.tls, config.identity.trust_domains, lambda: None)
+    await trust.look()
+    return trust.material
+
+
 @asynccontextmanager
 async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> AsyncIterator[Rig]:
     """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
@@ -295,7 +313,7 @@ async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> Async
         await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
         if publish:
-            version = ads.publish(resources(config, judge))
+            version = ads.publish(resources(config, judge, await material(config)))
             await until(admin.ready, "Envoy is ready")
             assert await ads.applied(version, DEADLINE)
         http = await stack.enter_async_context(ClientSession())

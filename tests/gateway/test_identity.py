@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.config import Identity, Issuer
+from gateway.config import Identity, Issuer, TrustDomain
 from gateway.identity import Credentials, Identifier, KeySet, Refusal, UnknownKey
 from policy import Principal
 
@@ -88,7 +88,7 @@ def mint(key: Any = _EC, alg: str = "ES256", headers: dict[str, Any] | None = No
 @pytest.fixture
 def identifier() -> Identifier:
     issuer = Issuer(issuer=ISSUER, jwks_url="http://unused", audience="bank")
-    made = Identifier(Identity(issuers=(issuer,), trust_domains=("bank.example",), max_chain=2))
+    made = Identifier(Identity(issuers=(issuer,), trust_domains=(TrustDomain(name="bank.example"),), max_chain=2))
     made.put_keys(ISSUER, keys(("k1", _EC), ("r1", _RSA)))
     return made
 

@@ -10,22 +10,29 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.edge import Snapshot
 from gateway.edge.discovery import Discovery, Push, Request
-from gateway.edge.snapshot import CLUSTER, LISTENER, ORDER, ROUTES, version_of
+from gateway.edge.snapshot import CLUSTER, LISTENER, ORDER, ROUTES, SECRET, version_of
+
+NAMED = (SECRET, ROUTES)  # subscribed to by name
 
 
 def snapshot(mark: bytes, *clusters: str) -> Snapshot:
     return Snapshot(
-        {CLUSTER: dict.fromkeys(clusters or ("a",), mark), LISTENER: {"edge": mark}, ROUTES: {"edge": mark}}
+        {
+            CLUSTER: dict.fromkeys(clusters or ("a",), mark),
+            LISTENER: {"edge": mark},
+            SECRET: {"edge": mark},
+            ROUTES: {"edge": mark},
+        }
     )
 
 
 def ack(push: Push, error: str = "") -> Request:
-    names = frozenset({"edge"}) if push.type_url == ROUTES else frozenset[str]()
+    names = frozenset({"edge"}) if push.type_url in NAMED else frozenset[str]()
     return Request(push.type_url, push.version, push.nonce, names, error)
 
 
 def subscribe(type_url: str, version: str = "") -> Request:
-    return Request(type_url, version, names=frozenset({"edge"}) if type_url == ROUTES else frozenset())
+    return Request(type_url, version, names=frozenset({"edge"}) if type_url in NAMED else frozenset())
 
 
 def settle(discovery: Discovery, pushes: list[Push]) -> list[str]:
@@ -78,7 +85,7 @@ def test_a_cluster_that_leaves_stays_until_the_routes_have_changed() -> None:
     connected(discovery)
     pushes = discovery.publish(Snapshot({**snapshot(b"2").types, CLUSTER: {"c": b"2"}}))
     assert set(pushes[0].resources) == {"a", "b", "c"}
-    assert settle(discovery, pushes) == [CLUSTER, LISTENER, ROUTES, CLUSTER]
+    assert settle(discovery, pushes) == [CLUSTER, LISTENER, SECRET, ROUTES, CLUSTER]
     assert discovery.applied(discovery.state().desired)
 
 

@@ -1,0 +1,117 @@
+"""Gathers what the files and agents say, and tells when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+from gateway.config import Tls, TrustDomain
+from gateway.edge import Clients, TlsMaterial
+from gateway.identity.spiffe import Bundle, read_bundle
+from gateway.keeping import keep_running
+from gateway.trust.agent import Agent
+from gateway.trust.pem import authorities, revocation_lists, server_certificate
+from gateway.trust.watched import Watched
+
+_FILES_PERIOD = 1.0  # seconds
+_AGENT_PERIOD = 5.0  # seconds
+
+
+class Trust:
+    """The present state; `changed` is called after each change of it, on the event loop."""
+
+    def __init__(
+        self,
+        tls: Tls | None,
+        domains: Sequence[TrustDomain],
+        changed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.material: TlsMaterial | None = None  # none without TLS, and while something that it takes is not known
+        self.bundles: Mapping[str, Bundle] = {}  # by trust domain, of those that have a source and are known
+        self._domains = domains
+        self._changed = changed
+        self._server = Watched([tls.certificate, tls.key], server_certificate) if tls else None
+        self._authorities = Watched([tls.client_ca], authorities) if tls and tls.client_ca else None
+        self._revoked = Watched([tls.crl], revocation_lists) if tls and tls.crl else None
+        self._files = {domain.name: Watched([domain.bundle], read_bundle) for domain in domains if domain.bundle}
+        self._lists = {domain.name: Watched([domain.crl], revocation_lists) for domain in domains if domain.crl}
+        self._agents = _agents(domains, clock)
+
+    async def look(self) -> None:
+        """Look at every file and ask every agent, once."""
+        for agent in self._agents:
+            await agent.ask()
+        await self._look_at_files()
+
+    async def keep(self) -> None:
+        """Look at files and ask agents by period, until cancelled; each agent is kept, and fails, alone."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_running("trust", partial(_by_period, _FILES_PERIOD, self._look_at_files)))
+            for agent in self._agents:
+                asking = partial(_by_period, _AGENT_PERIOD, partial(self._ask, agent))
+                tasks.create_task(keep_running(f"workload-api:{agent.socket}", asking))
+
+    async def _ask(self, agent: Agent) -> None:
+        await agent.ask()
+        self._renew()
+
+    async def _look_at_files(self) -> None:
+        single = (self._server, self._authorities, self._revoked)
+        for watched in (*single, *self._files.values(), *self._lists.values()):
+            if watched is not None:
+                await asyncio.to_thread(watched.look)
+        self._renew()
+
+    def _renew(self) -> None:
+        bundles = {name: file.value for name, file in self._files.items() if file.value is not None}
+        for agent in self._agents:
+            bundles |= agent.bundles
+        before, self.bundles = (self.bundles, self.material), bundles
+        self.material = self._material()
+        if before != (self.bundles, self.material):
+            self._changed()
+
+    def _material(self) -> TlsMaterial | None:
+        if self._server is None or self._server.value is None:
+            return None
+        certificate, key = self._server.value
+        if any(map(_has_source, self._domains)):
+            domains = {domain.name: self._vouching(domain) for domain in self._domains}
+            return TlsMaterial(certificate, key, Clients(domains=domains))
+        if self._authorities is None:
+            return TlsMaterial(certificate, key)
+        vouching = _with_lists(self._authorities.value, self._revoked)
+        return TlsMaterial(certificate, key, Clients(vouching)) if vouching else None
+
+    def _vouching(self, domain: TrustDomain) -> bytes:
+        if _has_source(domain):
+            bundle = self.bundles.get(domain.name)
+            return _with_lists(bundle.authorities if bundle else None, self._lists.get(domain.name))
+        return _with_lists(self._authorities.value if self._authorities else None, self._revoked)
+
+
+def _has_source(domain: TrustDomain) -> bool:
+    return bool(domain.bundle or domain.workload_api)
+
+
+def _with_lists(vouching: bytes | None, lists: Watched[bytes] | None) -> bytes:
+    """Authorities with what they revoked, as PEM. Nobody vouches while it is not known what was revoked."""
+    if lists is None or not vouching:
+        return vouching or b""
+    return vouching + lists.value if lists.value else b""
+
+
+def _agents(domains: Sequence[TrustDomain], clock: Callable[[], float]) -> list[Agent]:
+    sockets = sorted({domain.workload_api for domain in domains if domain.workload_api})
+    return [
+        Agent(socket, [domain.name for domain in domains if domain.workload_api == socket], clock) for socket in sockets
+    ]
+
+
+async def _by_period(seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await look()
+        await asyncio.sleep(seconds)
