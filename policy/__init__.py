@@ -21,6 +21,7 @@ from policy.rego.limits import Limits
 from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Compiling, Revision, compile_bundle
+from policy.schema import access_input_schema
 
 __all__ = [
     "UNDEFINED",
@@ -55,6 +56,7 @@ __all__ = [
     "Rule",
     "Target",
     "TargetKind",
+    "access_input_schema",
     "compile_bundle",
     "decision_id",
     "decode_json",

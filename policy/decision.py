@@ -25,6 +25,7 @@ class AccessRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     address: str = ""  # the caller's address that counts
     stream: bool = False  # a long-lived stream, tethered
     body: Any = None  # parsed JSON where the route asks for it
+    device: dict[str, Any] | None = None  # the caller's device and its posture, where they are known
     context: dict[str, Any] = {}  # what an AuthZEN enforcement point says of the circumstances
     time: float = 0.0  # Unix seconds
 

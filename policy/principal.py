@@ -37,6 +37,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scopes: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}  # claims that policy may read: customer number, limits
+    agent: dict[str, Any] = {}  # who acts now, as the registry of agents knows it: owner, purpose, tools, amounts
 
     @property
     def actor(self) -> str:

@@ -10,6 +10,7 @@ from detectors import Verdict
 from policy.decision import AccessRequest
 from policy.rego.values import from_python
 
+VERSION = 1  # of the input's schema, policy/schemas/access-input.1.json
 MAX_DEPTH = 64  # of arrays and objects in one another, far below what Python's own stack bears
 
 
@@ -20,6 +21,7 @@ def access_input(request: AccessRequest) -> dict[str, Any]:
     who, path, body = request.principal, request.path, request.body
     actors = who.actors
     return {
+        "version": VERSION,
         "principal": {
             "id": who.id,
             "kind": who.kind,
@@ -31,6 +33,9 @@ def access_input(request: AccessRequest) -> dict[str, Any]:
             "authenticated": who.authenticated,
             "scopes": [*who.scopes],
             "roles": [*who.roles],
+            "client": who.client,
+            "audience": [*who.audience],
+            "agent": who.agent,
             "attributes": who.attributes,
         },
         "action": request.action,
@@ -42,6 +47,7 @@ def access_input(request: AccessRequest) -> dict[str, Any]:
         "address": request.address,
         "stream": request.stream,
         "body": None if body is None else from_python(body),
+        "device": request.device,
         "context": request.context,
         "time": request.time,
     }

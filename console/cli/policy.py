@@ -85,6 +85,16 @@ def show_(
         typer.echo(revision.program.source)
 
 
+@app.command()
+def schema() -> None:
+    """The JSON Schema of what an access decision sees as `input`."""
+    import json
+
+    from policy import access_input_schema
+
+    typer.echo(json.dumps(access_input_schema(), indent=2))
+
+
 @app.command("eval")
 def eval_(
     rule: Annotated[str, typer.Argument(help="What to evaluate: data.portcullis.access.decision, for one.")],
