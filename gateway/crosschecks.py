@@ -38,8 +38,8 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
-    for key, path in trust_files(config):
-        yield from _file(key, path)
+    for place, path in trust_files(config):
+        yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
     if config.decisions:
