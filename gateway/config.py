@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network, ip_network
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -19,6 +21,18 @@ def _no_boolean(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_no_boolean)]
 Real = Annotated[float, BeforeValidator(_no_boolean)]
 Port = Annotated[Integer, Field(ge=1, le=65535)]
+
+
+def _range(text: str) -> str:
+    network = ip_network(text)
+    if not network.prefixlen:
+        raise PydanticCustomError("range", "is everybody")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        raise PydanticCustomError("range", "must be written as IPv4")
+    return str(network)
+
+
+Range = Annotated[str, AfterValidator(_range)]  # of addresses, in CIDR notation
 
 
 class Branch(BaseModel):
@@ -47,6 +61,17 @@ class Edge(Branch):
     authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
     max_headers_kb: Annotated[Integer, Field(ge=1, le=96)] = 60
     drain_seconds: Annotated[Integer, Field(ge=0, le=600)] = 5
+    trusted_proxies: tuple[Range, ...] = ()  # HTTP proxies in front, whose X-Forwarded-For counts
+    proxy_protocol_from: tuple[Range, ...] = ()  # balancers: they send PROXY headers, and nobody else may connect
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Edge:
+        # A balancer's own connections (PROXY LOCAL or UNKNOWN) carry what its callers wrote.
+        for text, other in product(self.proxy_protocol_from, self.trusted_proxies):
+            balancer, proxy = ip_network(text), ip_network(other)
+            if balancer.version == proxy.version and balancer.overlaps(proxy):
+                raise PydanticCustomError("proxies", "{one} and {other} overlap", {"one": text, "other": other})
+        return self
 
 
 class Service(Branch):

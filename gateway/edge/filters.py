@@ -9,15 +9,15 @@ from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER
 
 EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dynamic-metadata namespace
 EXT_PROC = "envoy.filters.http.ext_proc"
-HEADER_PREFIX = "x-portcullis-"
 DECISION_HEADER = "x-portcullis-decision"
 EFFECT_HEADER = "x-portcullis-effect"
 IDENTITY_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor")  # what upstream is told
+ADDRESS_HEADER = "x-forwarded-for"  # the caller's address: asked with, and told where proxies are trusted
 ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the access log has as metadata, allowed or denied
 # What the gateway needs to judge, beside method, path and host, which Envoy always sends. Each one costs time.
 # Never `content-type`: with `application/grpc` in it, Envoy's own client turns a gateway that is away into a gRPC
 # error, which is an HTTP 200, which ext_authz reads as "allowed" (seen with 1.40).
-ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", "x-forwarded-for")
+ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", ADDRESS_HEADER)
 _REFUSAL_HEADERS = ("www-authenticate", "content-type", DECISION_HEADER)
 
 
@@ -44,9 +44,9 @@ def request_filter(edge: Edge) -> dict[str, Any]:
                     "timeout": milliseconds(edge.authorize_timeout_ms),
                 },
                 "authorization_response": {
-                    "allowed_upstream_headers": _exactly(IDENTITY_HEADERS),
+                    "allowed_upstream_headers": _exactly((*IDENTITY_HEADERS, ADDRESS_HEADER)),
                     "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
-                    "dynamic_metadata_from_headers": _exactly(ANSWER_HEADERS),
+                    "dynamic_metadata_from_headers": _exactly((*ANSWER_HEADERS, ADDRESS_HEADER)),
                 },
             },
         ),

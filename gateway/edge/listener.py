@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.config import Edge
 from gateway.edge.bootstrap import ads_source
-from gateway.edge.filters import HEADER_PREFIX, access_log, any_of, permit_filter, request_filter, router, tether_filter
+from gateway.edge.claimed import removals
+from gateway.edge.filters import access_log, any_of, permit_filter, request_filter, router, tether_filter
 from gateway.edge.secrets import transport_socket
 
 LISTENER = "edge"
@@ -20,9 +21,8 @@ _STREAMS = 10_000  # live HTTP/2 streams on one client connection
 def listener(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
     """The one Listener resource. `asks_certificate`: whether clients may show one, where the edge speaks TLS."""
     typed = connection_manager(edge, judge, asks_certificate)
-    chain: dict[str, Any] = {
-        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]
-    }
+    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}
+    chain: dict[str, Any] = {"filters": [manager], **_only_from(edge.proxy_protocol_from)}
     if edge.tls:
         chain["transport_socket"] = transport_socket(asks_certificate)
     return {
@@ -30,6 +30,7 @@ def listener(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
         "address": {"socket_address": {"address": edge.address, "port_value": edge.port}},
         "per_connection_buffer_limit_bytes": _BUFFER,
         "filter_chains": [chain],
+        **({"listener_filters": [_proxy_protocol()]} if edge.proxy_protocol_from else {}),
     }
 
 
@@ -40,7 +41,7 @@ def connection_manager(edge: Edge, judge: bool, asks_certificate: bool) -> dict[
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
         http_filters=[*(_asking(edge) if judge else []), router()],
-        **_client(judge, asks_certificate),
+        **_client(edge, judge, asks_certificate),
         **_path(),
         **_bounds(edge),
         **({"access_log": [access_log(edge)]} if judge else {}),
@@ -51,13 +52,16 @@ def _asking(edge: Edge) -> list[dict[str, Any]]:
     return [request_filter(edge), tether_filter(edge), permit_filter()]
 
 
-def _client(judge: bool, asks_certificate: bool) -> dict[str, Any]:
-    """The caller is who opened the connection: its address counts, and its certificate if it showed one."""
+def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
+    """The caller is who opened the connection, or whom its PROXY header names, and has the certificate it showed.
+
+    What trusted proxies say of its address is for the gateway to read; Envoy itself believes no header.
+    """
     details = {"uri": True, "cert": True} if asks_certificate else {}
     return {
         "use_remote_address": True,
         "internal_address_config": {"unix_sockets": False},
-        **({"skip_xff_append": True, "early_header_mutation_extensions": [_sanitize()]} if judge else {}),
+        **({"skip_xff_append": True, "early_header_mutation_extensions": [_sanitize(edge)]} if judge else {}),
         "forward_client_cert_details": "SANITIZE_SET" if asks_certificate else "SANITIZE",
         **({"set_current_client_cert_details": details} if asks_certificate else {}),
     }
@@ -93,17 +97,34 @@ def _bounds(edge: Edge) -> dict[str, Any]:
     }
 
 
-def _sanitize() -> dict[str, Any]:
-    """Before anything reads a header: what only the gateway may say goes, and `x-forwarded-for` says who connected.
+def _only_from(ranges: tuple[str, ...]) -> dict[str, Any]:
+    """Who else connects is closed on: it could name any address in its PROXY header."""
+    if not ranges:
+        return {}
+    parts = (text.split("/") for text in ranges)
+    spans = [{"address_prefix": prefix, "prefix_len": int(length)} for prefix, length in parts]
+    return {"filter_chain_match": {"direct_source_prefix_ranges": spans}}
+
+
+def _proxy_protocol() -> dict[str, Any]:
+    """Every connection starts with a PROXY header, of version 1 or 2, or ends."""
+    kind = "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
+    return {"name": "envoy.filters.listener.proxy_protocol", "typed_config": any_of(kind)}
+
+
+def _sanitize(edge: Edge) -> dict[str, Any]:
+    """Before anything reads a header: what a caller claims to be goes, and `x-forwarded-for` ends with who connected.
+
+    That is all it says, unless the configuration trusts proxies: then the gateway reads what is before it, and its
+    answer takes the header's place.
 
     Envoy's own way would append to what the caller claims, and name its own host in place of a loopback caller. A
     header that is there before Envoy looks also makes every caller external, so that x-envoy-* headers are dropped.
     """
-    caller = {"key": "x-forwarded-for", "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"}
-    mutations = [
-        {"remove_on_match": {"key_matcher": {"prefix": HEADER_PREFIX}}},
-        {"append": {"header": caller, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
-    ]
+    which = "" if edge.proxy_protocol_from else "DIRECT_"  # whose packets these are, whatever a PROXY header says
+    caller = {"key": "x-forwarded-for", "value": f"%DOWNSTREAM_{which}REMOTE_ADDRESS_WITHOUT_PORT%"}
+    action = "APPEND_IF_EXISTS_OR_ADD" if edge.trusted_proxies else "OVERWRITE_IF_EXISTS_OR_ADD"
+    mutations = [*removals(), {"append": {"header": caller, "append_action": action}}]
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

@@ -53,6 +53,7 @@ def _judged(route: Route) -> dict[str, Any]:
     return {
         **_route(route),
         "typed_per_filter_config": route_filters(route),
+        "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],
     }

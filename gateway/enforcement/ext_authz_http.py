@@ -93,7 +93,7 @@ class ExtAuthz(asyncio.Protocol):
         attempt = self._attempt()
         answer = self._judge.at_once(attempt)
         if answer is not None:
-            self._transport.write(encode(answer, attempt.method))
+            self._send(answer, attempt)
         else:
             self._waiting = asyncio.get_running_loop().create_task(self._later(attempt))
 
@@ -101,7 +101,10 @@ class ExtAuthz(asyncio.Protocol):
         answer = await self._judge.ask(attempt)
         self._waiting = None
         if not self._transport.is_closing():
-            self._transport.write(encode(answer, attempt.method))
+            self._send(answer, attempt)
+
+    def _send(self, answer: Answer, attempt: Attempt) -> None:
+        self._transport.write(encode(answer, attempt.method, self._judge.proxies.told(attempt.address)))
 
     def _attempt(self) -> Attempt:
         get = self._headers.get
@@ -109,7 +112,7 @@ class ExtAuthz(asyncio.Protocol):
             method=self._parser.get_method().decode(),
             target=self._target.decode("latin-1"),
             host=get(b"host", b"").decode("latin-1"),
-            address=get(b"x-forwarded-for", b"").rpartition(b",")[2].strip().decode("latin-1"),
+            address=self._judge.proxies.caller(get(b"x-forwarded-for", b"").decode("latin-1")),
             credentials=Credentials(
                 get(b"authorization", b"").decode("latin-1"), get(b"x-forwarded-client-cert", b"").decode("latin-1")
             ),
@@ -117,13 +120,16 @@ class ExtAuthz(asyncio.Protocol):
         )
 
 
-def encode(answer: Answer, method: str) -> bytes:
-    """The HTTP response that tells Envoy, and through it the caller, the answer. To HEAD it has no body."""
+def encode(answer: Answer, method: str, address: str = "") -> bytes:
+    """The HTTP response that tells Envoy, and through it the caller, the answer. To HEAD it has no body.
+
+    `address`, where given, is what upstream and access log learn as the caller's.
+    """
     principal = answer.principal
+    told = f"x-forwarded-for: {address}\r\n".encode("latin-1") if address else b""
     if answer.allowed and principal is not None:
-        return _ALLOW + (
-            f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n\r\n"
-        ).encode("ascii")
+        who = f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n"
+        return _ALLOW + who.encode("ascii") + told + b"\r\n"
     body = answer.body()
     head = [
         b"HTTP/1.1 %d %s" % (answer.status, _REASONS[answer.status]),
@@ -133,7 +139,7 @@ def encode(answer: Answer, method: str) -> bytes:
         *(f"{name}: {value}".encode("ascii") for name, value in answer.identity()),
         *([b"www-authenticate: " + answer.challenge.encode("latin-1")] if answer.challenge else []),
     ]
-    return b"\r\n".join(head) + b"\r\n\r\n" + (b"" if method == "HEAD" else body)
+    return b"\r\n".join(head) + b"\r\n" + told + b"\r\n" + (b"" if method == "HEAD" else body)
 
 
 async def serve_http(judge: Judge, socket: Path) -> None:

@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from gateway.blocklist import Blocklist
 from gateway.config import Config, Route
+from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.target import match, split
 from gateway.identity import Identifier, Refusal, UnknownKey
@@ -44,6 +45,7 @@ class Judge:
         self._routes: Sequence[Route] = config.routes
         self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
         self._realm = config.identity.realm
+        self.proxies = Proxies(config.edge.trusted_proxies, bool(config.edge.proxy_protocol_from))
         self._identifier = identifier
         self._blocklist = blocklist
         self._pdp = pdp

@@ -24,6 +24,7 @@ from envoy.service.ext_proc.v3.external_processor_pb2 import (
 from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 
+from gateway.enforcement.address import DIRECT, Proxies
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.ext_authz_grpc import options, refusal_headers
 from gateway.enforcement.judge import Judge
@@ -48,10 +49,11 @@ class Tether:
         message: ProcessingRequest = await context.read()
         if message is grpc.aio.EOF or message.WhichOneof("request") != "request_headers":
             return
-        attempt = attempt_of(message)
+        proxies = self._judge.proxies
+        attempt = attempt_of(message, proxies)
         answer = self._judge.at_once(attempt) or await self._judge.ask(attempt)
         if answer.request is None or answer.decision is None or not answer.allowed:
-            await context.write(refusal(answer))
+            await context.write(refusal(answer, proxies.told(attempt.address)))
             return
         await self._hold(answer.request, answer.decision, answer, context)
 
@@ -62,7 +64,7 @@ class Tether:
         reading = asyncio.create_task(_drain(context))
         reading.add_done_callback(leash.let_go)
         try:
-            await context.write(admission(answer))
+            await context.write(admission(answer, self._judge.proxies.told(request.address)))
             reason = await leash.ended
         finally:
             reading.cancel()
@@ -95,7 +97,7 @@ async def _drain(context: Any) -> None:
             await context.write(ProcessingResponse(response_trailers={}))
 
 
-def attempt_of(message: ProcessingRequest) -> Attempt:
+def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT) -> Attempt:
     """The attempt in a stream's first message."""
     headers = {
         header.key: (header.raw_value.decode("latin-1") if header.raw_value else header.value)
@@ -105,30 +107,39 @@ def attempt_of(message: ProcessingRequest) -> Attempt:
         method=headers.get(":method", ""),
         target=headers.get(":path", ""),
         host=headers.get(":authority", ""),
-        address=headers.get("x-forwarded-for", "").rpartition(",")[2].strip(),
+        address=proxies.caller(headers.get("x-forwarded-for", "")),
         credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
     )
 
 
-def admission(answer: Answer) -> ProcessingResponse:
-    """Let the stream start, with our identity headers in place of the caller's token."""
-    mutation = HeaderMutation(set_headers=options(answer.identity()), remove_headers=["authorization"])
+def admission(answer: Answer, address: str = "") -> ProcessingResponse:
+    """Let the stream start, with our identity headers in place of the caller's token.
+
+    `address`, where given, is what upstream and access log learn as the caller's.
+    """
+    headers = {**dict(answer.identity()), **_told(address)}
+    mutation = HeaderMutation(set_headers=options(headers.items()), remove_headers=["authorization"])
     common = CommonResponse(header_mutation=mutation)
-    return ProcessingResponse(request_headers=HeadersResponse(response=common), dynamic_metadata=_metadata(answer))
+    metadata = _metadata(answer, address)
+    return ProcessingResponse(request_headers=HeadersResponse(response=common), dynamic_metadata=metadata)
 
 
-def refusal(answer: Answer) -> ProcessingResponse:
-    """Refuse the stream before its response headers, as a proper answer."""
+def refusal(answer: Answer, address: str = "") -> ProcessingResponse:
+    """Refuse the stream before its response headers, as a proper answer; `address` as with `admission`."""
     immediate = ImmediateResponse(
         status=HttpStatus(code=answer.status),
         headers=HeaderMutation(set_headers=options(refusal_headers(answer))),
         body=answer.body(),
         details="portcullis_refused",
     )
-    return ProcessingResponse(immediate_response=immediate, dynamic_metadata=_metadata(answer))
+    return ProcessingResponse(immediate_response=immediate, dynamic_metadata=_metadata(answer, address))
 
 
-def _metadata(answer: Answer) -> Struct:
+def _metadata(answer: Answer, address: str) -> Struct:
     metadata = Struct()
-    metadata.update({_METADATA: {**dict(answer.identity()), "x-portcullis-effect": answer.effect}})
+    metadata.update({_METADATA: {**dict(answer.identity()), "x-portcullis-effect": answer.effect, **_told(address)}})
     return metadata
+
+
+def _told(address: str) -> dict[str, str]:
+    return {"x-forwarded-for": address} if address else {}

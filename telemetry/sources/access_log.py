@@ -20,9 +20,10 @@ DECISION = "x-portcullis-decision"
 SUBJECT = "x-portcullis-subject"
 ACTOR = "x-portcullis-actor"
 EFFECT = "x-portcullis-effect"
+ADDRESS = "x-forwarded-for"
 # RequestMethod of envoy.config.core.v3
 _METHODS = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-_NOBODY = ("", "", "", "")
+_NOBODY = ("", "", "", "", "")
 _MAX_STATUS = 32767
 _MAX_BYTES = 2**63 - 1
 
@@ -63,7 +64,7 @@ def access_logs(entries: Iterable[Any]) -> EventBatch:
 def _row(entry: Any) -> tuple[Any, ...]:
     common, request, response = entry.common_properties, entry.request, entry.response
     status = min(response.response_code.value, _MAX_STATUS)
-    session, subject, actor, outcome = _identity(common.metadata.filter_metadata)
+    session, subject, actor, outcome, address = _identity(common.metadata.filter_metadata)
     if not outcome:
         outcome = _outcome(status, response.response_code_details)
         session = session or response.response_headers.get(DECISION, "")
@@ -74,7 +75,7 @@ def _row(entry: Any) -> tuple[Any, ...]:
         subject,
         actor,
         outcome,
-        _address(common),
+        address or _address(common),
         common.upstream_cluster,
         request.path.partition("?")[0][:MAX_TEXT],
         _METHODS[request.request_method] if 0 <= request.request_method < len(_METHODS) else "",
@@ -85,13 +86,17 @@ def _row(entry: Any) -> tuple[Any, ...]:
     )
 
 
-def _identity(metadata: Any) -> tuple[str, str, str, str]:
-    """Decision id, subject, actor and effect, as our enforcement points told Envoy; empty where they did not."""
+def _identity(metadata: Any) -> tuple[str, str, str, str, str]:
+    """Decision id, subject, actor, effect and, behind proxies, the caller's address that was judged by.
+
+    It is what our enforcement points told Envoy; empty where they did not.
+    """
     for namespace in NAMESPACES:
         if namespace in metadata:
             told = metadata[namespace].fields
             if DECISION in told:
-                return told[DECISION].string_value, _text(told, SUBJECT), _text(told, ACTOR), _text(told, EFFECT)
+                subject, actor, effect, address = (_text(told, key) for key in (SUBJECT, ACTOR, EFFECT, ADDRESS))
+                return told[DECISION].string_value, subject, actor, effect, address
     return _NOBODY
 
 
@@ -111,6 +116,9 @@ def _outcome(status: int, details: str) -> str:
 
 
 def _address(common: Any) -> str:
-    """Where the packets came from; the claimed address (X-Forwarded-For) only where Envoy names no other."""
-    direct: str = common.downstream_direct_remote_address.socket_address.address
-    return direct or common.downstream_remote_address.socket_address.address
+    """Who opened the connection, or whom its PROXY header names: our edge lets Envoy believe no HTTP header.
+
+    The direct address, whose packets these were, is a balancer's where there is one: it counts where no other is.
+    """
+    caller: str = common.downstream_remote_address.socket_address.address
+    return caller or common.downstream_direct_remote_address.socket_address.address

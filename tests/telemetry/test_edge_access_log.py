@@ -15,8 +15,8 @@ def entry(message: Any, namespace: str = "", **told: str) -> Any:
     common = one.common_properties
     common.start_time.seconds, common.start_time.nanos = int(NOW), 500_000_000
     common.time_to_last_downstream_tx_byte.nanos = 2_000_000
-    common.downstream_direct_remote_address.socket_address.address = "10.0.0.5"
-    common.downstream_remote_address.socket_address.address = "198.51.100.1"
+    common.downstream_remote_address.socket_address.address = "10.0.0.5"
+    common.downstream_direct_remote_address.socket_address.address = "198.51.100.1"
     common.upstream_cluster = "accounts"
     one.request.request_method = 3
     one.request.path = "/payments?token=secret"
@@ -98,10 +98,19 @@ def test_without_metadata_the_outcome_is_how_envoy_ended_it(status: int, details
     assert (event.outcome, event.session, event.subject, event.status) == (outcome, "d-9", "", status)
 
 
-def test_the_claimed_address_counts_only_where_there_is_no_direct_one() -> None:
+def test_a_balancers_address_counts_only_where_there_is_no_other() -> None:
     message = StreamAccessLogsMessage()
-    entry(message).common_properties.ClearField("downstream_direct_remote_address")
+    entry(message).common_properties.ClearField("downstream_remote_address")
     assert only(message).address == "198.51.100.1"
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_the_address_that_was_judged_by_is_the_one_that_is_logged(namespace: str, effect: str) -> None:
+    message = StreamAccessLogsMessage()
+    one = entry(message, namespace, decision="d-1", effect=effect)
+    one.common_properties.metadata.filter_metadata[namespace].fields["x-forwarded-for"].string_value = "203.0.113.9"
+    assert only(message).address == "203.0.113.9"
 
 
 def test_a_long_path_is_cut_so_that_it_is_not_lost() -> None:
