@@ -143,6 +143,16 @@ class Dpop(Branch):
     replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000  # 85 MB; beyond it, refusals
 
 
+class TrustDomain(Branch):
+    """A SPIFFE trust domain, and where the authorities that vouch for its workloads are known from."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
+    bundle: Path | None = None  # PEM or a SPIFFE bundle (JSON); with no bundle at all, edge.tls.client_ca vouches
+    workload_api: Path | None = None  # an agent's Unix socket, asked for the bundle
+    crl: Path | None = None  # revocation lists (PEM) of the bundle's authorities, and of those below
+    audience: str | None = None  # what a JWT-SVID's `aud` must hold; none means that its tokens do not count
+
+
 SignedAuthority = Annotated[str, Field(pattern=r"^([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$")]
 SignedComponent = Annotated[str, Field(pattern=r"^(@(method|scheme|path|query)|[a-z0-9-]{1,64})$")]
 
@@ -168,16 +178,7 @@ class HttpSignatures(Branch):
     max_age_seconds: Annotated[Integer, Field(ge=1, le=3_600)] = 300  # from created
     leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10  # between the agent's clock and ours
     nonce: bool = True  # every signature must carry one, and none counts twice
-
-
-class TrustDomain(Branch):
-    """A SPIFFE trust domain, and where the authorities that vouch for its workloads are known from."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
-    bundle: Path | None = None  # PEM or a SPIFFE bundle (JSON); with no bundle at all, edge.tls.client_ca vouches
-    workload_api: Path | None = None  # an agent's Unix socket, asked for the bundle
-    crl: Path | None = None  # revocation lists (PEM) of the bundle's authorities, and of those below
-    audience: str | None = None  # what a JWT-SVID's `aud` must hold; none means that its tokens do not count
+    replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000  # 85 MB; beyond it, refusals
 
 
 class Identity(Branch):

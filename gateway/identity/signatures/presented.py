@@ -24,7 +24,7 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parameters: str  # the member of Signature-Input as it is written, which is signed too
     signature: bytes
     keyid: str
-    algorithm: str  # "" where the signature leaves it to the key
+    algorithm: str | None  # None where the signature leaves it to the key
     created: int  # Unix seconds
     expires: int  # Unix seconds
     nonce: str
@@ -49,7 +49,7 @@ def _read(message: Message, tag: str) -> Presented:
         parameters=fields.member(member),
         signature=_signature(message, label),
         keyid=_parameter(parameters, "keyid"),
-        algorithm=parameters.get("alg", ""),
+        algorithm=parameters.get("alg"),
         created=_parameter(parameters, "created"),
         expires=_parameter(parameters, "expires"),
         nonce=parameters.get("nonce", ""),

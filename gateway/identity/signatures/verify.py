@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -117,7 +116,7 @@ def _check_signature(claim: Presented, message: Message, keys: Mapping[str, Publ
     key = keys.get(claim.keyid)
     if key is None:
         raise ValueError(f"no key {claim.keyid!r}")
-    if claim.algorithm not in ("", algorithm_of(key)):
+    if claim.algorithm not in (None, algorithm_of(key)):
         raise ValueError(f"alg {claim.algorithm!r} is not the key's")
     if not verifies(key, signature_base(message, claim.components, claim.parameters), claim.signature):
         raise ValueError("the signature is not this key's over this request")
@@ -136,6 +135,5 @@ def _check_nonce(claim: Presented, settings: HttpSignatures, replay: Replay, unt
         if settings.nonce:
             raise ValueError("no nonce")
         return
-    key = hashlib.sha256(f"http-signature {claim.keyid} {claim.nonce}".encode()).digest()
-    if not replay.first(key, until, now):
-        raise ValueError("the nonce came before, or can not be remembered")
+    if not replay.first(f"http-signature {claim.keyid} {claim.nonce}".encode(), until, now):
+        raise ValueError("the nonce came before, or cannot be remembered")
