@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from console.agent_api import AgentApi
 from console.operations import Operations
 from console.orders import (
     MAX_DATA,
@@ -37,6 +38,7 @@ from console.orders import (
     target,
 )
 from defense_lines import LedgerUnwritable
+from gateway.agents import AgentsUnwritable
 from policy import encode_json
 from telemetry import InvalidBatch
 
@@ -49,7 +51,7 @@ _log = structlog.get_logger()
 
 def admin_api(operations: Operations) -> Starlette:
     """Everything an operator can see or do. Serve it only where the caller's uid is known (console.serving)."""
-    admin = _Admin(operations)
+    admin, agents = _Admin(operations), AgentApi(operations)
     routes = [
         ("GET", "/v1/status", admin.status),
         ("GET", "/v1/lines", admin.lines),
@@ -59,6 +61,10 @@ def admin_api(operations: Operations) -> Starlette:
         ("DELETE", "/v1/blocks/{id}", admin.lift_block),
         ("GET", "/v1/sessions", admin.sessions),
         ("POST", "/v1/sessions/cut", admin.cut),
+        ("GET", "/v1/agents", agents.agents),
+        ("POST", "/v1/agents", agents.add),
+        ("PATCH", "/v1/agents", agents.change),
+        ("GET", "/v1/agents/{id:path}", agents.agent),
         ("POST", "/v1/policy", admin.reload_policy),
         ("GET", "/v1/policy/data", admin.policy_data),
         ("PUT", "/v1/policy/data", admin.put_policy_data),
@@ -197,6 +203,8 @@ def _answering(handler: Handler) -> Handler:
             return _error(error.status, str(error), "caller")
         except LedgerUnwritable as error:
             return _error(503, f"not acknowledged, the ledger cannot be written: {error}", "ours")
+        except AgentsUnwritable as error:
+            return _error(503, f"not acknowledged, the agents' file cannot be written: {error}", "ours")
         except ClientDisconnect:
             return _error(400, "the request ended early", "caller")
         except Exception:

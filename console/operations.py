@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from gateway.agents import Order
 from policy import TargetKind
 
 Record = dict[str, Any]  # JSON values only; times are Unix seconds
@@ -51,6 +52,20 @@ class Operations(Protocol):
 
     async def cut(self, kind: TargetKind, value: str, reason: str, by: str, dry_run: bool) -> Record:
         """Cut live sessions of a target: at least `{"outcome": "cut" | "dry_run", "sessions": number}`."""
+        ...
+
+    def agents(self, after: str, limit: int) -> list[Record]:
+        """Registered agents whose id is after `after`, by id: at least `id`, `owner`, `purpose`, `state`, `expires`."""
+        ...
+
+    async def agent(self, name: str) -> Record | None:
+        """One agent, with `sessions` (the live ones that it has a part in) and `history`; None if it is unknown."""
+        ...
+
+    async def order_agent(self, order: Order, dry_run: bool) -> Record:
+        """Change the registry: `outcome` is "added", "replaced", "suspended", "resumed", "revoked", "unchanged",
+        "dry_run" or "refused", with `reason`. Raises AgentsUnwritable: a suspension or a revocation is in force.
+        """
         ...
 
     async def reload_policy(self) -> Record:

@@ -18,6 +18,7 @@ from envoy.service.auth.v3 import external_auth_pb2_grpc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
+from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
 from gateway.config import Config, Decisions
 from gateway.decisions import run_decisions
@@ -45,6 +46,8 @@ _log = structlog.get_logger()
 class Gateway:
     """Everything that one gateway process holds. Made by `open`; the parts are public to the operations above."""
 
+    registrar: Registrar
+
     def __init__(self, config: Config, ledger: Ledger, policies: Policies, session: aiohttp.ClientSession) -> None:
         self.config = config
         self.run = config.state / "run"
@@ -60,7 +63,8 @@ class Gateway:
         self.door = Door(self.bus.publish, self.rejects, time.time)
         self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
-        self.rejudging = Rejudging(self.sessions, policies.pdp)
+        self.agents = Registry()
+        self.rejudging = Rejudging(self.sessions, policies.pdp, self.agents)
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(
             policies.pdp,
@@ -89,6 +93,9 @@ class Gateway:
             session = await stack.enter_async_context(aiohttp.ClientSession())
             gateway = cls(config, ledger, policies, session)
             stack.callback(gateway.rejects.close)
+            file = config.state / "agents.db"
+            gateway.registrar = await Registrar.open(file, gateway.agents, gateway.rejudging.agent)
+            stack.push_async_callback(gateway.registrar.close)
             gateway._restore()
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             running = tasks.create_task(gateway._run())

@@ -12,6 +12,7 @@ import msgspec
 from prometheus_client import generate_latest
 
 from defense_lines import Cut, LedgerUnwritable, Override
+from gateway.agents import Order
 from gateway.app import Gateway
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
@@ -85,6 +86,22 @@ class GatewayOperations:
         except LedgerUnwritable as error:
             raise LedgerUnwritable(f"{ended} sessions were cut, but that is not on record: {error}") from error
         return {"outcome": "cut", "sessions": ended, "by": by}
+
+    def agents(self, after: str, limit: int) -> list[Record]:
+        """Registered agents, a page at a time."""
+        return [agent.told() for agent in self._gateway.agents.page(after, limit)]
+
+    async def agent(self, name: str) -> Record | None:
+        """One agent, its live sessions and its history."""
+        agent = self._gateway.agents.get(name)
+        if agent is None:
+            return None
+        live = {one.id for known in agent.profile.names() for one in self._gateway.sessions.find("actor", known)}
+        return {**agent.told(), "sessions": len(live), "history": await self._gateway.registrar.history(name)}
+
+    async def order_agent(self, order: Order, dry_run: bool) -> Record:
+        """Change the registry; live sessions that this forbids end."""
+        return await self._gateway.registrar.order(msgspec.structs.replace(order, by=f"analyst:{order.by}"), dry_run)
 
     async def reload_policy(self) -> Record:
         """The configured policy again, as a whole or not at all; streams that it forbids end."""

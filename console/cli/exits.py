@@ -34,6 +34,8 @@ EXITS = {
     "defense_lines.ledger.faults.LedgerAltered": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerInUse": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerUnwritable": Exit.FAILURE,
+    "gateway.agents.store.AgentsUnreadable": Exit.FAILURE,
+    "gateway.agents.store.AgentsUnwritable": Exit.FAILURE,
     "gateway.edge.binary.EnvoyMissing": Exit.FAILURE,
     "builtins.OSError": Exit.FAILURE,  # the disk's or the machine's: a folder that cannot be written, a port in use
     "detectors.models.model.ModelRefused": Exit.CONFIGURATION,

@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-_TIMES = frozenset({"time", "created", "expires", "started", "since", "authenticated", "seen", "last_contact"})
+_TIMES = frozenset(
+    {"time", "created", "expires", "started", "since", "authenticated", "seen", "last_contact", "changed", "not_before"}
+)
 _EARLIEST_TIME = 1e9  # Unix seconds; smaller numbers under these names are durations
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

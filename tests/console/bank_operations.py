@@ -12,6 +12,7 @@ from typing import Any
 
 from console.admin_server import serving
 from defense_lines import LedgerUnwritable
+from gateway.agents import Agent, AgentsUnwritable, Order, Registry
 from policy import UNDEFINED, DataStore, pointer_to
 from telemetry import EventBatch
 
@@ -40,6 +41,7 @@ class BankOperations:
         self.standing = [BLOCK]
         self.problems: list[dict[str, Any]] = []
         self.data = DataStore({"limits": {"person:alice": 500}, "many": list(range(20))})
+        self.registry = Registry()
         self.broken = False
         self.full = False
 
@@ -79,6 +81,25 @@ class BankOperations:
     async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> dict[str, Any]:
         self.ordered.append(("cut", kind, value, reason, by, dry_run))
         return {"outcome": "dry_run" if dry_run else "cut", "sessions": 1}
+
+    def agents(self, after: str, limit: int) -> list[dict[str, Any]]:
+        return [agent.told() for agent in self.registry.page(after, min(limit, 2))]
+
+    async def agent(self, name: str) -> dict[str, Any] | None:
+        agent = self.registry.get(name)
+        history = [{"change": "add", "time": 1.7e9, "by": "jo", "reason": "new"}]
+        return None if agent is None else {**agent.told(), "sessions": 3, "history": history}
+
+    async def order_agent(self, order: Order, dry_run: bool) -> dict[str, Any]:
+        self.ordered.append(("agent", order.verb, order.agent, order.reason, order.by, dry_run))
+        if self.full:
+            raise AgentsUnwritable("in force, but not on record: disk full")
+        after = self.registry.after(order, 1.8e9)
+        if not isinstance(after, Agent):
+            return {"outcome": "refused", "reason": "it cannot be"}
+        if not dry_run:
+            self.registry.put(after)
+        return {"outcome": "dry_run" if dry_run else "done", "agent": after.told(), "sessions_ended": 3}
 
     async def reload_policy(self) -> dict[str, Any]:
         return {"problems": self.problems} if self.problems else {"revision": "r-2"}

@@ -7,14 +7,17 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from defense_lines import Cut, LedgerUnwritable
 from defense_lines.ledger import store
+from gateway.agents import Order, Profile, Registrar, Registry
 from gateway.app import Gateway
 from gateway.config import Config, Lines, NftablesLine, Route, Service
 from gateway.operations import GatewayOperations
-from policy import Target
+from gateway.sessions import Session
+from policy import AccessRequest, Actor, Decision, Principal, Target
 from telemetry import Event, EventBatch, Kind
 
 DEADLINE = 20.0
@@ -78,3 +81,40 @@ async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPa
     with pytest.raises(LedgerUnwritable, match="0 sessions were cut, but that is not on record"):
         await operations.cut("principal", "person:bob", "again", "jo", dry_run=False)
     assert not operations.readyz()[1]["ledger"]
+
+
+def profile(name: str) -> Profile:
+    declared = {"id": name, "owner": "team:x", "purpose": "p", "model": "m", "version": "1"}
+    return msgspec.convert(declared | {"expires": time.time() + 99, "may_act_for": ["*"]}, Profile)
+
+
+async def test_an_agent_is_stopped_on_record_and_its_streams_with_it(gateway: Gateway) -> None:
+    operations, ended = GatewayOperations(gateway), list[str]()
+    add = Order(verb="add", agent="agent:bot", by="jo", reason="new", profile=profile("agent:bot"))
+    assert (await operations.order_agent(add, dry_run=False))["outcome"] == "added"
+    actors = (Actor("agent:other", "agent"), Actor("agent:bot", "agent"))
+    principal = Principal(id="person:bob", kind="person", issuer="i", actors=actors, expires=time.time() + 99)
+    request = AccessRequest(principal=principal, action="GET", service="bank", path="/", stream=True)
+    decision = Decision(id="d-1", effect="allow", reasons=(), revision="r")
+    gateway.sessions.open(Session("d-1", request, decision, time.time(), ended.append))
+    story = await operations.agent("agent:bot")
+    assert story is not None
+    assert (story["state"], story["sessions"], story["by"]) == ("active", 1, "analyst:jo")
+    suspend = Order(verb="suspend", agent="agent:bot", by="jo", reason="odd")
+    assert (await operations.order_agent(suspend, dry_run=True))["outcome"] == "dry_run"
+    assert not ended
+    answer = await operations.order_agent(suspend, dry_run=False)
+    assert (answer["outcome"], answer["sessions_ended"], ended) == ("suspended", 1, ["agent_refused"])
+    story = await operations.agent("agent:bot")
+    assert story is not None
+    assert [change["change"] for change in story["history"]] == ["suspend", "add"]
+    assert [agent["state"] for agent in operations.agents("", 9)] == ["suspended"]
+    assert await operations.agent("agent:ghost") is None
+
+
+async def test_agents_stand_again_after_a_restart(gateway: Gateway) -> None:
+    add = Order(verb="add", agent="agent:bot", by="jo", reason="new", profile=profile("agent:bot"))
+    await GatewayOperations(gateway).order_agent(add, dry_run=False)
+    again = await Registrar.open(gateway.config.state / "agents.db", registry := Registry(), lambda _: 0)
+    assert registry.get("agent:bot") == gateway.agents.get("agent:bot")
+    await again.close()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+import pytest
+
 from defense_lines import Risk
+from gateway.agents import Agent, Profile, Registry, State
 from gateway.blocklist import Blocklist
 from gateway.rejudging import Rejudging
 from gateway.risk import Risks
@@ -33,14 +39,15 @@ class House:
         self.pdp: Pdp = embedded_pdp(Bundle({"a.rego": rules}, {"risk": {}}))
         self.risks = Risks(self.pdp)
         self.now = NOW
-        self.rejudging = Rejudging(self.sessions, self.pdp, clock=lambda: self.now)
-        self._open("d-agent", "person:alice", (Actor("agent:bot", "agent"),), NOW + 60)
-        self._open("d-bob", "person:bob", (), NOW + 600)
+        self.agents = Registry()
+        self.rejudging = Rejudging(self.sessions, self.pdp, self.agents, clock=lambda: self.now)
+        self.open("d-agent", "person:alice", (Actor("agent:bot", "agent"),), NOW + 60)
+        self.open("d-bob", "person:bob", (), NOW + 600)
 
     def raise_risk(self, principal: str, seconds: float = 100.0) -> None:
         self.risks.set(Risk(principal=principal, level="high", expires=NOW + seconds, reason="r", by="t"))
 
-    def _open(self, name: str, subject: str, actors: tuple[Actor, ...], expires: float) -> None:
+    def open(self, name: str, subject: str, actors: tuple[Actor, ...], expires: float) -> None:
         principal = Principal(id=subject, kind="person", issuer="i", actors=actors, expires=expires)
         request = AccessRequest(principal=principal, action="GET", service="s", path="/streams/1", stream=True)
         decision = Decision(id=name, effect="allow", reasons=(), revision="r")
@@ -87,3 +94,37 @@ def test_a_risk_that_has_run_out_is_no_risk() -> None:
     assert house.ended == []
     request = next(iter(house.sessions.find("principal", "person:bob"))).request
     assert house.pdp.decide(request).allowed
+
+
+def bot(state: State, **changes: Any) -> Agent:
+    """The agent's registration."""
+    declared = {"id": "agent:bot", "owner": "team:x", "purpose": "p", "model": "m", "version": "1", "expires": NOW + 99}
+    profile = msgspec.convert(declared | {"may_act_for": ["*"]} | changes, Profile)
+    return Agent(profile=profile, state=state, changed=NOW, by="analyst:jo")
+
+
+@pytest.mark.parametrize(
+    ("agent", "ends"),
+    [
+        (bot("active"), False),
+        (bot("suspended"), True),
+        (bot("revoked"), True),
+        (bot("active", expires=NOW), True),
+        (bot("active", may_act_for=["person:carol"]), True),
+        (bot("suspended", id="agent:other"), False),
+    ],
+)
+def test_a_registration_ends_what_it_forbids_and_nothing_else(agent: Agent, ends: bool) -> None:
+    house = House()
+    house.agents.put(agent)
+    assert house.rejudging.agent(agent) == len(house.ended) == ends
+    assert house.ended == ([("d-agent", "agent_refused")] if ends else [])
+
+
+def test_the_workload_that_an_agent_runs_as_ends_with_it() -> None:
+    house, svid = House(), "spiffe://bank.example/bot"
+    house.open("d-workload", f"workload:{svid}", (), NOW + 60)
+    agent = bot("suspended", spiffe_id=svid)
+    house.agents.put(agent)
+    assert house.rejudging.agent(agent) == 2
+    assert sorted(name for name, _ in house.ended) == ["d-agent", "d-workload"]
