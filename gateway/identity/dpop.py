@@ -7,14 +7,16 @@ by the right key reach the replay store, so nobody fills it without a token.
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 
 from gateway.config import Dpop
 from gateway.identity import jwk, jws, uri
+from gateway.identity.jwk import PublicKey
 from gateway.identity.jws import Jws
 from gateway.identity.nonces import Nonces
 from gateway.identity.refusal import Refusal
@@ -123,10 +125,17 @@ def _signed(proof: str, algorithms: Collection[str]) -> tuple[Jws, str] | Refusa
         return _invalid("typ is not dpop+jwt")
     if signed.algorithm not in algorithms:
         return _invalid("alg is not accepted")
-    key = jwk.public_key(signed.header.get("jwk"))
+    key = _key(signed.message.partition(b".")[0])
     if key is None:
         return _invalid("jwk is no public key that is fit to sign with")
     return (signed, key.thumbprint) if signed.signed_by(key) else _invalid("signature")
+
+
+@lru_cache(maxsize=2048)
+def _key(header: bytes) -> PublicKey | None:
+    """The key in an encoded header. A client's proofs have the same one, and to read it takes a third of all the work."""
+    fields = jws.object_of(urlsafe_b64decode(header + b"=" * (-len(header) % 4)))
+    return jwk.public_key(fields.get("jwk"))
 
 
 def _other_request(claims: _Claims, method: str, url: str) -> Refusal | None:

@@ -54,6 +54,8 @@ def _port(text: str, scheme: str) -> str | None:
 
 def _unescaped(text: str) -> str | None:
     """With unreserved characters as themselves and all other escapes in upper case; None for a broken escape."""
+    if "%" not in text:
+        return text
     return None if any(escape[1] is None for escape in _ESCAPE.finditer(text)) else _ESCAPE.sub(_plain, text)
 
 
@@ -64,6 +66,8 @@ def _plain(escape: re.Match[str]) -> str:
 
 def _without_dots(path: str) -> str:
     """RFC 3986 section 5.2.4, for an absolute path; an empty one is the root."""
+    if "/." not in path:
+        return path or "/"
     kept: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:
@@ -71,6 +75,6 @@ def _without_dots(path: str) -> str:
             del kept[-1:]
         elif segment != ".":
             kept.append(segment)
-    if not segments or segments[-1] in (".", ".."):
+    if segments[-1] in (".", ".."):
         kept.append("")
     return "/" + "/".join(kept)

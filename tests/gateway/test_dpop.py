@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from gateway.config import Dpop
 from gateway.identity import Refusal, jwk
@@ -54,6 +55,7 @@ KEYS: Mapping[str, Any] = {
     "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
 }
 KEYS = {**KEYS, "Ed25519": KEYS["EdDSA"], "PS256": KEYS["RS256"]}
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256's group
 OTHER = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -317,6 +319,28 @@ def test_every_bit_of_a_proof_counts() -> None:
         raw[bit // 8] ^= 1 << bit % 8
     refused(check(f"{header}.{encoded(json.dumps(claims(jti='j2')).encode())}.{signed}"), "signature")
     refused(check(f"{encoded(urlsafe_b64decode(header + '==') + b' ')}.{payload}.{signed}"), "signature")
+
+
+@pytest.mark.parametrize(("r", "s"), [(0, 0), (0, 1), (1, 0), (1, 1), (ORDER, ORDER), (ORDER - 1, ORDER - 1)])
+def test_numbers_that_are_no_signature_are_refused(r: int, s: int) -> None:
+    refused(check(GOOD.rpartition(".")[0] + "." + encoded(r.to_bytes(32) + s.to_bytes(32))), "signature")
+
+
+def test_a_signature_in_another_form_is_refused() -> None:
+    message, _, signed = GOOD.rpartition(".")
+    raw = urlsafe_b64decode(signed + "==")
+    r, s = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
+    for other in (encode_dss_signature(r, s), raw + b"\0", raw[:63], bytes(33) + raw):
+        refused(check(f"{message}.{encoded(other)}"), "signature")
+
+
+def test_the_other_signature_that_ecdsa_allows_does_not_make_another_proof() -> None:
+    message, _, signed = GOOD.rpartition(".")
+    raw = urlsafe_b64decode(signed + "==")
+    twin = f"{message}.{encoded(raw[:32] + (ORDER - int.from_bytes(raw[32:])).to_bytes(32))}"
+    store = replay_store(Dpop(), bytes(32))
+    assert isinstance(check(GOOD, replay=store), Proof)
+    refused(check(twin, replay=store), "seen before")
 
 
 def test_the_request_counts_as_its_sender_saw_it() -> None:
