@@ -20,6 +20,7 @@ T = TypeVar("T", bound=x509.ExtensionType)
 LONGEST = 32_768  # characters of the header
 _REMEMBERED = 1024  # headers; their longest times this bounds the memory
 _FIELD = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)(;|,|\Z)')
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?\Z")
 _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
@@ -38,11 +39,11 @@ class ClientCertificate:
 def parse(header: str) -> ClientCertificate | Refusal:
     """Read the header that our edge set: exactly one certificate."""
     fields = _fields(header) if len(header) <= LONGEST else None
-    pems = [value for name, value in fields if name == "cert"] if fields else []
-    if len(pems) != 1:
+    pems = [unquote(value) for name, value in fields if name == "cert"] if fields else []
+    if len(pems) != 1 or not _PEM.match(pems[0]):
         return Refusal("invalid_request", "x-forwarded-client-cert is not one certificate")
     try:
-        return _read(x509.load_pem_x509_certificate(unquote(pems[0]).encode()))
+        return _read(x509.load_pem_x509_certificate(pems[0].encode()))
     except _UNREADABLE as error:
         return Refusal("invalid_token", f"client certificate: {error}")
 

@@ -1,0 +1,224 @@
+"""SPIFFE ids, certificates and bundles: what is believed, and each thing that is not, for its own reason."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.identity import Refusal
+from gateway.identity.client_certificate import LONGEST, parse
+from gateway.identity.spiffe import SpiffeId, is_trust_domain, read_bundle, spiffe_id, workload_id, x509_svid
+from policy import Principal
+from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf, document, jwk, usage, x509_jwk
+
+CA = Ca()
+NOW = time.time()
+_DOMAINS = st.text(alphabet="abz09.-_", min_size=1, max_size=255)
+_SEGMENTS = st.text(alphabet="aZ09.-_", min_size=1, max_size=20).filter(lambda text: text not in (".", ".."))
+
+
+@given(_DOMAINS, st.lists(_SEGMENTS, max_size=5))
+def test_an_id_that_is_well_written_is_read_and_written_back(domain: str, segments: list[str]) -> None:
+    text = f"spiffe://{domain}" + "".join(f"/{segment}" for segment in segments)
+    read = spiffe_id(text)
+    assert isinstance(read, SpiffeId)
+    assert (read.trust_domain, str(read)) == (domain, text)
+    assert isinstance(workload_id(text), SpiffeId) == bool(segments)
+
+
+@given(st.text(alphabet="spifeSPIFFE:/.-_a%0?#@\\ é\0\n") | st.text() | st.text().map("spiffe://bank.example/".__add__))
+@example("spiffe://bank.example/a\n")
+@example("spiffe://bank.example\n")
+@example("spiffe://" + "\ud800")
+def test_any_text_is_an_id_in_one_spelling_or_none(text: str) -> None:
+    read = spiffe_id(text)
+    if isinstance(read, SpiffeId):
+        assert str(read) == text
+        assert text.isascii()
+        assert len(text) <= 2048
+        assert not set(text) & set("%?#@\\ \n\0")
+        assert not {"", ".", ".."} & set(read.path.split("/")[1:])
+        assert is_trust_domain(read.trust_domain)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no spiffe:// id"),
+        ("https://bank.example/batch", "no spiffe:// id"),
+        ("SPIFFE://bank.example/batch", "no spiffe:// id"),
+        ("spiffe:/bank.example/batch", "no spiffe:// id"),
+        ("spiffe://", "no trust domain"),
+        ("spiffe:///batch", "no trust domain"),
+        ("spiffe://Bank.example/batch", "a trust domain with other characters"),
+        ("spiffe://bank.example:443/batch", "a trust domain with other characters"),
+        ("spiffe://user@bank.example/batch", "a trust domain with other characters"),
+        ("spiffe://bank.example?x", "a trust domain with other characters"),
+        ("spiffe://bänk.example/batch", "a trust domain with other characters"),
+        (f"spiffe://{'a' * 256}/batch", "a trust domain of more than 255 bytes"),
+        ("spiffe://bank.example/", "an empty path segment"),
+        ("spiffe://bank.example//batch", "an empty path segment"),
+        ("spiffe://bank.example/batch/", "an empty path segment"),
+        ("spiffe://bank.example/./batch", "a path segment of dots"),
+        ("spiffe://bank.example/a/..", "a path segment of dots"),
+        ("spiffe://bank.example/batch?x=1", "a path segment with other characters"),
+        ("spiffe://bank.example/batch#x", "a path segment with other characters"),
+        ("spiffe://bank.example/b%61tch", "a path segment with other characters"),
+        (f"spiffe://bank.example/{'a' * 2027}", "a SPIFFE id of more than 2048 bytes"),
+    ],
+)
+def test_what_is_no_id_is_told_why(text: str, why: str) -> None:
+    read = spiffe_id(text)
+    assert isinstance(read, str)
+    assert read.startswith(why)
+
+
+def test_the_longest_id_is_one() -> None:
+    assert isinstance(spiffe_id(f"spiffe://bank.example/{'a' * 2026}"), SpiffeId)
+
+
+@pytest.mark.parametrize("path", ["/...", "/.hidden", "/a..b", "/A-Z_0.9"])
+def test_dots_within_a_segment_are_letters_like_others(path: str) -> None:
+    assert isinstance(spiffe_id(f"spiffe://bank.example{path}"), SpiffeId)
+
+
+def shown(leaf: Leaf, now: float = NOW, domains: tuple[str, ...] = (DOMAIN,)) -> Principal | Refusal:
+    """Who a certificate names, as Envoy hands it over."""
+    certificate = parse(f'Hash=00;Cert="{quote(leaf.chain.decode(), safe="")}";URI={SVID}')
+    return certificate if isinstance(certificate, Refusal) else x509_svid(certificate, domains, now)
+
+
+def test_a_certificate_names_its_workload() -> None:
+    leaf = CA.leaf(SVID)
+    batch = shown(leaf)
+    assert isinstance(batch, Principal)
+    assert (batch.id, batch.kind, batch.issuer) == (f"workload:{SVID}", "workload", DOMAIN)
+    assert batch.proof == ("mtls", "x509-svid")
+    assert batch.expires == leaf.certificate.not_valid_after_utc.timestamp()
+
+
+@pytest.mark.parametrize("name", [x509.DNSName("batch.bank.example"), x509.RFC822Name("batch@bank.example")])
+def test_names_of_other_kinds_beside_the_id_are_allowed(name: x509.GeneralName) -> None:
+    assert isinstance(shown(CA.leaf(SVID, other=(name,))), Principal)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "why"),
+    [
+        (CA.leaf(), "the certificate has 0 URI names"),
+        (CA.leaf(other=(x509.DNSName("bank.example"),)), "the certificate has 0 URI names"),
+        (CA.leaf(SVID, SVID), "the certificate has 2 URI names"),
+        (CA.leaf(SVID, "https://bank.example/"), "the certificate has 2 URI names"),
+        (CA.leaf("https://bank.example/batch"), "the certificate's name: no spiffe:// id"),
+        (CA.leaf("spiffe://bank.example"), "the certificate's name: the id of a trust domain"),
+        (CA.leaf("spiffe://bank.example/../batch"), "the certificate's name: a path segment of dots"),
+        (CA.leaf("spiffe://other.example/batch"), "trust domain other.example is not trusted"),
+        (CA.leaf("spiffe://sub.bank.example/batch"), "trust domain sub.bank.example is not trusted"),
+        (CA.leaf(SVID, ca=True), "the certificate is an authority's"),
+        (CA.leaf(SVID, key_usage=usage(signs=False)), "the certificate's key is not for signatures"),
+        (CA.leaf(SVID, key_usage=usage(certificates=True)), "the certificate's key may sign certificates"),
+        (CA.leaf(SVID, key_usage=usage(lists=True)), "the certificate's key may sign revocation lists"),
+        (CA.leaf(SVID, begins=0.5), "the certificate is not valid yet"),
+        (CA.leaf(SVID, hours=-0.5), "the certificate has expired"),
+    ],
+)
+def test_a_certificate_that_names_no_workload_is_refused_for_its_own_reason(leaf: Leaf, why: str) -> None:
+    answer = shown(leaf)
+    assert isinstance(answer, Refusal)
+    assert (answer.error, answer.status) == ("invalid_token", 401)
+    assert answer.detail.startswith(why)
+
+
+_PEM = quote(CA.leaf(SVID).chain.decode(), safe="")
+_MARKS = ["Cert=", "cert=", '"', ";", ",", "URI=", SVID, "\\", "%", " ", "\0", "é"]
+_PARTS = st.sampled_from([*_MARKS, _PEM, f'Cert="{_PEM}"'])
+
+
+@given(st.lists(_PARTS | st.text(max_size=5), max_size=8).map("".join))
+@example("Cert=" + _PEM + "," + "Cert=" + _PEM)
+@example(f'Cert="{_PEM}";Cert="{_PEM}"')
+@example("Cert=Cert=" + _PEM)
+@example("Cert=" + _PEM + _PEM)
+@example("x" * (LONGEST + 1))
+def test_any_header_is_at_most_the_one_certificate_that_stands_in_it(header: str) -> None:
+    certificate = parse(header)
+    if isinstance(certificate, Refusal):
+        assert certificate.error in ("invalid_request", "invalid_token")
+    else:
+        assert certificate.uris == (SVID,)
+        assert header.lower().count("cert=") == 1
+
+
+def test_a_pem_file_is_a_bundle_of_authorities_alone() -> None:
+    other = Ca()
+    bundle = read_bundle(CA.pem + other.pem + CA.pem)
+    assert not isinstance(bundle, str)
+    assert bundle.authorities.count(b"BEGIN CERTIFICATE") == 2
+    assert bundle == read_bundle(other.pem + CA.pem)
+    assert not bundle.keys
+
+
+def test_a_document_is_a_bundle_of_both_and_says_nothing_of_other_uses() -> None:
+    entries: tuple[Any, ...] = (
+        x509_jwk(CA.certificate),
+        jwk(CA.key, "k1"),
+        jwk(CA.key, "k2", "sig"),
+        jwk(CA.key, "k3", None),
+        {},
+    )
+    odd = {"use": "jwt-svid", "kty": "oct", "k": "AAAA", "kid": "shared"}
+    bundle = read_bundle(document(*entries, odd, spiffe_sequence=3, spiffe_refresh_hint=300))
+    assert not isinstance(bundle, str)
+    assert bundle.authorities == CA.pem
+    assert set(bundle.keys) == {"k1"}
+
+
+def test_a_domain_may_have_no_authority_any_more() -> None:
+    bundle = read_bundle(document())
+    assert not isinstance(bundle, str)
+    assert (bundle.authorities, bundle.keys) == (b"", {})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "Unable to load PEM"),
+        (b"nothing", "Unable to load PEM"),
+        (CA.pem[:-50], "Unable to load PEM"),
+        (CA.leaf(SVID).chain, "'CN=leaf' is no authority"),
+        (CA.pem + CA.leaf(SVID).chain, "'CN=leaf' is no authority"),
+        (b" {", "Expecting property name"),
+        (b"{}", "no list of keys"),
+        (b'{"keys":[],"keys":[]}', "a name stands twice"),
+        (b'{"keys":{}}', "no list of keys"),
+        (b'{"keys":[7]}', "no list of keys"),
+        (document(spiffe_sequence=-1), "spiffe_sequence is no whole number"),
+        (document(spiffe_sequence=True), "spiffe_sequence is no whole number"),
+        (document(spiffe_refresh_hint="1"), "spiffe_refresh_hint is no whole number"),
+        (document(x509_jwk()), "without exactly one certificate in x5c"),
+        (document(x509_jwk(CA.certificate, CA.certificate)), "without exactly one certificate in x5c"),
+        (document({"use": "x509-svid", "x5c": ["?"]}), "x5c"),
+        (document({"use": "x509-svid", "x5c": ["AAAA"]}), "error parsing asn1"),
+        (document(x509_jwk(CA.leaf(SVID).certificate)), "'CN=leaf' is no authority"),
+        (document(jwk(CA.key, None)), "without a kid of its own"),
+        (document(jwk(CA.key, "")), "without a kid of its own"),
+        (document(jwk(CA.key, "k"), jwk(CA.key, "k")), "without a kid of its own"),
+        (document(*(jwk(CA.key, f"k{number}") for number in range(257))), "more than 256 authorities"),
+        (b"{" + b" " * (1 << 20), "more than 1048576 bytes"),
+    ],
+)
+def test_what_is_no_bundle_is_told_why(content: bytes, why: str) -> None:
+    told = read_bundle(content)
+    assert isinstance(told, str)
+    assert why.lower() in told.lower()
+
+
+@given(st.binary() | st.binary().map(b"{".__add__))
+def test_any_bytes_are_a_bundle_or_told_why(content: bytes) -> None:
+    read_bundle(content)
