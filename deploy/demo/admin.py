@@ -71,6 +71,12 @@ class Admin:
         """Live streams."""
         return list(await self.ask("GET", "/v1/sessions"))
 
+    async def register(self, profile: dict[str, Any], by: str) -> None:
+        """Register an agent. Raises AdminError, also if the registry refuses."""
+        told = await self.ask("POST", "/v1/agents", {"profile": profile, "by": by, "reason": "the cast"})
+        if told["outcome"] != "added":
+            raise AdminError(200, told)
+
     async def reload_policy(self) -> dict[str, Any]:
         """Load the policy from its paths: `{"revision"}`, or `{"problems": ["file:line:column: …"]}`."""
         return dict(await self.ask("POST", "/v1/policy"))

@@ -58,6 +58,15 @@ def accounts() -> dict[str, dict[str, Any]]:
     return loaded
 
 
+def profiles(now: float) -> list[dict[str, Any]]:
+    """What the bank registers of each agent, for a day from `now` (Unix seconds)."""
+    made = {"owner": "team:payments", "purpose": "pays and reads", "model": "demo", "version": "1"}
+    return [
+        {"id": name, **made, "expires": now + 86_400, "amounts": {"EUR": each.limit}, "may_act_for": [each.acts_for]}
+        for name, each in AGENTS.items()
+    ]
+
+
 def agent(name: str) -> Agent | None:
     """The agent of that id; `agent:invoice-bot-7` is one more invoice bot."""
     return AGENTS.get(name) or (AGENTS[INVOICE_BOT] if name.startswith(f"{INVOICE_BOT}-") else None)

@@ -8,12 +8,13 @@ import secrets
 import shutil
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.demo import broker, children, issuer, training
+from deploy.demo import broker, cast, children, issuer, training
 from deploy.demo.admin import Admin
 from deploy.demo.caller import Caller, Stream
 from deploy.demo.cast import ROOT
@@ -152,6 +153,8 @@ async def _start_portcullis(
     admin = Admin(run.state / "run" / "admin.sock")
     stack.push_async_callback(admin.close)
     await ready(admin, supervisor, lines)
+    for profile in cast.profiles(time.time()):
+        await admin.register(profile, "demo")
     await accepts(run.ports.edge, supervisor, address=network.edge_address)
     return World(
         run=run,
