@@ -133,7 +133,7 @@ def _signed(proof: str, algorithms: Collection[str]) -> tuple[Jws, str] | Refusa
 
 @lru_cache(maxsize=2048)
 def _key(header: bytes) -> PublicKey | None:
-    """The key in an encoded header. A client's proofs have the same one, and to read it takes a third of all the work."""
+    """The key in an encoded header. All proofs of a client have the same, and to read it takes a third of all time."""
     fields = jws.object_of(urlsafe_b64decode(header + b"=" * (-len(header) % 4)))
     return jwk.public_key(fields.get("jwk"))
 

@@ -348,6 +348,7 @@ def test_the_request_counts_as_its_sender_saw_it() -> None:
     refused(check(GOOD, method="HEAD"), "htm")
     refused(check(GOOD, url="https://api.bank.example/accounts/8"), "htu")
     refused(check(GOOD, url="not a URI"), "htu")
+    refused(check(sign(claims(htu="not a URI")), url="not a URI"), "htu")
 
 
 def test_a_proof_by_another_key_is_a_bad_token() -> None:
