@@ -64,7 +64,9 @@ class Operations(Protocol):
 
     async def order_agent(self, order: Order, dry_run: bool) -> Record:
         """Change the registry: `outcome` is "added", "replaced", "suspended", "resumed", "revoked", "unchanged",
-        "dry_run" or "refused", with `reason`. Raises AgentsUnwritable: a suspension or a revocation is in force.
+        "dry_run" (with `sessions`, the live ones that it has a part in) or "refused", with `reason`.
+
+        Raises AgentsUnwritable: a suspension or a revocation is in force all the same.
         """
         ...
 

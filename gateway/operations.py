@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client import generate_latest
 
 from defense_lines import Cut, LedgerUnwritable, Override
-from gateway.agents import Order
+from gateway.agents import Agent, Order
 from gateway.app import Gateway
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
@@ -96,12 +96,18 @@ class GatewayOperations:
         agent = self._gateway.agents.get(name)
         if agent is None:
             return None
-        live = {one.id for known in agent.profile.names() for one in self._gateway.sessions.find("actor", known)}
-        return {**agent.told(), "sessions": len(live), "history": await self._gateway.registrar.history(name)}
+        sessions, history = self._sessions_of(agent), await self._gateway.registrar.history(name)
+        return {**agent.told(), "sessions": sessions, "history": history}
 
     async def order_agent(self, order: Order, dry_run: bool) -> Record:
         """Change the registry; live sessions that this forbids end."""
-        return await self._gateway.registrar.order(msgspec.structs.replace(order, by=f"analyst:{order.by}"), dry_run)
+        order = msgspec.structs.replace(order, by=f"analyst:{order.by}")
+        answer, known = await self._gateway.registrar.order(order, dry_run), self._gateway.agents.get(order.agent)
+        return answer | {"sessions": self._sessions_of(known)} if dry_run and known else answer
+
+    def _sessions_of(self, agent: Agent) -> int:
+        names = agent.profile.names()
+        return len({session.id for name in names for session in self._gateway.sessions.find("actor", name)})
 
     async def reload_policy(self) -> Record:
         """The configured policy again, as a whole or not at all; streams that it forbids end."""

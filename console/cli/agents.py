@@ -129,7 +129,8 @@ def _change(config: Path, verb: str, agent: str, reason: str, by: str, dry_run: 
 
 def _order(config: Path, method: str, order: dict[str, Any], output: Format) -> None:
     answer = gateway(config).ask(method, "/v1/agents", order)
-    known = answer.get("agent", {}) if output is Format.human else {}
-    show({name: value for name, value in answer.items() if not known or name != "agent"} | known, output)
+    known = answer.get("agent", {})
+    brief = answer | {"agent": known.get("id"), "state": known.get("state")} if known else answer
+    show(answer if output is Format.json else brief, output)
     if answer["outcome"] == "refused":
         raise typer.Exit(Exit.FAILURE)

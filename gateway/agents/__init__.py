@@ -9,6 +9,7 @@ from gateway.agents.order import Order, Verb
 from gateway.agents.registrar import Registrar
 from gateway.agents.registry import Registry
 from gateway.agents.store import AgentsUnreadable, AgentsUnwritable, Change, Store
+from gateway.agents.vetting import Vetting
 
 __all__ = [
     "Agent",
@@ -22,5 +23,6 @@ __all__ = [
     "State",
     "Store",
     "Verb",
+    "Vetting",
     "chain_allowed",
 ]

@@ -66,7 +66,7 @@ class Registrar:
         Raises AgentsUnwritable: a suspension or a revocation is in force all the same, until the gateway ends.
         """
         if dry_run:
-            return _told(self._registry.after(order, self._clock()), "dry_run")
+            return _told(self._registry.after(order, self._clock()), {"outcome": "dry_run"})
         carried_out = self._stopped(*self._stop(order), order) if order.verb in NARROWING else self._widen(order)
         # An order that is half carried out is carried out, even if who gave it has gone away.
         under_way = asyncio.ensure_future(carried_out)
@@ -93,7 +93,7 @@ class Registrar:
                 await self._write()  # an order that changes nothing puts on record what the disk did not take before
         except AgentsUnwritable as error:
             raise AgentsUnwritable(f"in force until the gateway ends, but not on record: {error}") from error
-        return _told(after, OUTCOMES[order.verb], ended)
+        return _told(after, _done(order, ended))
 
     async def _widen(self, order: Order) -> Record:
         async with self._writing:
@@ -101,10 +101,10 @@ class Registrar:
                 known = self._registry.get(order.agent)
                 after = self._registry.after(order, self._clock())
                 if not isinstance(after, Agent):
-                    return _told(after, "")
+                    return _told(after, {})
                 await self._write([Change(order.verb, after)])
                 if self._registry.get(order.agent) is known:
-                    return _told(after, OUTCOMES[order.verb], self._enforce(order, after))
+                    return _told(after, _done(order, self._enforce(order, after)))
                 # Stopped while we wrote: what we wrote would undo that, so the order is weighed again.
 
     async def _write(self, more: Sequence[Change] = ()) -> None:
@@ -119,9 +119,13 @@ class Registrar:
         return self._listener(after)
 
 
-def _told(after: Agent | Unchanged | Refused, outcome: str, ended: int = 0) -> Record:
+def _done(order: Order, ended: int) -> Record:
+    return {"outcome": OUTCOMES[order.verb], "sessions_ended": ended}
+
+
+def _told(after: Agent | Unchanged | Refused, outcome: Record) -> Record:
     if isinstance(after, Refused):
         return {"outcome": "refused", "reason": after.reason}
     if isinstance(after, Unchanged):
         return {"outcome": "unchanged"}
-    return {"outcome": outcome, "agent": after.told(), "sessions_ended": ended}
+    return {**outcome, "agent": after.told()}

@@ -179,10 +179,9 @@ def test_one_agents_story(call: Any) -> None:
     assert (missing.exit_code, missing.stdout, missing.stderr) == (1, "", "there is no such agent\n")
 
 
-def test_people_see_the_agent_and_not_json(call: Any) -> None:
-    shown = call("add", "agent:x", *NEEDED, "--tool", "pay").stdout
-    assert "{" not in shown.replace("amounts", "").replace("{}", "")
-    assert "team:x" in shown
+def test_people_see_what_became_of_it(call: Any) -> None:
+    shown = dict(line.split() for line in call("add", "agent:x", *NEEDED, "--tool", "pay").stdout.splitlines())
+    assert shown == {"outcome": "done", "sessions_ended": "3", "agent": "agent:x", "state": "active"}
 
 
 def test_what_is_not_on_record_is_a_failure_that_says_so(call: Any, bank: BankOperations) -> None:

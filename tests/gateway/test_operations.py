@@ -101,7 +101,8 @@ async def test_an_agent_is_stopped_on_record_and_its_streams_with_it(gateway: Ga
     assert story is not None
     assert (story["state"], story["sessions"], story["by"]) == ("active", 1, "analyst:jo")
     suspend = Order(verb="suspend", agent="agent:bot", by="jo", reason="odd")
-    assert (await operations.order_agent(suspend, dry_run=True))["outcome"] == "dry_run"
+    would = await operations.order_agent(suspend, dry_run=True)
+    assert (would["outcome"], would["sessions"], would["agent"]["state"]) == ("dry_run", 1, "suspended")
     assert not ended
     answer = await operations.order_agent(suspend, dry_run=False)
     assert (answer["outcome"], answer["sessions_ended"], ended) == ("suspended", 1, ["agent_refused"])
