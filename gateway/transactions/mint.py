@@ -10,9 +10,10 @@ import msgspec
 from prometheus_client import Counter
 
 from gateway.config import Transactions
+from gateway.transactions.act import act_claim
 from gateway.transactions.keys import KeyRing
 from gateway.transactions.remembered import Minted, Remembered
-from policy import Actor, Principal
+from policy import Principal
 
 HEADER: Final = "txn-token"  # draft-ietf-oauth-transaction-tokens-10, "Txn-Token" HTTP Header
 TYP: Final = "txntoken+jwt"
@@ -66,6 +67,7 @@ class Minter:
             principal.proof,
             principal.assurance,
             principal.authenticated,
+            principal.client,
             bound,
         )
         known = self._remembered.get(says)
@@ -108,18 +110,10 @@ class Minter:
 
 def _context(principal: Principal, obligations: Mapping[str, Any]) -> dict[str, Any]:
     said = {
-        "act": chain(principal.actors),
+        "act": act_claim(principal.actors),
         "acr": principal.assurance,
         "auth_time": principal.authenticated,
+        "client": principal.client,
         "obligations": obligations,
     }
     return {name: value for name, value in said.items() if value}
-
-
-def chain(actors: tuple[Actor, ...]) -> dict[str, Any] | None:
-    """The `act` claim (RFC 8693 section 4.1) of actors, the current one first; None for none."""
-    act: dict[str, Any] | None = None
-    for actor in reversed(actors):
-        said = {"sub": actor.id, "iss": actor.issuer, "act": act}
-        act = {name: value for name, value in said.items() if value}
-    return act

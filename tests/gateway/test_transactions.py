@@ -32,6 +32,7 @@ ALICE = Principal(
     authenticated=NOW - 60,
     expires=NOW + 3600,
     token="callers-jti",
+    client="web",
     scopes=("accounts:read", "payments:write"),
     roles=("adviser",),
     attributes={"account": "1001", "cnf": {"jkt": "secret-thumbprint"}, "email": "alice@bank.example"},
@@ -84,6 +85,7 @@ def test_a_token_says_who_asks_on_whose_behalf_and_of_whom() -> None:
             },
             "acr": "urn:bank:strong",
             "auth_time": NOW - 60,
+            "client": "web",
             "obligations": {"log": "full"},
         },
     }
@@ -116,6 +118,7 @@ def test_one_token_serves_for_half_its_life() -> None:
         changed(proof=("bearer",)),
         changed(assurance=""),
         changed(authenticated=NOW - 61),
+        changed(client="app"),
         changed(scopes=("accounts:read",)),
     ],
 )

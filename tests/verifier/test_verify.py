@@ -78,6 +78,7 @@ def test_it_reads_what_the_gateway_mints() -> None:
         proof=("bearer", "mtls"),
         assurance="strong",
         authenticated=NOW - 9.5,
+        client="web",
         scopes=("accounts:read",),
     )
     token = mint.token(alice, SERVICE, NOW, {"log": "full"})
@@ -90,6 +91,7 @@ def test_it_reads_what_the_gateway_mints() -> None:
         expires=NOW + 15,
         assurance="strong",
         authenticated=NOW - 9.5,
+        client="web",
         proof=("bearer", "mtls"),
         vouched_by="https://issuer.bank.example",
         obligations={"log": "full"},
