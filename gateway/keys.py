@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 
 from gateway.config import Identity, Issuer
-from gateway.identity import Discovery, Identifier, JwksClient
+from gateway.identity import Discovery, JwksClient, KeySet
 from gateway.keeping import keep_running
 
 _PATIENCE: Final = 0.8  # seconds that a request waits for keys, less than the edge waits for an answer
@@ -18,14 +18,22 @@ _RETRY: Final = 5.0  # seconds between fetches from an issuer that is unreachabl
 _SHARE: Final = 4  # fetches in the time for which keys count: one that fails does no harm
 
 
-class Keys:
-    """The JWKS clients of all issuers, feeding one identifier."""
+class Keyring(Protocol):
+    """Who uses the keys."""
 
-    def __init__(self, settings: Identity, identifier: Identifier, session: aiohttp.ClientSession) -> None:
+    def put_keys(self, issuer: str, keys: KeySet) -> None:
+        """Replace an issuer's keys."""
+        ...
+
+
+class Keys:
+    """The JWKS clients of all issuers, feeding one keyring."""
+
+    def __init__(self, settings: Identity, keyring: Keyring, session: aiohttp.ClientSession) -> None:
         self.discoveries = {issuer.issuer: _discovery(issuer, session) for issuer in settings.issuers}
         self._issuers = {issuer.issuer: issuer for issuer in settings.issuers}
         self._clients = {
-            name: JwksClient(issuer, session, self.discoveries[name], partial(identifier.put_keys, name))
+            name: JwksClient(issuer, session, self.discoveries[name], partial(keyring.put_keys, name))
             for name, issuer in self._issuers.items()
         }
 

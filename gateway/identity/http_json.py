@@ -21,7 +21,7 @@ async def ask_json(
     url: str,
     largest: int,
     form: dict[str, str] | None = None,
-    auth: aiohttp.BasicAuth | None = None,
+    authorization: str = "",
 ) -> dict[str, Any]:
     """GET a JSON object of at most `largest` bytes, or POST a form for it. Raises Unreachable."""
     try:
@@ -29,8 +29,7 @@ async def ask_json(
             "GET" if form is None else "POST",
             url,
             data=form,
-            auth=auth,
-            headers=_HEADERS,
+            headers=_HEADERS | ({"Authorization": authorization} if authorization else {}),
             allow_redirects=False,
             auto_decompress=False,
             timeout=_TIMEOUT,

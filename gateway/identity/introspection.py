@@ -6,11 +6,13 @@ import asyncio
 import hashlib
 import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Collection
 from typing import Any, Final
 from urllib.parse import quote_plus
 
 import aiohttp
+import msgspec
 import structlog
 
 from gateway.config import Introspection, Issuer
@@ -32,10 +34,15 @@ Answer = Principal | Refusal
 
 
 def answered(
-    said: dict[str, Any], issuer: Issuer, audiences: Collection[str], longest_chain: int, now: float
+    said: dict[str, Any],
+    issuer: Issuer,
+    settings: Introspection,
+    audiences: Collection[str],
+    longest_chain: int,
+    now: float,
 ) -> Answer:
-    """The principal in an issuer's answer (RFC 7662 section 2.2) at `now` (Unix seconds). What the answer may leave out
-    is filled in: the issuer is the one that was asked, and a token without an end is not believed beyond the answer.
+    """The principal in an answer (RFC 7662 section 2.2) at `now` (Unix seconds). The answer is the proof, so the
+    principal ends with it: with the token, and after the time for which answers count.
     """
     if said.get("active") is not True:
         return Refusal("invalid_token", "the issuer says that the token is not active")
@@ -44,10 +51,13 @@ def answered(
     wrong = other_use(said)
     if wrong:
         return Refusal("invalid_token", wrong)
-    settings = issuer.introspection
-    end = now + settings.cache_seconds if settings else now
-    claims = {"iss": issuer.issuer, "exp": end} | said
-    return principal_of(_less(claims, ("active", "token_type")), issuer, audiences, longest_chain, now)
+    end = now + settings.cache_seconds
+    claims = {"iss": issuer.issuer, "exp": end} | said  # both may be left out
+    principal = principal_of(_less(claims, ("active", "token_type")), issuer, audiences, longest_chain, now)
+    if isinstance(principal, Refusal):
+        return principal
+    end = min(end, principal.expires - issuer.leeway_seconds)
+    return msgspec.structs.replace(principal, expires=end) if now < end else Refusal("invalid_token", "expired")
 
 
 class Answers:
@@ -133,10 +143,9 @@ class Introspector:
         finally:
             del self._asking[digest]
         now = self._clock()
-        answer = answered(said, self._issuer, self._audiences, self._longest_chain, now)
+        answer = answered(said, self._issuer, self._settings, self._audiences, self._longest_chain, now)
         if isinstance(answer, Principal):
-            end = answer.expires - self._issuer.leeway_seconds
-            self._accepted.put(digest, answer, min(now + self._settings.cache_seconds, end))
+            self._accepted.put(digest, answer, answer.expires)
         else:
             self._refused.put(digest, answer, now + self._settings.refused_seconds)
         return answer
@@ -147,15 +156,18 @@ class Introspector:
             raise Unreachable("metadata without introspection_endpoint")
         secret = await asyncio.to_thread(_secret, self._settings)  # each time: a file's secret may be rotated
         form = {"token": token, "token_type_hint": "access_token"}
-        # RFC 6749 section 2.3.1: both are form-encoded first
-        auth = aiohttp.BasicAuth(quote_plus(self._settings.client_id), quote_plus(secret))
-        return await ask_json(self._session, url, _LARGEST, form, auth)
+        return await ask_json(self._session, url, _LARGEST, form, _basic(self._settings.client_id, secret))
 
 
 def _secret(settings: Introspection) -> str:
     if settings.client_secret_file is not None:
         return settings.client_secret_file.read_text(encoding="utf-8").strip()
     return settings.client_secret.get_secret_value() if settings.client_secret else ""
+
+
+def _basic(client: str, secret: str) -> str:
+    """RFC 6749 section 2.3.1: both are form-encoded first."""
+    return "Basic " + b64encode(f"{quote_plus(client)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _digest(token: str) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Identity, Issuer, TrustDomain
-from gateway.identity import Credentials, Identifier, KeySet, Refusal, UnknownKey
+from gateway.identity import Credentials, Identifier, Refusal, UnknownKey
 
 ISSUER = Issuer(issuer="i", jwks_url="http://unused", audience="bank")
 IDENTIFIER = Identifier(Identity(issuers=(ISSUER,), trust_domains=(TrustDomain(name="bank.example"),)))
@@ -46,15 +46,3 @@ def test_any_json(header: dict[str, object], payload: dict[str, object], signatu
 def test_any_client_certificate_header(header: str) -> None:
     answer = IDENTIFIER.identify(Credentials("", header), 0.0)
     assert isinstance(answer, Refusal) or (not isinstance(answer, UnknownKey) and answer.kind == "workload")
-
-
-_key = st.dictionaries(st.sampled_from(["kty", "alg", "use", "crv", "x", "y", "n", "e"]), _json | st.just("EC"))
-_jwks = st.lists(_json | _key.map(lambda fields: {"kid": "k", **fields})).map(lambda keys: {"keys": keys})
-
-
-@given(_json | _jwks)
-def test_any_jwks(document: object) -> None:
-    try:
-        KeySet.parse(document)
-    except ValueError:
-        return

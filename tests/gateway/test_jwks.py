@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
 
-from gateway.config import Identity
-from gateway.identity import Credentials, Discovery, Identifier, JwksClient, KeySet, Refusal, UnknownKey
+from gateway.config import Identity, Issuer
+from gateway.identity import Discovery, JwksClient, KeySet, Refusal, UnknownKey
+from gateway.identity.access_token import Trust, verify
+from gateway.identity.jws import Jws, read
 from gateway.keys import Keys
+from policy import Principal
 from tests.gateway.issuer_rig import LocalIssuer, new_key, public
 
 DEADLINE = 5.0  # seconds until a test gives up waiting
@@ -233,52 +237,56 @@ async def test_keys_that_were_never_fetched_have_a_reason(issuer: LocalIssuer, s
     assert (await asker.next()).missing.startswith("issuer unreachable since 2")
 
 
-def shown(issuer: LocalIssuer, kid: str) -> Credentials:
-    claims = {"iss": issuer.url, "sub": "alice", "aud": "bank", "exp": 60, "iat": 0, "jti": "t", "client_id": "web"}
-    return Credentials(f"Bearer {jwt.encode(claims, issuer.keys[kid], 'ES256', {'typ': 'at+jwt', 'kid': kid})}")
+class Ring:
+    """What the gateway does with keys: tokens are verified by them."""
 
-
-class Watched(Identifier):
-    """An identifier, and the keys that it was given."""
-
-    def __init__(self, settings: Identity) -> None:
-        super().__init__(settings)
+    def __init__(self, issuer: Issuer) -> None:
+        self.trust = Trust(issuer, KeySet(), ("bank",))
         self.given: asyncio.Queue[KeySet] = asyncio.Queue()
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
-        super().put_keys(issuer, keys)
+        assert issuer == self.trust.issuer.issuer
+        self.trust = replace(self.trust, keys=keys)
         self.given.put_nowait(keys)
 
+    def identify(self, token: str) -> Principal | Refusal | UnknownKey:
+        jws = read(token)
+        assert isinstance(jws, Jws)
+        return verify(jws, {self.trust.issuer.issuer: self.trust}, 4, 0.0)
 
-def gateway(issuer: LocalIssuer, session: aiohttp.ClientSession, **changes: Any) -> tuple[Watched, Keys]:
-    settings = Identity.model_construct(**Identity().model_dump()).model_copy(
-        update={"issuers": (issuer.config(**changes),)}
-    )
-    identifier = Watched(settings)
-    return identifier, Keys(settings, identifier, session)
+
+def shown(issuer: LocalIssuer, kid: str) -> str:
+    claims = {"iss": issuer.url, "sub": "alice", "aud": "bank", "exp": 60, "iat": 0, "jti": "t", "client_id": "web"}
+    return jwt.encode(claims, issuer.keys[kid], "ES256", {"typ": "at+jwt", "kid": kid})
+
+
+def gateway(issuer: LocalIssuer, session: aiohttp.ClientSession, **changes: Any) -> tuple[Ring, Keys]:
+    config = issuer.config(**changes)
+    ring = Ring(config)
+    return ring, Keys(Identity().model_copy(update={"issuers": (config,)}), ring, session)
 
 
 @pytest.mark.parametrize("discovered", [True, False])
-async def test_fetched_keys_reach_the_identifier(
+async def test_fetched_keys_reach_the_keyring(
     issuer: LocalIssuer, session: aiohttp.ClientSession, discovered: bool
 ) -> None:
-    identifier, keys = gateway(issuer, session, jwks_url=None if discovered else f"{issuer.url}/jwks")
-    assert identifier.identify(shown(issuer, "k1"), 0.0) == UnknownKey(issuer.url)
+    ring, keys = gateway(issuer, session, jwks_url=None if discovered else f"{issuer.url}/jwks")
+    assert ring.identify(shown(issuer, "k1")) == UnknownKey(issuer.url)
     await keys.fetch(issuer.url)
-    assert not isinstance(identifier.identify(shown(issuer, "k1"), 0.0), Refusal | UnknownKey)
+    assert not isinstance(ring.identify(shown(issuer, "k1")), Refusal | UnknownKey)
     assert issuer.asked["metadata"] == discovered
 
 
 async def test_rotation_refuses_no_token(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
-    identifier, keys = gateway(issuer, session)
+    ring, keys = gateway(issuer, session)
     for number in range(3):
         kid = f"new{number}"
         issuer.keys[kid] = new_key()
 
         async def identified(kid: str = kid) -> Any:
-            if isinstance(identifier.identify(shown(issuer, kid), 0.0), UnknownKey):
+            if isinstance(ring.identify(shown(issuer, kid)), UnknownKey):
                 await keys.fetch(issuer.url)
-            return identifier.identify(shown(issuer, kid), 0.0)
+            return ring.identify(shown(issuer, kid))
 
         answers = await asyncio.gather(*(identified() for _ in range(50)))
         assert not [answer for answer in answers if isinstance(answer, Refusal | UnknownKey)]
@@ -288,34 +296,34 @@ async def test_rotation_refuses_no_token(issuer: LocalIssuer, session: aiohttp.C
 async def test_an_issuer_that_does_not_answer_holds_no_request(
     issuer: LocalIssuer, session: aiohttp.ClientSession
 ) -> None:
-    identifier, keys = gateway(issuer, session)
+    ring, keys = gateway(issuer, session)
     issuer.open.clear()
     await asyncio.wait_for(keys.fetch(issuer.url), DEADLINE)
-    assert isinstance(identifier.identify(shown(issuer, "k1"), 0.0), UnknownKey)
+    assert isinstance(ring.identify(shown(issuer, "k1")), UnknownKey)
     issuer.open.set()
     await keys.fetch(issuer.url)
-    assert not isinstance(identifier.identify(shown(issuer, "k1"), 0.0), UnknownKey)
+    assert not isinstance(ring.identify(shown(issuer, "k1")), UnknownKey)
 
 
 async def test_an_unreachable_issuer_is_the_reason(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
-    identifier, keys = gateway(issuer, session)
+    ring, keys = gateway(issuer, session)
     issuer.instead = (404, b"", {})
     await keys.fetch(issuer.url)
-    answer = identifier.identify(shown(issuer, "k1"), 0.0)
+    answer = ring.identify(shown(issuer, "k1"))
     assert isinstance(answer, UnknownKey)
     assert answer.otherwise.detail.startswith("issuer unreachable since 2")
 
 
 async def test_keys_are_kept_without_being_asked_for(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
-    identifier, keys = gateway(issuer, session, keys_seconds=0.4)
+    ring, keys = gateway(issuer, session, keys_seconds=0.4)
     keeping = asyncio.create_task(keys.keep())
     try:
-        assert "k1" in await asyncio.wait_for(identifier.given.get(), DEADLINE)
+        assert "k1" in await asyncio.wait_for(ring.given.get(), DEADLINE)
         old = shown(issuer, "k1")
-        assert not isinstance(identifier.identify(old, 0.0), UnknownKey)
+        assert not isinstance(ring.identify(old), UnknownKey)
         issuer.keys = {"k2": new_key()}
-        assert "k1" not in await asyncio.wait_for(identifier.given.get(), DEADLINE)
-        assert isinstance(identifier.identify(old, 0.0), UnknownKey)
+        assert "k1" not in await asyncio.wait_for(ring.given.get(), DEADLINE)
+        assert isinstance(ring.identify(old), UnknownKey)
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
