@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-HEADER_PREFIX = "x-portcullis-"
 _PREFIXES = (
-    HEADER_PREFIX,
+    "x-portcullis-",
     "cf-access-",
     "ssl-client-",
     "x-amzn-oidc-",

@@ -12,11 +12,14 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from prometheus_client import Counter
+
 _MAX_PROXIES = 16  # in a row; whoever has more in front of it is not told apart from the sixteenth
 _LONGEST = 64  # characters of one entry; the longest address in brackets with a port has 53
 _REMEMBERED = 4096  # entries read before; proxies come back with every request
 # RFC 7239 section 6 writes ports this way, and some balancers do so in x-forwarded-for.
-_WITH_PORT = re.compile(r"(?:(\d+\.\d+\.\d+\.\d+)|\[([0-9A-Fa-f:.]+)\])(?::\d{1,5})?", re.ASCII)
+_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?")
+_UNREAD = Counter("portcullis_gateway_forwarded_unread_total", "X-Forwarded-For of trusted proxies, unreadable")
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -47,6 +50,7 @@ class Proxies:
             text = entry.strip(" \t")
             read = self._read(text) if len(text) <= _LONGEST else None
             if read is None:
+                _UNREAD.inc()
                 break
             address, is_proxy = read
             if not is_proxy:

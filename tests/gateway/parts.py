@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.blocklist import Blocklist
-from gateway.config import Config, Identity, Issuer, Route, Service
+from gateway.config import Config, Edge, Identity, Issuer, Route, Service
 from gateway.enforcement import Judge
 from gateway.identity import Identifier, KeySet
 from gateway.sessions import Sessions
@@ -44,9 +44,10 @@ permitted if input.action == "CALL"
 class Bank:
     """A judge over one small policy, and tokens that it trusts."""
 
-    def __init__(self, pdp: Pdp | None = None) -> None:
+    def __init__(self, pdp: Pdp | None = None, edge: Edge | None = None) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.config = Config(
+            edge=edge or Edge(),
             services={
                 "bank": Service(address="127.0.0.1", port=1),
                 "ledger": Service(address="127.0.0.1", port=2, protocol="grpc"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from gateway.config import Edge
 from gateway.enforcement.address import DIRECT, Proxies
@@ -57,6 +59,8 @@ def test_behind_trusted_proxies_it_is_the_rightmost_that_is_none_of_them(forward
         "198.51.100.7/32",
         "198.51.100.7:",
         "198.51.100.7:http",
+        "198.51.100.7:４４３",
+        "198.51.100:7",
         "198.51.100.7:123456",
         "198.51.100.7 192.0.2.66",
         '"198.51.100.7"',
@@ -90,6 +94,24 @@ def test_more_proxies_in_a_row_than_anybody_has_are_not_followed() -> None:
 
 def test_a_header_of_many_entries_costs_no_more_than_its_right_end() -> None:
     assert PROXIES.caller("10.0.0.1," * 1_000_000 + "198.51.100.7,10.0.0.1") == "198.51.100.7"
+
+
+def test_long_entries_are_not_remembered() -> None:
+    PROXIES.caller("unknown,10.0.0.1")
+    tracemalloc.start()
+    for number in range(500):
+        assert PROXIES.caller(f"{number:060000},10.0.0.1") == "10.0.0.1"
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1_000_000
+
+
+def test_what_cannot_be_read_is_counted() -> None:
+    name = "portcullis_gateway_forwarded_unread_total"
+    before = REGISTRY.get_sample_value(name) or 0.0
+    PROXIES.caller("198.51.100.7,10.0.0.1")
+    PROXIES.caller("unknown,10.0.0.1")
+    assert REGISTRY.get_sample_value(name) == before + 1
 
 
 def test_upstream_and_log_are_told_only_what_envoy_does_not_know() -> None:

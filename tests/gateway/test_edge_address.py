@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import shutil
+import ssl
 import struct
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,15 +17,17 @@ from typing import Any
 import grpc
 import pytest
 from aiohttp import web
+from cryptography import x509
 from envoy.service.accesslog.v3 import als_pb2_grpc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 
-from gateway.config import Config, Edge, Service
+from gateway.config import Config, Edge, Service, Tls
 from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, resources
-from gateway.enforcement import AccessLogs, Judge, Tether, serve_http
+from gateway.enforcement import AccessLogs, Tether, serve_http
 from policy import BlockPolicy, Cause, Target
 from telemetry import Event
-from tests.gateway.edge_rig import DEADLINE, envoy, free_port, until
+from tests.authority import Authority
+from tests.gateway.edge_rig import DEADLINE, envoy, free_port, material, until
 from tests.gateway.parts import Bank
 
 STRANGER = "127.0.0.9"  # whose packets come from an address that nobody trusts
@@ -100,13 +103,12 @@ async def _upstream(stack: AsyncExitStack, seen: list[Any]) -> int:
 
 
 async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) -> None:
-    bank, run = front.bank, config.state
-    judge = Judge(config, bank.identifier, bank.blocklist, bank.pdp, bank._witness, bank._fetch)
+    judge, run = front.bank.judge, config.state
     serving = asyncio.create_task(serve_http(judge, run / AUTHZ_SOCKET))
     stack.callback(serving.cancel)
     server = grpc.aio.server()
     ads.add_to(server)
-    external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(judge, bank.sessions), server)
+    external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(judge, front.bank.sessions), server)
     logs = AccessLogs(lambda batch: front.events.extend(batch.events()))
     als_pb2_grpc.add_AccessLogServiceServicer_to_server(logs, server)
     server.add_insecure_port(f"unix:{run / GRPC_SOCKET}")
@@ -120,17 +122,14 @@ async def front(**edge: Any) -> AsyncIterator[Front]:
     async with AsyncExitStack() as stack:
         run = Path(tempfile.mkdtemp(prefix="edge-"))
         stack.callback(shutil.rmtree, run)
-        made = Front(Bank(), free_port())
+        port = free_port()
+        made = Front(Bank(edge=Edge(port=port, access_log_flush_ms=10, **edge)), port)
         service = Service(address="127.0.0.1", port=await _upstream(stack, made.upstream))
-        changes = {
-            "state": run,
-            "edge": Edge(port=made.port, access_log_flush_ms=10, **edge),
-            "services": made.bank.config.services | {"bank": service},
-        }
-        config, ads = made.bank.config.model_copy(update=changes), Ads()
+        services = made.bank.config.services | {"bank": service}
+        config, ads = made.bank.config.model_copy(update={"state": run, "services": services}), Ads()
         await _asked(stack, made, config, ads)
         await stack.enter_async_context(envoy(config, run))
-        version = ads.publish(resources(config))
+        version = ads.publish(resources(config, tls=await material(config)))
         await until(EnvoyAdmin(run / ADMIN_SOCKET).ready, "Envoy is ready")
         assert await ads.applied(version, DEADLINE)
         yield made
@@ -204,7 +203,8 @@ async def test_nothing_that_a_caller_claims_to_be_reaches_the_upstream(path: str
     async with front(**edge) as running:
         lie = "caller-text"
         twice = [f"{name}: {lie}" for name in CLAIMED for _ in range(2)]
-        assert await running.send(path, *twice, "X-Forwarded-For: caller-text", "X-Business: kept") == 200
+        hops = "Connection: X-Portcullis-Subject"  # so RFC 9110 section 7.6.1 would take the gateway's own away
+        assert await running.send(path, *twice, "X-Forwarded-For: caller-text", hops, "X-Business: kept") == 200
         (headers,) = running.upstream
         assert headers.getall("x-business") == ["kept"]
         assert [name for name, value in headers.items() if lie in value] == []
@@ -247,6 +247,22 @@ async def test_a_proxy_header_names_the_caller() -> None:
         for name in ("v1", "v1, mapped", "v2", "v2, mapped"):
             assert await edge.send("/accounts/1001", before=PROXY_HEADERS[name][0]) == 403
         assert await edge.send("/accounts/1001", before=PROXY_HEADERS["v2, IPv6"][0]) == 200
+
+
+async def test_a_proxy_header_comes_before_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ca")
+    certificate, key = authority.issue("edge", x509.DNSName("localhost"))
+    async with front(proxy_protocol_from=(PROXY,), tls=Tls(certificate=certificate, key=key)) as edge:
+        reader, writer = await asyncio.open_connection(PROXY, edge.port)
+        async with asyncio.timeout(DEADLINE):
+            writer.write(PROXY_HEADERS["v2"][0])
+            trust = ssl.create_default_context(cafile=str(authority.certificate))
+            await writer.start_tls(trust, server_hostname="localhost")
+            token = edge.bank.token()
+            writer.write(f"GET /accounts/1001 HTTP/1.1\r\nhost: bank\r\nauthorization: Bearer {token}\r\n\r\n".encode())
+            assert b" 200 " in await reader.readline()
+        writer.close()
+        assert [request.address for request, _ in edge.bank.seen] == [CALLER]
 
 
 async def test_what_the_edge_itself_refuses_is_logged_with_the_address_of_the_proxy_header() -> None:
