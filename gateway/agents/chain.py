@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from gateway.agents.agent import Agent
@@ -14,7 +16,8 @@ def chain_allowed(principal: Principal, registry: Registry, now: float, required
     """The principal with the record of the agent that acts now in `agent`, or why the chain is refused.
 
     Each agent in the chain must be registered (unless not `required`), fit at `now` (Unix seconds) and allowed to act
-    for the subject; nobody acts for herself. The answer holds until the principal's `expires`, and in this epoch alone.
+    for the subject; nobody acts for herself, and nobody proves herself by an agent's key. The answer holds until the
+    principal's `expires`, and in this epoch alone.
     """
     agents: list[Agent] = []
     for name in principal.chain():
@@ -26,7 +29,10 @@ def chain_allowed(principal: Principal, registry: Registry, now: float, required
             agents.append(agent)
     if any(actor.id == principal.id for actor in principal.actors):
         return Refusal("invalid_token", f"{principal.id}: acts for itself")
-    return _with_record(principal, agents, registry) if agents else principal
+    current = registry.behind(principal.actor)
+    if _foreign_key(principal, current, registry):
+        return Refusal("invalid_token", f"{principal.actor}: the token is bound to a key of somebody else")
+    return _with_record(principal, agents, registry.view(current) if current else {}) if agents else principal
 
 
 def _wrong(agent: Agent, principal: Principal, now: float) -> str:
@@ -37,9 +43,17 @@ def _wrong(agent: Agent, principal: Principal, now: float) -> str:
     return "" if fine else f"may not act for {principal.id}"
 
 
-def _with_record(principal: Principal, agents: list[Agent], registry: Registry) -> Principal:
+def _foreign_key(principal: Principal, current: Agent | None, registry: Registry) -> bool:
+    """Whether the key that the token is bound to (RFC 9449 section 6.1) is not that of who acts now."""
+    confirmation = principal.attributes.get("cnf")
+    thumbprint = confirmation.get("jkt") if isinstance(confirmation, dict) else None
+    if not isinstance(thumbprint, str):
+        return False
+    known = current is not None and bool(current.profile.keys)
+    return registry.of_key(thumbprint) is not current if known else registry.of_key(thumbprint) is not None
+
+
+def _with_record(principal: Principal, agents: list[Agent], record: dict[str, Any]) -> Principal:
     """Its proof ends no later than the registration of any agent in it."""
     expires = min(principal.expires, *(agent.profile.expires for agent in agents))
-    current = registry.behind(principal.actor)
-    record = registry.view(current) if current else {}
     return msgspec.structs.replace(principal, agent=record, expires=expires)

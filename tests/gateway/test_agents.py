@@ -29,6 +29,7 @@ from gateway.agents import (
     Registry,
     Store,
     Verb,
+    Vetting,
     chain_allowed,
 )
 from gateway.identity import Refusal
@@ -36,6 +37,7 @@ from policy import Actor, Principal
 
 NOW = 1_800_000_000.0
 KEY = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+OTHER_KEY = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 SVID = "spiffe://bank.example/invoice-bot"
 DECLARED: dict[str, Any] = {
     "id": "agent:bot",
@@ -270,6 +272,46 @@ def test_an_identity_lasts_no_longer_than_any_agent_in_it() -> None:
         allowed = chain_allowed(person(*chain), registry, NOW)
         assert isinstance(allowed, Principal)
         assert allowed.expires == expires
+
+
+@pytest.mark.parametrize(
+    ("actors", "thumbprint", "allowed"),
+    [
+        (("agent:bot",), KEY, True),
+        (("agent:bot",), OTHER_KEY, False),
+        (("agent:free",), OTHER_KEY, True),
+        (("agent:free",), KEY, False),
+        (("agent:free", "agent:bot"), KEY, False),
+        ((), OTHER_KEY, True),
+        ((), KEY, False),
+        ((), 7, True),
+    ],
+)
+def test_a_key_of_an_agents_own_proves_that_agent_alone(actors: Any, thumbprint: Any, allowed: bool) -> None:
+    registry = registered(profile(), plain("agent:free"))
+    asked = person(*actors, attributes={"cnf": {"jkt": thumbprint}})
+    assert isinstance(chain_allowed(asked, registry, NOW), Principal) is allowed
+
+
+def test_who_signs_with_its_key_is_that_agent() -> None:
+    registry = registered(profile(expires=NOW + 30))
+    vetting = Vetting(registry, required=True, vouches="the bank")
+    signer = vetting.of_key(KEY, NOW)
+    assert isinstance(signer, Principal)
+    assert (signer.id, signer.kind, signer.actors, signer.expires) == ("agent:bot", "agent", (), NOW + 30)
+    assert (signer.proof, signer.issuer, signer.agent["owner"]) == (("http-signature",), "the bank", "team:payments")
+    assert isinstance(vetting.of_key(KEY, NOW + 30), Refusal)
+    assert vetting.of_key(OTHER_KEY, NOW) == Refusal("invalid_signature", "no agent is registered with the key")
+    before = vetting.epoch
+    change(registry, "suspend")
+    assert vetting.epoch > before
+    assert isinstance(vetting.of_key(KEY, NOW), Refusal)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_whether_agents_must_be_registered_is_configured(required: bool) -> None:
+    answer = Vetting(Registry(), required, "the bank").allowed(person("agent:ghost"), NOW)
+    assert isinstance(answer, Refusal) is required
 
 
 NAMES = ["agent:a", "agent:b", "agent:c"]
