@@ -35,7 +35,7 @@ def _host(match: re.Match[str]) -> str | None:
     if match["name"] is not None:
         return _lower(_unescaped(match["name"]) or "")
     try:
-        return f"[{ipaddress.IPv6Address(match['address']).compressed}]"
+        return f"[{ipaddress.IPv6Address(match['address'])}]"
     except ValueError:
         return None
 

@@ -54,9 +54,11 @@ def test_a_life_that_is_over_or_too_long_is_refused(store: ReplayStore, until: f
 
 
 def test_a_clock_that_steps_back_does_not_bring_a_key_back(store: ReplayStore) -> None:
-    assert store.first(b"a", NOW + 10, NOW) is True
-    assert store.first(b"b", NOW + 200, NOW + 120) is True
-    assert store.first(b"a", NOW + 10, NOW) is False
+    assert store.first(b"late", NOW + 70, NOW) is True
+    assert store.first(b"early", NOW + 10, NOW) is True
+    assert store.first(b"other", NOW + 200, NOW + 120) is True
+    assert store.first(b"early", NOW + 10, NOW) is False
+    assert store.first(b"late", NOW + 70, NOW) is False
 
 
 def test_refusals_are_counted(store: ReplayStore) -> None:
