@@ -133,14 +133,13 @@ class Issuer(Branch):
 class Dpop(Branch):
     """Proofs of possession (RFC 9449): which count, for how long, and how many are remembered meanwhile."""
 
-    algorithms: Annotated[
-        tuple[Literal["ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS256"], ...], Field(min_length=1)
-    ] = ("ES256", "EdDSA")
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("ES256", "EdDSA")
     max_age_seconds: Annotated[Integer, Field(ge=1, le=300)] = 60
     leeway_seconds: Annotated[Integer, Field(ge=0, le=60)] = 10  # between the client's clock and ours
     nonce: bool = False  # every proof must carry a nonce of ours
     nonce_seconds: Annotated[Integer, Field(ge=10, le=3600)] = 300  # a nonce holds for one to two times as long
-    replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000  # 85 MB; beyond it, refusals
+    # Proofs remembered while they count; beyond it they are refused. 85 MB, and more than one core checks meanwhile.
+    replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000
 
 
 class TrustDomain(Branch):
