@@ -54,8 +54,11 @@ class Registry:
         return self._agents.get(principal)
 
     def view(self, agent: Agent) -> dict[str, Any]:
-        """What policy sees of an agent that stands here."""
-        return self._views[agent.id]
+        """What policy sees of an agent that stands here; made on first use, and not to be changed."""
+        known = self._views.get(agent.id)
+        if known is None:
+            known = self._views[agent.id] = agent.for_policy()
+        return known
 
     def after(self, order: Order, now: float) -> Agent | Unchanged | Refused:
         """What an order would come to at `now` (Unix seconds); changes nothing."""
@@ -73,7 +76,7 @@ class Registry:
         if known is not None:
             self._forget(known.profile)
         self._agents[agent.id] = agent
-        self._views[agent.id] = agent.for_policy()
+        self._views.pop(agent.id, None)
         self._by_key |= dict.fromkeys(agent.profile.keys, agent.id)
         if agent.profile.spiffe_id:
             self._by_spiffe[agent.profile.spiffe_id] = agent.id

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 
+from console.agent_api import AddAgent, ChangeAgent
 from console.orders import MAX_JSON, AddBlock, CallerError, CutSessions, LiftBlock, read_order, reason, target
+from gateway.agents import Agent, Profile
 
-ORDERS = (AddBlock, LiftBlock, CutSessions)
-FIELDS = ("kind", "value", "ttl", "reason", "by", "override", "dry_run", "more")
+ORDERS = (AddBlock, LiftBlock, CutSessions, AddAgent, ChangeAgent)
+FIELDS = ("kind", "value", "ttl", "reason", "by", "override", "dry_run", "verb", "agent", "profile", "more")
+_MADE = {"owner": "team:a", "purpose": "p", "model": "m", "version": "1"}
+PROFILE: dict[str, Any] = {"id": "agent:a", **_MADE, "expires": 2e9}
 TEXTS = ("principal", "address", "10.0.0.0/8", "::1/0", "person:alice", "", " ", "\0", "x" * 2000, "٣", "1.2.3.4/33")
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(TEXTS) | st.text(max_size=9)
@@ -50,6 +55,10 @@ def _carried_out(order: Any) -> None:
         assert 0 < len(reason(order.reason)) <= 1000
     if isinstance(order, AddBlock):
         assert 0 < order.ttl < float("inf")
+    if isinstance(order, AddAgent):
+        agent = Agent(profile=order.profile, changed=0.0, by="jo")
+        assert agent.for_policy()["id"].startswith("agent:")
+        assert msgspec.json.decode(msgspec.json.encode(agent), type=Agent) == agent
     if isinstance(order, AddBlock | CutSessions):
         with suppress(CallerError):
             assert target(order.kind, order.value).value
@@ -72,6 +81,16 @@ def test_any_json_near_an_order(order: dict[str, Any], at: int) -> None:
     for document in (order, base | order):
         data = json.dumps(document).encode()
         check([data[:at], data[at:]])
+
+
+@given(st.dictionaries(st.sampled_from(Profile.__struct_fields__), values, min_size=1))
+@example({"purpose": "\ud800"})
+@example({"expires": float("nan")})
+@example({"amounts": {"EUR": float("inf")}})
+@example({"amounts": {"EUR": 10**400}})
+def test_any_json_near_a_profile(changes: dict[str, Any]) -> None:
+    """A profile that was read can be kept and read again, and shown to policy."""
+    check([json.dumps({"profile": PROFILE | changes, "reason": "why"}).encode()])
 
 
 def test_a_body_without_end_is_refused_before_it_is_held() -> None:
