@@ -149,7 +149,6 @@ class TrustDomain(Branch):
     bundle: Path | None = None  # PEM or a SPIFFE bundle (JSON); with no bundle at all, edge.tls.client_ca vouches
     workload_api: Path | None = None  # an agent's Unix socket, asked for the bundle
     crl: Path | None = None  # revocation lists (PEM) of the bundle's authorities, and of those below
-    audience: str | None = None  # what a JWT-SVID's `aud` must hold; none means that its tokens do not count
 
 
 SignedAuthority = Annotated[str, Field(pattern=r"^([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$")]

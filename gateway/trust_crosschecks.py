@@ -15,18 +15,16 @@ def trust_domains(config: Config) -> Iterator[tuple[Key, str]]:
     tls = config.edge.tls
     if tls and tls.crl and not tls.client_ca:
         yield ("edge", "tls", "crl"), "needs a client_ca, whose certificates it revokes"
+    yield from _revocation(config)
     names = Counter(domain.name for domain in config.identity.trust_domains)
     for index, domain in enumerate(config.identity.trust_domains):
         key: Key = ("identity", "trust_domains", index)
-        known = domain.bundle or domain.workload_api
         if names[domain.name] > 1:
             yield (*key, "name"), f"{domain.name!r} is listed {names[domain.name]} times"
         if domain.bundle and domain.workload_api:
             yield (*key, "workload_api"), "there is a bundle already"
-        if domain.crl and not known:
+        if domain.crl and not (domain.bundle or domain.workload_api):
             yield (*key, "crl"), "needs a bundle or a workload_api; without them edge.tls.crl counts"
-        if domain.audience is not None and not (domain.audience and known):
-            yield (*key, "audience"), "must not be empty, and needs a bundle or a workload_api with the tokens' keys"
 
 
 def trust_files(config: Config) -> Iterator[tuple[Key, Path | None]]:
@@ -36,3 +34,12 @@ def trust_files(config: Config) -> Iterator[tuple[Key, Path | None]]:
     for index, domain in enumerate(config.identity.trust_domains):
         yield ("identity", "trust_domains", index, "bundle"), domain.bundle
         yield ("identity", "trust_domains", index, "crl"), domain.crl
+
+
+def _revocation(config: Config) -> Iterator[tuple[Key, str]]:
+    """An Envoy that has a revocation list of one authority wants one of each."""
+    tls, domains = config.edge.tls, config.identity.trust_domains
+    listed = [bool(domain.crl) for domain in domains if domain.bundle or domain.workload_api]
+    listed += [bool(tls.crl)] if tls and tls.client_ca else []
+    if any(listed) and not all(listed):
+        yield ("identity", "trust_domains"), "either each source of authorities has a crl, edge.tls too, or none"

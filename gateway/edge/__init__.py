@@ -13,7 +13,7 @@ from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, ASKED_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
-from gateway.edge.secrets import Clients, TlsMaterial
+from gateway.edge.secrets import TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "EXT_PROC",
     "GRPC_SOCKET",
     "Ads",
-    "Clients",
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",

@@ -57,7 +57,7 @@ def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
 
     What trusted proxies say of its address is for the gateway to read; Envoy itself believes no header.
     """
-    details = {"uri": True, "cert": True} if asks_certificate else {}
+    details = {"uri": True, "chain": True} if asks_certificate else {}
     return {
         "use_remote_address": True,
         "internal_address_config": {"unix_sockets": False},

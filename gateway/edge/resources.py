@@ -20,7 +20,6 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.extensions.transport_sockets.tls.v3 import (
     secret_pb2,
     tls_pb2,  # noqa: F401
-    tls_spiffe_validator_config_pb2,  # noqa: F401
 )
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
@@ -47,7 +46,9 @@ def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None
     return Snapshot(
         {
             CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
-            LISTENER: _named(listener_pb2.Listener, listener(config.edge, judge, bool(tls and tls.clients))),
+            LISTENER: _named(
+                listener_pb2.Listener, listener(config.edge, judge, tls is not None and tls.authorities is not None)
+            ),
             SECRET: _named(secret_pb2.Secret, *(secrets(tls) if tls else ())),
             ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge)),
         }

@@ -4,9 +4,7 @@ on (SDS over ADS). A listener only names them, so that another certificate or bu
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,17 +13,6 @@ from gateway.edge.filters import any_of
 
 SERVER = "server"
 CLIENTS = "clients"
-_SPIFFE = "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig"
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """Whose client certificates count: PEM of authorities, and of their revocation lists where there are some. Then
-    each authority in a client's chain must have one.
-    """
-
-    authorities: bytes = b""  # for certificates of any name
-    domains: Mapping[str, bytes] | None = None  # by SPIFFE trust domain, instead; empty bytes for one not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +21,20 @@ class TlsMaterial:
 
     certificate: bytes  # the chain, the leaf first
     key: bytes = field(repr=False)
-    clients: Clients | None = None  # none means that clients are not asked for a certificate
+    # Authorities of clients, and their revocation lists where there are some: then each in a client's chain needs one.
+    # None means that clients are not asked for a certificate; empty, that nobody who could vouch for one is known yet.
+    authorities: bytes | None = None
 
 
 def secrets(material: TlsMaterial) -> list[dict[str, Any]]:
     """The Secret resources."""
     chain, key = _inline(material.certificate), _inline(material.key)
     server = {"name": SERVER, "tls_certificate": {"certificate_chain": chain, "private_key": key}}
-    clients = material.clients
-    return [server, {"name": CLIENTS, "validation_context": _validation(clients)}] if clients else [server]
+    if material.authorities is None:
+        return [server]
+    # An empty context asks for no certificate: then the gateway sees none, and refuses who has nothing else.
+    known = {"trusted_ca": _inline(material.authorities)} if material.authorities else {}
+    return [server, {"name": CLIENTS, "validation_context": known}]
 
 
 def transport_socket(asks_certificate: bool) -> dict[str, Any]:
@@ -67,21 +59,6 @@ def transport_socket(asks_certificate: bool) -> dict[str, Any]:
 
 def _named(name: str) -> dict[str, Any]:
     return {"name": name, "sds_config": ads_source()}
-
-
-def _validation(clients: Clients) -> dict[str, Any]:
-    if clients.domains is None:
-        return {"trusted_ca": _inline(clients.authorities)}
-    validator = any_of(_SPIFFE, **_trust(clients.domains))
-    return {"custom_validator_config": {"name": "envoy.tls.cert_validator.spiffe", "typed_config": validator}}
-
-
-def _trust(domains: Mapping[str, bytes]) -> dict[str, Any]:
-    """Each domain with its own authorities: Envoy verifies a certificate against those of the domain that it claims."""
-    known = [{"name": name, "trust_bundle": _inline(pem)} for name, pem in sorted(domains.items()) if pem]
-    # Envoy wants one domain at least; in this other form there may be none, and then no certificate is believed.
-    nobody = {"trust_bundles": {"inline_string": json.dumps({"trust_domains": {}})}}
-    return {"trust_domains": known} if known else nobody
 
 
 def _inline(content: bytes) -> dict[str, str]:

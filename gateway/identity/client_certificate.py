@@ -20,30 +20,32 @@ T = TypeVar("T", bound=x509.ExtensionType)
 LONGEST = 32_768  # characters of the header
 _REMEMBERED = 1024  # headers; their longest times this bounds the memory
 _FIELD = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)(;|,|\Z)')
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?\Z")
+_PEM = r"(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?)"
+_SHAPES = {"cert": re.compile(_PEM + r"\Z"), "chain": re.compile(_PEM + r"{1,8}\Z")}
 _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """What one verified leaf certificate says."""
+    """What one leaf certificate says, that the edge found to be its holder's and to come from some authority."""
 
     sha256: bytes  # of the DER
     begins: float  # Unix seconds
     expires: float  # Unix seconds
     uris: tuple[str, ...]  # URI subject alternative names
+    chain: tuple[x509.Certificate, ...]  # the leaf, and what its holder showed with it
     unfit: str  # why it may not stand for who uses it, empty if it may (X.509-SVID, section 4)
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def parse(header: str) -> ClientCertificate | Refusal:
-    """Read the header that our edge set: exactly one certificate."""
+    """Read the header that our edge set: exactly one certificate, alone (Cert) or with its chain (Chain)."""
     fields = _fields(header) if len(header) <= LONGEST else None
-    pems = [unquote(value) for name, value in fields if name == "cert"] if fields else []
-    if len(pems) != 1 or not _PEM.match(pems[0]):
+    pems = [(name, unquote(value)) for name, value in fields if name in ("cert", "chain")] if fields else []
+    if len(pems) != 1 or not _SHAPES[pems[0][0]].match(pems[0][1]):
         return Refusal("invalid_request", "x-forwarded-client-cert is not one certificate")
     try:
-        return _read(x509.load_pem_x509_certificate(pems[0].encode()))
+        return _read(x509.load_pem_x509_certificates(pems[0][1].encode()))
     except _UNREADABLE as error:
         return Refusal("invalid_token", f"client certificate: {error}")
 
@@ -60,7 +62,8 @@ def _fields(header: str) -> list[tuple[str, str]] | None:
     return fields
 
 
-def _read(certificate: x509.Certificate) -> ClientCertificate:
+def _read(chain: list[x509.Certificate]) -> ClientCertificate:
+    certificate = chain[0]
     extensions = certificate.extensions
     names = _value(extensions, x509.SubjectAlternativeName)
     return ClientCertificate(
@@ -68,6 +71,7 @@ def _read(certificate: x509.Certificate) -> ClientCertificate:
         begins=certificate.not_valid_before_utc.timestamp(),
         expires=certificate.not_valid_after_utc.timestamp(),
         uris=tuple(names.get_values_for_type(x509.UniformResourceIdentifier)) if names else (),
+        chain=tuple(chain),
         unfit=_unfit(_value(extensions, x509.BasicConstraints), _value(extensions, x509.KeyUsage)),
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
 from prometheus_client import Counter
 
-from gateway.config import Identity
+from gateway.config import Identity, TrustDomain
 from gateway.identity import client_certificate
 from gateway.identity.access_token import Trust, verify
 from gateway.identity.client_certificate import ClientCertificate
@@ -16,7 +17,7 @@ from gateway.identity.credentials import Credentials
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.jws import read
 from gateway.identity.refusal import Refusal
-from gateway.identity.spiffe import x509_svid
+from gateway.identity.spiffe import Bundle, x509_svid
 from policy import Principal
 
 _REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials refused", ["error"])
@@ -29,7 +30,10 @@ class Identifier:
     def __init__(self, settings: Identity) -> None:
         self._settings = settings
         self._trusted = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience,)) for issuer in settings.issuers}
-        self._trust_domains = frozenset(domain.name for domain in settings.trust_domains)
+        # Until `put_bundles` a domain with a bundle vouches for nobody; one without leaves it to the edge.
+        self._bundles: dict[str, Bundle | None] = {
+            domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
+        }
         self._remembered: dict[Credentials, Principal] = {}
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
@@ -38,6 +42,11 @@ class Identifier:
         if known.keys == keys:
             return
         self._trusted[issuer] = replace(known, keys=keys)
+        self._remembered.clear()
+
+    def put_bundles(self, bundles: Mapping[str, Bundle]) -> None:
+        """Replace the trust domains' bundles; what was verified with others must be verified again."""
+        self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._remembered.clear()
 
     def identify(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
@@ -60,7 +69,7 @@ class Identifier:
             return certificate
         if credentials.authorization:
             return self._bearer(credentials.authorization, certificate, now)
-        return x509_svid(certificate, self._trust_domains, now) if certificate else Refusal("", "no credentials")
+        return x509_svid(certificate, self._bundles, now) if certificate else Refusal("", "no credentials")
 
     def _bearer(
         self, authorization: str, certificate: ClientCertificate | None, now: float
@@ -80,6 +89,10 @@ class Identifier:
         if len(self._remembered) >= _REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[credentials] = principal
+
+
+def _has_bundle(domain: TrustDomain) -> bool:
+    return bool(domain.bundle or domain.workload_api)
 
 
 def _bound(principal: Principal, certificate: ClientCertificate | None) -> Principal | Refusal:

@@ -6,6 +6,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.identity.spiffe import Bundle
+
 _END_OF_LIST = b"-----END X509 CRL-----"
 
 
@@ -20,13 +22,12 @@ def server_certificate(chain: bytes, key: bytes) -> tuple[bytes, bytes] | str:
         return str(error)
 
 
-def authorities(content: bytes) -> bytes | str:
+def authorities(content: bytes) -> Bundle | str:
     """Certificates of authorities; or what is wrong with them."""
     try:
-        x509.load_pem_x509_certificates(content)
+        return Bundle(tuple(x509.load_pem_x509_certificates(content)))
     except ValueError as error:
         return str(error)
-    return content
 
 
 def revocation_lists(content: bytes) -> bytes | str:

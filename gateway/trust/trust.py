@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from gateway.config import Tls, TrustDomain
-from gateway.edge import Clients, TlsMaterial
+from gateway.edge import TlsMaterial
 from gateway.identity.spiffe import Bundle, read_bundle
 from gateway.keeping import keep_running
 from gateway.trust.agent import Agent
@@ -30,7 +30,8 @@ class Trust:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.material: TlsMaterial | None = None  # none without TLS, and while something that it takes is not known
-        self.bundles: Mapping[str, Bundle] = {}  # by trust domain, of those that have a source and are known
+        # By trust domain; empty while not known, absent where whose certificates it has is for another edge to know.
+        self.bundles: Mapping[str, Bundle] = {}
         self._domains = domains
         self._changed = changed
         self._server = Watched([tls.certificate, tls.key], server_certificate) if tls else None
@@ -39,6 +40,7 @@ class Trust:
         self._files = {domain.name: Watched([domain.bundle], read_bundle) for domain in domains if domain.bundle}
         self._lists = {domain.name: Watched([domain.crl], revocation_lists) for domain in domains if domain.crl}
         self._agents = _agents(domains, clock)
+        self._own = [domain.name for domain in domains if domain.bundle or domain.workload_api]
 
     async def look(self) -> None:
         """Look at every file and ask every agent, once."""
@@ -66,42 +68,37 @@ class Trust:
         self._renew()
 
     def _renew(self) -> None:
-        bundles = {name: file.value for name, file in self._files.items() if file.value is not None}
-        for agent in self._agents:
-            bundles |= agent.bundles
-        before, self.bundles = (self.bundles, self.material), bundles
+        before = self.bundles, self.material
+        self.bundles = dict(self._known())
         self.material = self._material()
         if before != (self.bundles, self.material):
             self._changed()
+
+    def _known(self) -> Iterator[tuple[str, Bundle]]:
+        told = {name: bundle for agent in self._agents for name, bundle in agent.bundles.items()}
+        for domain in self._domains:
+            source = self._files.get(domain.name, None if domain.workload_api else self._authorities)
+            if source is not None:
+                yield domain.name, source.value or Bundle()
+            elif domain.workload_api or self._own:
+                yield domain.name, told.get(domain.name, Bundle())
 
     def _material(self) -> TlsMaterial | None:
         if self._server is None or self._server.value is None:
             return None
         certificate, key = self._server.value
-        if any(map(_has_source, self._domains)):
-            domains = {domain.name: self._vouching(domain) for domain in self._domains}
-            return TlsMaterial(certificate, key, Clients(domains=domains))
-        if self._authorities is None:
+        if self._authorities is None and not self._files and not self._agents:
             return TlsMaterial(certificate, key)
-        vouching = _with_lists(self._authorities.value, self._revoked)
-        return TlsMaterial(certificate, key, Clients(vouching)) if vouching else None
-
-    def _vouching(self, domain: TrustDomain) -> bytes:
-        if _has_source(domain):
-            bundle = self.bundles.get(domain.name)
-            return _with_lists(bundle.authorities if bundle else None, self._lists.get(domain.name))
-        return _with_lists(self._authorities.value if self._authorities else None, self._revoked)
+        general = _with_lists(self._authorities.value, self._revoked) if self._authorities else b""
+        own = (_with_lists(self.bundles[name], self._lists.get(name)) for name in self._own)
+        return TlsMaterial(certificate, key, general + b"".join(own))
 
 
-def _has_source(domain: TrustDomain) -> bool:
-    return bool(domain.bundle or domain.workload_api)
-
-
-def _with_lists(vouching: bytes | None, lists: Watched[bytes] | None) -> bytes:
+def _with_lists(bundle: Bundle | None, lists: Watched[bytes] | None) -> bytes:
     """Authorities with what they revoked, as PEM. Nobody vouches while it is not known what was revoked."""
-    if lists is None or not vouching:
-        return vouching or b""
-    return vouching + lists.value if lists.value else b""
+    if bundle is None or lists is None:
+        return bundle.pem if bundle else b""
+    return bundle.pem + lists.value if lists.value else b""
 
 
 def _agents(domains: Sequence[TrustDomain], clock: Callable[[], float]) -> list[Agent]:

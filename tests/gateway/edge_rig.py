@@ -21,7 +21,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2 as proc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
 from google.protobuf.struct_pb2 import Struct
 
-from gateway.config import Config, Edge, Route, Service
+from gateway.config import Config, Edge, Identity, Route, Service, TrustDomain
 from gateway.edge import (
     ADMIN_SOCKET,
     AUTHZ_SOCKET,
@@ -249,12 +249,15 @@ async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) ->
     return runner
 
 
-def configuration(upstream: int, ledger: int, run: Path, **edge: Any) -> Config:
+def configuration(
+    upstream: int, ledger: int, run: Path, trust_domains: tuple[TrustDomain, ...] = (), **edge: Any
+) -> Config:
     """An HTTP service with a stream, a body route and an ordinary one; a gRPC service with a stream."""
     settings = {"port": free_port(), "access_log_flush_ms": 10, **edge}
     return Config(
         state=run,
         edge=Edge(**settings),
+        identity=Identity(trust_domains=trust_domains),
         services={
             "accounts": Service(address="127.0.0.1", port=upstream),
             "ledger": Service(address="127.0.0.1", port=ledger, protocol="grpc"),

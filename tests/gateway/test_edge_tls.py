@@ -53,7 +53,7 @@ async def test_a_callers_certificate_is_told_with_its_hash_uri_and_content(tmp_p
     certificate = x509.load_pem_x509_certificate(client[0].read_bytes())
     assert told["Hash"] == certificate.fingerprint(hashes.SHA256()).hex()
     assert told["URI"] == SPIFFE_ID
-    assert x509.load_pem_x509_certificate(unquote(told["Cert"].strip('"')).encode()) == certificate
+    assert x509.load_pem_x509_certificates(unquote(told["Chain"].strip('"')).encode())[0] == certificate
 
 
 async def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.identity import Refusal
-from gateway.identity.client_certificate import LONGEST, parse
-from gateway.identity.spiffe import SpiffeId, is_trust_domain, read_bundle, spiffe_id, workload_id, x509_svid
+from gateway.identity.client_certificate import LONGEST, ClientCertificate, parse
+from gateway.identity.spiffe import Bundle, SpiffeId, is_trust_domain, read_bundle, spiffe_id, workload_id, x509_svid
 from policy import Principal
-from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf, document, jwk, usage, x509_jwk
+from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf, document, jwk, self_signed, usage, x509_jwk
 
 CA = Ca()
 NOW = time.time()
@@ -88,10 +88,11 @@ def test_dots_within_a_segment_are_letters_like_others(path: str) -> None:
     assert isinstance(spiffe_id(f"spiffe://bank.example{path}"), SpiffeId)
 
 
-def shown(leaf: Leaf, now: float = NOW, domains: tuple[str, ...] = (DOMAIN,)) -> Principal | Refusal:
+def shown(leaf: Leaf, bundle: Bundle | None = None) -> Principal | Refusal:
     """Who a certificate names, as Envoy hands it over."""
-    certificate = parse(f'Hash=00;Cert="{quote(leaf.chain.decode(), safe="")}";URI={SVID}')
-    return certificate if isinstance(certificate, Refusal) else x509_svid(certificate, domains, now)
+    certificate = parse(f'Hash=00;Chain="{quote(leaf.chain.decode(), safe="")}";URI={SVID}')
+    assert isinstance(certificate, ClientCertificate)
+    return x509_svid(certificate, {DOMAIN: bundle}, NOW)
 
 
 def test_a_certificate_names_its_workload() -> None:
@@ -136,15 +137,49 @@ def test_a_certificate_that_names_no_workload_is_refused_for_its_own_reason(leaf
 
 
 _PEM = quote(CA.leaf(SVID).chain.decode(), safe="")
-_MARKS = ["Cert=", "cert=", '"', ";", ",", "URI=", SVID, "\\", "%", " ", "\0", "é"]
-_PARTS = st.sampled_from([*_MARKS, _PEM, f'Cert="{_PEM}"'])
+_PAIR = quote(Ca("between", CA).leaf(SVID).chain.decode(), safe="")
+_MARKS = ["Cert=", "cert=", "Chain=", '"', ";", ",", "URI=", SVID, "\\", "%", " ", "\0", "é"]
+_PARTS = st.sampled_from([*_MARKS, _PEM, _PAIR, f'Cert="{_PEM}"', f'Chain="{_PAIR}"'])
+
+
+OTHER = Ca("other.example")
+BETWEEN = Ca("between", CA)
+
+
+@pytest.mark.parametrize("leaf", [CA.leaf(SVID), BETWEEN.leaf(SVID), Ca("deep", BETWEEN).leaf(SVID)])
+def test_its_own_domain_vouches_for_a_certificate(leaf: Leaf) -> None:
+    assert isinstance(shown(leaf, Bundle((OTHER.certificate, CA.certificate))), Principal)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "authorities"),
+    [
+        (CA.leaf(SVID), ()),
+        (CA.leaf(SVID), (OTHER.certificate,)),
+        (CA.leaf(SVID), (Ca().certificate,)),
+        (self_signed(SVID), (CA.certificate,)),
+        (Ca("between", OTHER).leaf(SVID), (CA.certificate,)),
+        (Ca("expired", CA, hours=-0.5).leaf(SVID), (CA.certificate,)),
+        (Ca("no authority", CA, ca=False).leaf(SVID), (CA.certificate,)),
+        (Ca("signs nothing", CA, signs=False).leaf(SVID), (CA.certificate,)),
+        (Leaf([BETWEEN.leaf(SVID).certificate], CA.key), (CA.certificate,)),
+        (CA.leaf(SVID), (Ca(hours=-0.5).certificate,)),
+    ],
+    ids=["nobody", "others", "same name", "itself", "others below", "expired", "leaf", "usage", "gap", "old authority"],
+)
+def test_nobody_else_does(leaf: Leaf, authorities: tuple[x509.Certificate, ...]) -> None:
+    answer = shown(leaf, Bundle(authorities))
+    assert isinstance(answer, Refusal)
+    assert answer.detail.startswith("trust domain bank.example does not vouch for the certificate: ")
 
 
 @given(st.lists(_PARTS | st.text(max_size=5), max_size=8).map("".join))
 @example("Cert=" + _PEM + "," + "Cert=" + _PEM)
 @example(f'Cert="{_PEM}";Cert="{_PEM}"')
 @example("Cert=Cert=" + _PEM)
-@example("Cert=" + _PEM + _PEM)
+@example("Cert=" + _PAIR)
+@example(f"Cert={_PEM};Chain={_PEM}")
+@example("Chain=" + _PEM * 9)
 @example("x" * (LONGEST + 1))
 def test_any_header_is_at_most_the_one_certificate_that_stands_in_it(header: str) -> None:
     certificate = parse(header)
@@ -152,14 +187,14 @@ def test_any_header_is_at_most_the_one_certificate_that_stands_in_it(header: str
         assert certificate.error in ("invalid_request", "invalid_token")
     else:
         assert certificate.uris == (SVID,)
-        assert header.lower().count("cert=") == 1
+        assert header.lower().count("cert=") + header.lower().count("chain=") == 1
 
 
 def test_a_pem_file_is_a_bundle_of_authorities_alone() -> None:
     other = Ca()
     bundle = read_bundle(CA.pem + other.pem + CA.pem)
     assert not isinstance(bundle, str)
-    assert bundle.authorities.count(b"BEGIN CERTIFICATE") == 2
+    assert set(bundle.authorities) == {CA.certificate, other.certificate}
     assert bundle == read_bundle(other.pem + CA.pem)
     assert not bundle.keys
 
@@ -175,14 +210,14 @@ def test_a_document_is_a_bundle_of_both_and_says_nothing_of_other_uses() -> None
     odd = {"use": "jwt-svid", "kty": "oct", "k": "AAAA", "kid": "shared"}
     bundle = read_bundle(document(*entries, odd, spiffe_sequence=3, spiffe_refresh_hint=300))
     assert not isinstance(bundle, str)
-    assert bundle.authorities == CA.pem
+    assert (bundle.authorities, bundle.pem) == ((CA.certificate,), CA.pem)
     assert set(bundle.keys) == {"k1"}
 
 
 def test_a_domain_may_have_no_authority_any_more() -> None:
     bundle = read_bundle(document())
     assert not isinstance(bundle, str)
-    assert (bundle.authorities, bundle.keys) == (b"", {})
+    assert (bundle.authorities, bundle.keys) == ((), {})
 
 
 @pytest.mark.parametrize(

@@ -23,18 +23,25 @@ Key = ec.EllipticCurvePrivateKey
 class Ca:
     """An authority for certificates; one under another is an intermediate."""
 
-    def __init__(self, name: str = DOMAIN, parent: Ca | None = None, hours: float = 1) -> None:
+    def __init__(
+        self, name: str = DOMAIN, parent: Ca | None = None, hours: float = 1, ca: bool = True, signs: bool = True
+    ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)
         self._parent = parent
         issuer = parent or self
-        built = _builder(self.name, issuer.name, self.key, -2, hours)
-        built = built.add_extension(x509.BasicConstraints(True, None), True).add_extension(usage(ca=True), True)
+        built = _builder(self.name, issuer, self.key, -2, hours)
+        built = built.add_extension(x509.BasicConstraints(ca, None), True).add_extension(usage(ca=signs), True)
         self.certificate = built.sign(issuer.key, hashes.SHA256())
 
     @property
     def pem(self) -> bytes:
         return self.certificate.public_bytes(Encoding.PEM)
+
+    @property
+    def path(self) -> list[x509.Certificate]:
+        """What stands between a leaf and the authority at the top."""
+        return [self.certificate, *self._parent.path] if self._parent else []
 
     def leaf(
         self,
@@ -47,14 +54,13 @@ class Ca:
     ) -> Leaf:
         """A certificate with these URI names, valid from `begins` hours before now to `hours` after."""
         key = ec.generate_private_key(ec.SECP256R1())
-        built = _builder(_name("leaf"), self.name, key, begins, hours)
+        built = _builder(_name("leaf"), self, key, begins, hours)
         built = built.add_extension(x509.BasicConstraints(ca, None), True)
         built = built.add_extension(key_usage or usage(), True)
         names = [*(x509.UniformResourceIdentifier(uri) for uri in uris), *other]
         if names:
             built = built.add_extension(x509.SubjectAlternativeName(names), False)
-        above = [self.certificate] if self._parent else []
-        return Leaf([built.sign(self.key, hashes.SHA256()), *above], key)
+        return Leaf([built.sign(self.key, hashes.SHA256()), *self.path], key)
 
     def revoking(self, *revoked: x509.Certificate) -> bytes:
         """A revocation list."""
@@ -85,8 +91,9 @@ class Leaf:
 
 def self_signed(*uris: str) -> Leaf:
     """A certificate that vouches for itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    built = _builder(_name(DOMAIN), _name(DOMAIN), key, -1, 1).add_extension(usage(), True)
+    vain = Ca("vain")
+    vain.key = key = ec.generate_private_key(ec.SECP256R1())
+    built = _builder(vain.name, vain, key, -1, 1).add_extension(usage(), True)
     names = [x509.UniformResourceIdentifier(uri) for uri in uris]
     built = built.add_extension(x509.SubjectAlternativeName(names), False)
     return Leaf([built.sign(key, hashes.SHA256())], key)
@@ -119,11 +126,15 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key, begins: float, ends: float) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: Ca, key: Key, begins: float, ends: float) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    return x509.CertificateBuilder(
-        issuer, subject, key.public_key(), x509.random_serial_number(), _hours(now, begins), _hours(now, ends)
+    public = key.public_key()
+    built = x509.CertificateBuilder(
+        issuer.name, subject, public, x509.random_serial_number(), _hours(now, begins), _hours(now, ends)
     )
+    # Authorities that follow one another have one name: these tell them apart.
+    above = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+    return built.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False).add_extension(above, False)
 
 
 def _hours(now: datetime.datetime, hours: float) -> datetime.datetime:

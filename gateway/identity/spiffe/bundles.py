@@ -25,8 +25,13 @@ _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameT
 class Bundle:
     """Who vouches for the workloads of one trust domain."""
 
-    authorities: bytes = b""  # X.509 authorities, as PEM; empty if no certificate of the domain is trusted
+    authorities: tuple[x509.Certificate, ...] = ()  # X.509 authorities; none if no certificate is trusted
     keys: Mapping[str, PublicKey] = field(default_factory=dict)  # JWT authorities by `kid`
+
+    @property
+    def pem(self) -> bytes:
+        """The X.509 authorities, as an Envoy takes them."""
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.authorities)
 
 
 def read_bundle(content: bytes) -> Bundle | str:
@@ -41,14 +46,14 @@ def read_bundle(content: bytes) -> Bundle | str:
         return str(error)
 
 
-def authorities_pem(certificates: Iterable[x509.Certificate]) -> bytes:
-    """X.509 authorities as PEM, each once, in an order of their own. Raises ValueError for a certificate that is no
+def x509_authorities(certificates: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """X.509 authorities, each once, in an order of their own. Raises ValueError for a certificate that is no
     authority's, and for too many.
     """
-    pems = sorted({_authority(certificate).public_bytes(Encoding.PEM) for certificate in certificates})
-    if len(pems) > _MOST:
+    found = {certificate.public_bytes(Encoding.DER): _authority(certificate) for certificate in certificates}
+    if len(found) > _MOST:
         raise ValueError(f"more than {_MOST} authorities")
-    return b"".join(pems)
+    return tuple(found[der] for der in sorted(found))
 
 
 def jwt_authorities(entries: Iterable[dict[str, Any]]) -> dict[str, PublicKey]:
@@ -67,8 +72,8 @@ def jwt_authorities(entries: Iterable[dict[str, Any]]) -> dict[str, PublicKey]:
     return keys
 
 
-def _pem(content: bytes) -> bytes:
-    return authorities_pem(x509.load_pem_x509_certificates(content))
+def _pem(content: bytes) -> tuple[x509.Certificate, ...]:
+    return x509_authorities(x509.load_pem_x509_certificates(content))
 
 
 def _document(document: dict[str, Any]) -> Bundle:
@@ -82,7 +87,7 @@ def _document(document: dict[str, Any]) -> Bundle:
     # Section 4.2.2: a key of another use, or of none, is not ours to read.
     certificates = (_certificate(entry) for entry in entries if entry.get("use") == "x509-svid")
     keys = jwt_authorities(entry for entry in entries if entry.get("use") == "jwt-svid")
-    return Bundle(authorities_pem(certificates), keys)
+    return Bundle(x509_authorities(certificates), keys)
 
 
 def _certificate(entry: dict[str, Any]) -> x509.Certificate:

@@ -13,7 +13,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from spiffe import JwtBundleSet, TrustDomain, WorkloadApiClient, X509BundleSet
 from spiffe.errors import PySpiffeError
 
-from gateway.identity.spiffe.bundles import Bundle, authorities_pem, jwt_authorities
+from gateway.identity.spiffe.bundles import Bundle, jwt_authorities, x509_authorities
 
 
 def fetch_bundles(socket: Path, names: Iterable[str], timeout: float = 2.0) -> dict[str, Bundle] | str:
@@ -31,7 +31,7 @@ def fetch_bundles(socket: Path, names: Iterable[str], timeout: float = 2.0) -> d
 def _bundle(domain: TrustDomain, certificates: X509BundleSet, tokens: JwtBundleSet) -> Bundle:
     x509, jwt = certificates.get_bundle_for_trust_domain(domain), tokens.get_bundle_for_trust_domain(domain)
     entries = (_jwk(kid, key) for kid, key in sorted(jwt.jwt_authorities.items())) if jwt else ()
-    return Bundle(authorities_pem(x509.x509_authorities) if x509 else b"", jwt_authorities(entries))
+    return Bundle(x509_authorities(x509.x509_authorities) if x509 else (), jwt_authorities(entries))
 
 
 def _jwk(kid: str, key: Any) -> dict[str, Any]:

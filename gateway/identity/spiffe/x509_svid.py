@@ -1,19 +1,26 @@
-"""X.509-SVIDs: a client certificate that names a workload. The edge verified its chain against the bundle of the trust
-domain that it claims; here it is read again for what it says of itself (X.509-SVID, sections 2 to 5).
+"""X.509-SVIDs: a client certificate that names a workload (X.509-SVID, sections 2 to 5).
+
+The edge found that some authority vouches for it, of whichever trust domain. Here the one that it claims must.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.refusal import Refusal
+from gateway.identity.spiffe.bundles import Bundle
+from gateway.identity.spiffe.certification import not_vouched_for
 from gateway.identity.spiffe.ids import workload_id
 from policy import Principal
 
 
-def x509_svid(certificate: ClientCertificate, trust_domains: Collection[str], now: float) -> Principal | Refusal:
-    """The workload that a certificate names at `now` (Unix seconds), if it is of one of the trust domains."""
+def x509_svid(
+    certificate: ClientCertificate, trust_domains: Mapping[str, Bundle | None], now: float
+) -> Principal | Refusal:
+    """The workload that a certificate names at `now` (Unix seconds), if an authority of its trust domain vouches
+    for it. A domain without a bundle leaves that to the edge.
+    """
     if len(certificate.uris) != 1:
         return _refused(f"the certificate has {len(certificate.uris)} URI names, a workload's has one")
     name = workload_id(certificate.uris[0])
@@ -27,6 +34,9 @@ def x509_svid(certificate: ClientCertificate, trust_domains: Collection[str], no
         return _refused("the certificate is not valid yet")
     if now >= certificate.expires:
         return _refused("the certificate has expired")
+    bundle = trust_domains[name.trust_domain]
+    if bundle is not None and (why := not_vouched_for(certificate.chain, bundle.authorities, now)):
+        return _refused(f"trust domain {name.trust_domain} does not vouch for the certificate: {why}")
     return Principal(
         id=f"workload:{name}",
         kind="workload",
