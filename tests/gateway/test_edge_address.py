@@ -182,6 +182,19 @@ async def test_the_address_that_counts_is_the_one_that_is_blocked() -> None:
         assert await edge.send("/accounts/1001", f"x-forwarded-for: {CALLER}", source=STRANGER) == 200
 
 
+async def test_header_lines_of_http2_are_one_list_too() -> None:
+    async with front(trusted_proxies=(PROXY,)) as edge, grpc.aio.insecure_channel(f"{PROXY}:{edge.port}") as channel:
+        edge.block(CALLER)
+        call, codes = channel.unary_unary("/bank.Ledger/Balance"), []
+        for last in (CALLER, "192.0.2.1"):
+            lines = [("x-forwarded-for", "192.0.2.66"), ("x-forwarded-for", last)]
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call(b"", metadata=[("authorization", f"Bearer {edge.bank.token()}"), *lines], timeout=DEADLINE)
+            codes.append(caught.value.code())
+        assert codes == [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE]  # there is no such upstream
+        assert [request.address for request, _ in edge.bank.seen] == ["192.0.2.1"]
+
+
 async def test_a_stream_is_cut_by_the_address_that_counts() -> None:
     async with front(trusted_proxies=(PROXY,)) as edge:
         reader, writer = await asyncio.open_connection(PROXY, edge.port)
