@@ -8,7 +8,7 @@ from gateway.identity.signatures.directory import Directory
 from gateway.identity.signatures.directory_client import DirectoryClient
 from gateway.identity.signatures.message import Message
 from gateway.identity.signatures.presented import Presented, presented
-from gateway.identity.signatures.verify import Replay, Signed, verify_presented, verify_signature
+from gateway.identity.signatures.verify import Replay, Signed, verify_signature
 
 __all__ = [
     "Directory",
@@ -19,6 +19,5 @@ __all__ = [
     "Signed",
     "presented",
     "signature_base",
-    "verify_presented",
     "verify_signature",
 ]

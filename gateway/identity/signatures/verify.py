@@ -28,7 +28,9 @@ _PARTS = {
 
 
 class Replay(Protocol):
-    """Remembers what came once."""
+    """Remembers what came once, for up to the longest that a signature may be accepted: `max_age_seconds` and twice
+    `leeway_seconds`.
+    """
 
     def first(self, key: bytes, until: float, now: float) -> object:
         """True if `key` did not come before; it is remembered until `until` (Unix seconds)."""
@@ -51,18 +53,8 @@ def verify_signature(
 ) -> Signed | Refusal:
     """Verify the signature that has our tag at `now` (Unix seconds). `keys`: by thumbprint (RFC 7638), the `keyid`."""
     claim = presented(message, settings.tag)
-    return claim if isinstance(claim, Refusal) else verify_presented(claim, message, keys, now, settings, replay)
-
-
-def verify_presented(
-    claim: Presented,
-    message: Message,
-    keys: Mapping[str, PublicKey],
-    now: float,
-    settings: HttpSignatures,
-    replay: Replay,
-) -> Signed | Refusal:
-    """Verify a signature that is read already, for who chooses the keys by what it claims."""
+    if isinstance(claim, Refusal):
+        return claim
     until = min(claim.expires, claim.created + settings.max_age_seconds) + settings.leeway_seconds
     try:
         _check_authority(message, settings)
