@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.identity.spiffe import Bundle
+from gateway.identity.spiffe import Bundle, Revoked
 
 _END_OF_LIST = b"-----END X509 CRL-----"
 
@@ -30,12 +32,18 @@ def authorities(content: bytes) -> Bundle | str:
         return str(error)
 
 
-def revocation_lists(content: bytes) -> bytes | str:
+def revocation_lists(content: bytes) -> Revoked | str:
     """Revocation lists, one at least; or what is wrong with them."""
-    *lists, rest = content.split(_END_OF_LIST)
+    *texts, rest = content.split(_END_OF_LIST)
+    if not texts or rest.strip():
+        return "not a list of PEM revocation lists"
     try:
-        for text in lists:
-            x509.load_pem_x509_crl(text + _END_OF_LIST)
+        lists = [x509.load_pem_x509_crl(text + _END_OF_LIST) for text in texts]
+        return Revoked(content, frozenset(revoked for each in lists for revoked in _revoked(each)))
     except ValueError as error:
         return str(error)
-    return content if lists and not rest.strip() else "not a list of PEM revocation lists"
+
+
+def _revoked(lists: x509.CertificateRevocationList) -> Iterator[tuple[bytes, int]]:
+    issuer = lists.issuer.public_bytes()
+    return ((issuer, entry.serial_number) for entry in lists)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from gateway.config import Tls, TrustDomain
 from gateway.edge import TlsMaterial
-from gateway.identity.spiffe import Bundle, read_bundle
+from gateway.identity.spiffe import Bundle, Revoked, read_bundle
 from gateway.keeping import keep_running
 from gateway.trust.agent import Agent
 from gateway.trust.pem import authorities, revocation_lists, server_certificate
@@ -77,28 +78,33 @@ class Trust:
     def _known(self) -> Iterator[tuple[str, Bundle]]:
         told = {name: bundle for agent in self._agents for name, bundle in agent.bundles.items()}
         for domain in self._domains:
-            source = self._files.get(domain.name, None if domain.workload_api else self._authorities)
-            if source is not None:
-                yield domain.name, source.value or Bundle()
-            elif domain.workload_api or self._own:
-                yield domain.name, told.get(domain.name, Bundle())
+            if domain.name in self._own:
+                file = self._files.get(domain.name)
+                bundle = file.value if file else told.get(domain.name)
+                yield domain.name, _with_lists(bundle, self._lists.get(domain.name))
+            elif self._authorities or self._own:
+                yield domain.name, self._general()
+
+    def _general(self) -> Bundle:
+        """Who vouches for certificates of domains without a bundle of their own, and of no domain at all."""
+        return _with_lists(self._authorities.value if self._authorities else None, self._revoked)
 
     def _material(self) -> TlsMaterial | None:
         if self._server is None or self._server.value is None:
             return None
         certificate, key = self._server.value
-        if self._authorities is None and not self._files and not self._agents:
+        if self._authorities is None and not self._own:
             return TlsMaterial(certificate, key)
-        general = _with_lists(self._authorities.value, self._revoked) if self._authorities else b""
-        own = (_with_lists(self.bundles[name], self._lists.get(name)) for name in self._own)
-        return TlsMaterial(certificate, key, general + b"".join(own))
+        bundles = (self._general(), *(self.bundles[name] for name in self._own))
+        return TlsMaterial(certificate, key, b"".join(bundle.pem for bundle in bundles))
 
 
-def _with_lists(bundle: Bundle | None, lists: Watched[bytes] | None) -> bytes:
-    """Authorities with what they revoked, as PEM. Nobody vouches while it is not known what was revoked."""
-    if bundle is None or lists is None:
-        return bundle.pem if bundle else b""
-    return bundle.pem + lists.value if lists.value else b""
+def _with_lists(bundle: Bundle | None, lists: Watched[Revoked] | None) -> Bundle:
+    """A bundle, with what its authorities revoked. While that is not known, none of them vouches for anybody."""
+    known = bundle or Bundle()
+    if lists is None:
+        return known
+    return replace(known, revoked=lists.value) if lists.value else replace(known, authorities=())
 
 
 def _agents(domains: Sequence[TrustDomain], clock: Callable[[], float]) -> list[Agent]:

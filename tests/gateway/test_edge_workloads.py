@@ -198,8 +198,11 @@ async def test_a_revoked_certificate_is_not_let_in(tmp_path: Path, of_domain: bo
     async with judged(*domains, tls=settings) as edge:
         assert await status(edge, tmp_path, bad) == CLOSED
         assert [await status(edge, tmp_path, client) for client in (good, below)] == [200, 200]
-        written(tmp_path, "crl.pem", OURS.revoking(bad.certificate) + BETWEEN.revoking(below.certificate))
-        await until(lambda: _is(edge, tmp_path, below, CLOSED), "the new list counts")
+        async with Open.to(edge, trusting(tmp_path, below)) as connection:
+            assert await connection.status() == 200
+            written(tmp_path, "crl.pem", OURS.revoking(bad.certificate) + BETWEEN.revoking(below.certificate))
+            await until(lambda: _is(edge, tmp_path, below, CLOSED), "the new list counts")
+            assert await connection.status() == 401
         assert [await status(edge, tmp_path, client) for client in (good, bad)] == [200, CLOSED]
         written(tmp_path, "crl.pem", OURS.revoking(BETWEEN.certificate) + BETWEEN.revoking())
         await until(lambda: _is(edge, tmp_path, bad, 200), "what is no longer revoked counts")
@@ -232,12 +235,17 @@ class Open:
         yield cls(reader, writer)
         writer.transport.abort()
 
-    async def status(self) -> int:
-        """The answer to one more request."""
-        self._writer.write(b"GET /accounts/1 HTTP/1.1\r\nhost: bank\r\n\r\n")
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side has not ended it."""
+        return not self._reader.at_eof() and not self._writer.transport.is_closing()
+
+    async def status(self, path: str = "/accounts/1") -> int:
+        """The answer to one more request; what comes after it of a stream is left unread."""
+        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: bank\r\n\r\n".encode())
         async with asyncio.timeout(10):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower()
-            await self._reader.readexactly(int(head.partition("content-length: ")[2].split("\r\n")[0]))
+            await self._reader.readexactly(int(head.partition("content-length: ")[2].split("\r\n")[0] or 0))
         return int(head.split()[1])
 
 
@@ -247,8 +255,10 @@ async def test_certificate_and_bundle_change_while_a_connection_is_served(tmp_pa
     domains = (TrustDomain(name=DOMAIN, bundle=written(tmp_path, "ours.pem", OURS.pem)),)
     async with judged(*domains, tls=tls(tmp_path, old)) as edge:
         assert await _shows(edge, old.certificate)
-        async with Open.to(edge, trusting(tmp_path, OURS.leaf(SVID))) as connection:
+        client = trusting(tmp_path, OURS.leaf(SVID))
+        async with Open.to(edge, client) as connection, Open.to(edge, client) as live:
             assert await connection.status() == 200
+            assert await live.status("/streams/live") == 200
             assert await status(edge, tmp_path, successor.leaf(SVID)) == CLOSED
 
             new.write(tmp_path, "server")
@@ -262,7 +272,9 @@ async def test_certificate_and_bundle_change_while_a_connection_is_served(tmp_pa
             written(tmp_path, "ours.pem", successor.pem)
             await until(lambda: _is(edge, tmp_path, OURS.leaf(SVID), CLOSED), "the old authority is not")
             assert await status(edge, tmp_path, successor.leaf(SVID)) == 200
-            assert await connection.status() == 401
+            assert await connection.status() == 401  # it stays open, and nobody vouches for its caller any more
+            assert live.is_open
+            assert edge.gateway.tethers == 1
 
 
 async def test_a_half_written_pair_never_reaches_the_edge(tmp_path: Path) -> None:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from gateway.identity import Refusal
 from gateway.identity.client_certificate import LONGEST, ClientCertificate, parse
-from gateway.identity.spiffe import Bundle, SpiffeId, is_trust_domain, read_bundle, spiffe_id, workload_id, x509_svid
+from gateway.identity.spiffe import (
+    Bundle,
+    Revoked,
+    SpiffeId,
+    is_trust_domain,
+    read_bundle,
+    spiffe_id,
+    workload_id,
+    x509_svid,
+)
 from policy import Principal
 from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf, document, jwk, self_signed, usage, x509_jwk
 
@@ -171,6 +180,18 @@ def test_nobody_else_does(leaf: Leaf, authorities: tuple[x509.Certificate, ...])
     answer = shown(leaf, Bundle(authorities))
     assert isinstance(answer, Refusal)
     assert answer.detail.startswith("trust domain bank.example does not vouch for the certificate: ")
+
+
+@pytest.mark.parametrize("revoked", [0, 1, 2])
+def test_what_was_revoked_vouches_for_nobody(revoked: int) -> None:
+    leaf = Ca("deep", BETWEEN).leaf(SVID)
+    certificate = x509.load_pem_x509_certificates(leaf.chain)[revoked]
+    name = (certificate.issuer.public_bytes(), certificate.serial_number)
+    answer = shown(leaf, Bundle((CA.certificate,), revoked=Revoked(certificates=frozenset({name}))))
+    assert isinstance(answer, Refusal)
+    assert answer.detail == "the certificate, or one that it stands on, is revoked"
+    others = frozenset({(name[0], name[1] + 1), (BETWEEN.name.public_bytes() + b"x", name[1])})
+    assert isinstance(shown(leaf, Bundle((CA.certificate,), revoked=Revoked(certificates=others))), Principal)
 
 
 @given(st.lists(_PARTS | st.text(max_size=5), max_size=8).map("".join))

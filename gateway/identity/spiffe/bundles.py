@@ -22,16 +22,30 @@ _UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameT
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """Which certificates their authorities took back."""
+
+    pem: bytes = b""  # the lists
+    certificates: frozenset[tuple[bytes, int]] = frozenset()  # name of the issuer (DER) and serial number
+
+    def any_of(self, chain: Iterable[x509.Certificate]) -> bool:
+        """Whether one of these certificates is among them."""
+        return any((each.issuer.public_bytes(), each.serial_number) in self.certificates for each in chain)
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """Who vouches for the workloads of one trust domain."""
 
     authorities: tuple[x509.Certificate, ...] = ()  # X.509 authorities; none if no certificate is trusted
     keys: Mapping[str, PublicKey] = field(default_factory=dict)  # JWT authorities by `kid`
+    revoked: Revoked = Revoked()
 
     @property
     def pem(self) -> bytes:
-        """The X.509 authorities, as an Envoy takes them."""
-        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.authorities)
+        """The X.509 authorities and their revocation lists, as an Envoy takes them."""
+        pems = [certificate.public_bytes(Encoding.PEM) for certificate in self.authorities]
+        return b"".join([*pems, self.revoked.pem]) if pems else b""
 
 
 def read_bundle(content: bytes) -> Bundle | str:

@@ -37,6 +37,8 @@ def x509_svid(
     bundle = trust_domains[name.trust_domain]
     if bundle is not None and (why := not_vouched_for(certificate.chain, bundle.authorities, now)):
         return _refused(f"trust domain {name.trust_domain} does not vouch for the certificate: {why}")
+    if bundle is not None and bundle.revoked.any_of(certificate.chain):
+        return _refused("the certificate, or one that it stands on, is revoked")
     return Principal(
         id=f"workload:{name}",
         kind="workload",
