@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 import aiohttp
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from gateway.config import Introspection, Issuer
 from gateway.identity.access_token import other_use
@@ -24,6 +25,7 @@ from gateway.identity.refusal import Refusal
 from policy import Principal
 
 _log = structlog.get_logger()
+_ASKED = Counter("portcullis_gateway_introspections_total", "Questions about opaque tokens", ["issuer", "result"])
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")  # RFC 6750 section 2.1
 _LARGEST: Final = 1 << 16  # bytes of an answer
 _ANSWERS: Final = 20_000  # remembered of each kind
@@ -107,6 +109,7 @@ class Introspector:
         self._accepted, self._refused = Answers(_ANSWERS), Answers(_ANSWERS)
         self._asking: dict[bytes, asyncio.Task[Answer]] = {}
         self._turns = asyncio.Semaphore(settings.max_requests)
+        self._quiet = 0.0  # loop time until which failures are counted and not logged
 
     def known(self, token: str, now: float) -> Answer | None:
         """The answer that still counts at `now` (Unix seconds); None if the issuer must be asked."""
@@ -136,19 +139,28 @@ class Introspector:
         try:
             async with self._turns:
                 said = await self._request(token)
-        except (Unreachable, OSError) as error:
-            self._discovery.forget()
-            _log.error("opaque token cannot be introspected", issuer=self._issuer.issuer, error=str(error))
-            return Refusal("invalid_token", f"issuer unreachable: {error}")
+        except (Unreachable, OSError, ValueError) as error:  # the last two: the secret cannot be read
+            return self._failed(str(error))
         finally:
             del self._asking[digest]
         now = self._clock()
         answer = answered(said, self._issuer, self._settings, self._audiences, self._longest_chain, now)
         if isinstance(answer, Principal):
             self._accepted.put(digest, answer, answer.expires)
+            _ASKED.labels(self._issuer.issuer, "active").inc()
         else:
+            _ASKED.labels(self._issuer.issuer, "refused").inc()
             self._refused.put(digest, answer, now + self._settings.refused_seconds)
         return answer
+
+    def _failed(self, why: str) -> Refusal:
+        _ASKED.labels(self._issuer.issuer, "failed").inc()
+        self._discovery.forget()
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet:
+            self._quiet = now + 1
+            _log.error("opaque tokens cannot be introspected", issuer=self._issuer.issuer, error=why)
+        return Refusal("invalid_token", f"issuer unreachable: {why}")
 
     async def _request(self, token: str) -> dict[str, Any]:
         url = self._settings.url or (await self._discovery.metadata()).introspection_endpoint

@@ -228,6 +228,7 @@ async def test_confirmed_keys_count_beyond_their_first_bound(
         await asker.refresh()
         assert "k1" in asker.client.keys
         await asyncio.sleep(0.05)
+    assert asker.given.qsize() == 1
 
 
 async def test_keys_that_were_never_fetched_have_a_reason(issuer: LocalIssuer, session: aiohttp.ClientSession) -> None:
