@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -207,6 +208,38 @@ async def test_a_revoked_certificate_is_not_let_in(tmp_path: Path, of_domain: bo
         written(tmp_path, "crl.pem", OURS.revoking(BETWEEN.certificate) + BETWEEN.revoking())
         await until(lambda: _is(edge, tmp_path, bad, 200), "what is no longer revoked counts")
         assert [await status(edge, tmp_path, client) for client in (good, below)] == [200, CLOSED]
+
+
+@pytest.mark.parametrize("old", [True, False])
+async def test_a_list_that_is_out_of_date_or_missing_refuses_all_whom_it_could_name(tmp_path: Path, old: bool) -> None:
+    content = OURS.revoking(hours=-0.5) if old else THEIRS.revoking()
+    files = (written(tmp_path, "ours.pem", OURS.pem), written(tmp_path, "crl.pem", content))
+    async with judged(TrustDomain(name=DOMAIN, bundle=files[0], crl=files[1]), tls=tls(tmp_path)) as edge:
+        assert await status(edge, tmp_path, OURS.leaf(SVID)) == CLOSED
+        assert await status(edge, tmp_path, None) == 401
+        written(tmp_path, "crl.pem", OURS.revoking())
+        await until(lambda: _is(edge, tmp_path, OURS.leaf(SVID), 200), "with a list that is none of them")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_a_session_is_resumed_only_where_nobody_shows_a_certificate(tmp_path: Path, asked: bool) -> None:
+    domains = two_domains(tmp_path) if asked else ()
+    async with judged(*domains, tls=tls(tmp_path)) as edge:
+        port, context = edge.config.edge.port, trusting(tmp_path, OURS.leaf(SVID))
+        assert await asyncio.to_thread(_is_resumed, port, context) != asked
+
+
+def _is_resumed(port: int, context: ssl.SSLContext) -> bool:
+    """Whether a second connection goes on with the session of a first."""
+    session = None
+    for _ in range(2):
+        with context.wrap_socket(
+            socket.create_connection(("localhost", port), 10), server_hostname="localhost", session=session
+        ) as connection:
+            connection.sendall(b"GET /accounts/1 HTTP/1.1\r\nhost: bank\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 ")  # tickets come before it
+            session, reused = connection.session, connection.session_reused
+    return bool(reused)
 
 
 async def _is(edge: Rig, folder: Path, client: Leaf | None, outcome: int) -> bool:

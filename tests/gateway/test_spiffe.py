@@ -155,6 +155,13 @@ OTHER = Ca("other.example")
 BETWEEN = Ca("between", CA)
 
 
+def test_a_certificate_counts_no_longer_than_those_that_it_stands_on() -> None:
+    between = Ca("between", CA, hours=0.5)
+    batch = shown(between.leaf(SVID), Bundle((CA.certificate,)))
+    assert isinstance(batch, Principal)
+    assert batch.expires == between.certificate.not_valid_after_utc.timestamp()
+
+
 @pytest.mark.parametrize("leaf", [CA.leaf(SVID), BETWEEN.leaf(SVID), Ca("deep", BETWEEN).leaf(SVID)])
 def test_its_own_domain_vouches_for_a_certificate(leaf: Leaf) -> None:
     assert isinstance(shown(leaf, Bundle((OTHER.certificate, CA.certificate))), Principal)
@@ -179,7 +186,7 @@ def test_its_own_domain_vouches_for_a_certificate(leaf: Leaf) -> None:
 def test_nobody_else_does(leaf: Leaf, authorities: tuple[x509.Certificate, ...]) -> None:
     answer = shown(leaf, Bundle(authorities))
     assert isinstance(answer, Refusal)
-    assert answer.detail.startswith("trust domain bank.example does not vouch for the certificate: ")
+    assert answer.detail.startswith("its trust domain does not vouch for the certificate: ")
 
 
 @pytest.mark.parametrize("revoked", [0, 1, 2])

@@ -62,11 +62,11 @@ class Ca:
             built = built.add_extension(x509.SubjectAlternativeName(names), False)
         return Leaf([built.sign(self.key, hashes.SHA256()), *self.path], key)
 
-    def revoking(self, *revoked: x509.Certificate) -> bytes:
-        """A revocation list."""
+    def revoking(self, *revoked: x509.Certificate, hours: float = 1) -> bytes:
+        """A revocation list, the next one due in so many hours."""
         now = datetime.datetime.now(datetime.UTC)
         hour = datetime.timedelta(hours=1)
-        built = x509.CertificateRevocationListBuilder(self.name, now - hour, now + hour)
+        built = x509.CertificateRevocationListBuilder(self.name, now - hour, _hours(now, hours))
         for certificate in revoked:
             entry = x509.RevokedCertificateBuilder(certificate.serial_number, now - hour).build()
             built = built.add_revoked_certificate(entry)

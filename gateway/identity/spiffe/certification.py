@@ -18,9 +18,11 @@ from cryptography.x509.verification import (
 _DEEPEST = 4  # certificates between a leaf and its authority
 
 
-def not_vouched_for(chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], now: float) -> str:
-    """Why none of the authorities vouches for the leaf of a chain at `now` (Unix seconds); empty if one does. What else
-    stands in the chain may be between them.
+def vouched_until(
+    chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], now: float
+) -> float | str:
+    """Until when (Unix seconds) one of the authorities vouches for the leaf of a chain, if one does at `now`; or why
+    none does. What else stands in the chain may be between them.
     """
     if not authorities:
         return "it has no authority, or none that is known yet"
@@ -28,10 +30,10 @@ def not_vouched_for(chain: Sequence[x509.Certificate], authorities: Sequence[x50
     builder = PolicyBuilder().store(Store(list(authorities))).time(time).max_chain_depth(_DEEPEST)
     verifier = builder.extension_policies(ca_policy=_CA, ee_policy=ExtensionPolicy.permit_all()).build_client_verifier()
     try:
-        verifier.verify(chain[0], list(chain[1:]))
+        path = verifier.verify(chain[0], list(chain[1:])).chain
     except VerificationError as error:
         return str(error)
-    return ""
+    return min(certificate.not_valid_after_utc.timestamp() for certificate in path)
 
 
 def _is_authority(policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.refusal import Refusal
 from gateway.identity.spiffe.bundles import Bundle
-from gateway.identity.spiffe.certification import not_vouched_for
+from gateway.identity.spiffe.certification import vouched_until
 from gateway.identity.spiffe.ids import workload_id
 from policy import Principal
 
@@ -34,19 +34,26 @@ def x509_svid(
         return _refused("the certificate is not valid yet")
     if now >= certificate.expires:
         return _refused("the certificate has expired")
-    bundle = trust_domains[name.trust_domain]
-    if bundle is not None and (why := not_vouched_for(certificate.chain, bundle.authorities, now)):
-        return _refused(f"trust domain {name.trust_domain} does not vouch for the certificate: {why}")
-    if bundle is not None and bundle.revoked.any_of(certificate.chain):
-        return _refused("the certificate, or one that it stands on, is revoked")
+    ends = _vouched_until(certificate, trust_domains[name.trust_domain], now)
+    if isinstance(ends, str):
+        return _refused(ends)
     return Principal(
         id=f"workload:{name}",
         kind="workload",
         issuer=name.trust_domain,
         proof=("mtls", "x509-svid"),
         authenticated=now,
-        expires=certificate.expires,
+        expires=ends,
     )
+
+
+def _vouched_until(certificate: ClientCertificate, bundle: Bundle | None, now: float) -> float | str:
+    if bundle is None:
+        return certificate.expires
+    ends = vouched_until(certificate.chain, bundle.authorities, now)
+    if isinstance(ends, str):
+        return f"its trust domain does not vouch for the certificate: {ends}"
+    return "the certificate, or one that it stands on, is revoked" if bundle.revoked.any_of(certificate.chain) else ends
 
 
 def _refused(detail: str) -> Refusal:
