@@ -189,6 +189,15 @@ def test_policy_sees_the_record_of_who_acts_now() -> None:
     }
 
 
+def test_policy_sees_a_new_record_at_once() -> None:
+    registry = registered(plain("agent:bot"))
+    for tools in ["pay"], ["read", "pay"]:
+        registry.put(Agent(profile=plain("agent:bot", tools=tools), changed=NOW, by="analyst:jo"))
+        allowed = chain_allowed(person("agent:bot"), registry, NOW)
+        assert isinstance(allowed, Principal)
+        assert allowed.agent["tools"] == tools
+
+
 def test_a_chain_without_agents_is_none_of_our_business() -> None:
     alone, batch = person(), person("workload:spiffe://bank.example/batch", "person:tina")
     assert chain_allowed(alone, Registry(), NOW) is alone
@@ -569,9 +578,11 @@ async def test_an_order_is_carried_out_even_if_who_gave_it_goes_away(
     async with asyncio.timeout(20):
         await began.wait()
         given.cancel()
+        await asyncio.wait([given])
         go.set()
+        before = house.registry
         await house.reopen()
-    assert house.registry.get("agent:bot") is not None
+    assert house.registry.get("agent:bot") == before.get("agent:bot") is not None
 
 
 # Any order of events
