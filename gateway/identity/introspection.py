@@ -30,6 +30,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")  # RFC 6750 section
 _LARGEST: Final = 1 << 16  # bytes of an answer
 _ANSWERS: Final = 20_000  # remembered of each kind
 _MOST: Final = 1_000  # tokens asked about, and waiting to be, at the same time
+_AWAY: Final = 1.0  # seconds for which a failure is the answer about its token
 _PATIENCE: Final = 0.8  # seconds that a request waits, less than the edge waits for an answer
 
 Answer = Principal | Refusal
@@ -140,7 +141,7 @@ class Introspector:
             async with self._turns:
                 said = await self._request(token)
         except (Unreachable, OSError, ValueError) as error:  # the last two: the secret cannot be read
-            return self._failed(str(error))
+            return self._failed(digest, str(error))
         finally:
             del self._asking[digest]
         now = self._clock()
@@ -153,14 +154,16 @@ class Introspector:
             self._refused.put(digest, answer, now + self._settings.refused_seconds)
         return answer
 
-    def _failed(self, why: str) -> Refusal:
+    def _failed(self, digest: bytes, why: str) -> Refusal:
         _ASKED.labels(self._issuer.issuer, "failed").inc()
         self._discovery.forget()
         now = asyncio.get_running_loop().time()
         if now >= self._quiet:
             self._quiet = now + 1
             _log.error("opaque tokens cannot be introspected", issuer=self._issuer.issuer, error=why)
-        return Refusal("invalid_token", f"issuer unreachable: {why}")
+        refusal = Refusal("invalid_token", f"issuer unreachable: {why}")
+        self._refused.put(digest, refusal, self._clock() + _AWAY)
+        return refusal
 
     async def _request(self, token: str) -> dict[str, Any]:
         url = self._settings.url or (await self._discovery.metadata()).introspection_endpoint

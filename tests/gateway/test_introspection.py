@@ -319,6 +319,8 @@ async def test_an_unreachable_issuer_is_the_reason_and_is_asked_again(
     assert "good" not in answer.detail
     assert issuer.asked["elsewhere"] == 0
     issuer.instead = None
+    assert introspector.known("good", NOW) == answer
+    clock.now = NOW + 1
     assert isinstance(await introspector.ask("good"), Principal)
 
 
@@ -344,6 +346,7 @@ async def test_neither_token_nor_secret_is_logged(
     issuer.instead = (500, b"", {})
     await introspector.ask("opaque-token")
     issuer.instead = None
+    clock.now = NOW + 1
     await introspector.ask("opaque-token")
     told = capsys.readouterr()
     assert "cannot be introspected" in told.out + told.err
