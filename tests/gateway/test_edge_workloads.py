@@ -189,6 +189,16 @@ async def test_a_domain_without_a_bundle_of_its_own_is_vouched_for_by_the_client
         assert await status(edge, tmp_path, THEIRS.leaf(SVID)) == 401
 
 
+async def test_an_authority_that_poses_as_one_of_an_earlier_domain_does_not_stand_in_its_way(tmp_path: Path) -> None:
+    posing = Ca(DOMAIN, posing_as=OURS)
+    ours, theirs = two_domains(tmp_path)
+    written(tmp_path, "theirs.json", document(x509_jwk(THEIRS.certificate), x509_jwk(posing.certificate)))
+    async with judged(ours, theirs, tls=tls(tmp_path)) as edge:
+        assert await status(edge, tmp_path, OURS.leaf(SVID)) == 200
+        assert await status(edge, tmp_path, THEIRS.leaf(OTHER_SVID)) == 200
+        assert await status(edge, tmp_path, posing.leaf(SVID)) in (CLOSED, 401)
+
+
 @pytest.mark.parametrize("of_domain", [True, False], ids=["trust domain", "client authority"])
 async def test_a_revoked_certificate_is_not_let_in(tmp_path: Path, of_domain: bool) -> None:
     good, bad, below = OURS.leaf(SVID), OURS.leaf(SVID), BETWEEN.leaf(SVID)

@@ -24,13 +24,19 @@ class Ca:
     """An authority for certificates; one under another is an intermediate."""
 
     def __init__(
-        self, name: str = DOMAIN, parent: Ca | None = None, hours: float = 1, ca: bool = True, signs: bool = True
+        self,
+        name: str = DOMAIN,
+        parent: Ca | None = None,
+        hours: float = 1,
+        ca: bool = True,
+        signs: bool = True,
+        posing_as: Ca | None = None,
     ) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)
         self._parent = parent
         issuer = parent or self
-        built = _builder(self.name, issuer, self.key, -2, hours)
+        built = _builder(self.name, issuer, self.key, -2, hours, posing_as)
         built = built.add_extension(x509.BasicConstraints(ca, None), True).add_extension(usage(ca=signs), True)
         self.certificate = built.sign(issuer.key, hashes.SHA256())
 
@@ -126,7 +132,9 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _builder(subject: x509.Name, issuer: Ca, key: Key, begins: float, ends: float) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: Ca, key: Key, begins: float, ends: float, posing_as: Ca | None = None
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     public = key.public_key()
     built = x509.CertificateBuilder(
@@ -134,7 +142,8 @@ def _builder(subject: x509.Name, issuer: Ca, key: Key, begins: float, ends: floa
     )
     # Authorities that follow one another have one name: these tell them apart.
     above = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
-    return built.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False).add_extension(above, False)
+    own = x509.SubjectKeyIdentifier.from_public_key(posing_as.key.public_key() if posing_as else public)
+    return built.add_extension(own, False).add_extension(above, False)
 
 
 def _hours(now: datetime.datetime, hours: float) -> datetime.datetime:
