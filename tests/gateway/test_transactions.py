@@ -188,7 +188,7 @@ def test_memory_is_bounded_whatever_the_tokens_say() -> None:
     for number in range(1500):
         mint.token(changed(id=f"person:{number}", scopes=(f"{number}" * (number % 500),)), "payments", NOW)
     held = sum(sys.getsizeof(part) for part in _reachable(mint._remembered))
-    assert held < 2 << 20
+    assert held < 1 << 20
 
 
 def _reachable(root: Any) -> list[Any]:
