@@ -110,7 +110,7 @@ class JwksClient:
         if fresh == self.keys:
             return False
         if fresh.unusable:
-            _log.warning("unusable keys of an issuer", issuer=self._issuer.issuer, count=fresh.unusable)
+            _log.info("keys of an issuer that verify nothing", issuer=self._issuer.issuer, count=fresh.unusable)
         self.keys = fresh
         self._put(fresh)
         return True
