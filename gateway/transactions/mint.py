@@ -13,7 +13,7 @@ from gateway.config import Transactions
 from gateway.transactions.act import act_claim
 from gateway.transactions.keys import KeyRing
 from gateway.transactions.remembered import Minted, Remembered
-from policy import Principal
+from policy import Principal, encode_json
 
 HEADER: Final = "txn-token"  # draft-ietf-oauth-transaction-tokens-10, "Txn-Token" HTTP Header
 TYP: Final = "txntoken+jwt"
@@ -57,7 +57,7 @@ class Minter:
         """The token by which `audience`, a service, learns who asks at `now` (Unix seconds). It lives no longer than
         the proof of who asks. `obligations`: those of the decision that lets the request pass.
         """
-        bound = msgspec.json.encode(obligations, order="sorted") if obligations else b""
+        obliged = encode_json(obligations) if obligations else ""
         says = (
             audience,
             principal.id,
@@ -68,13 +68,13 @@ class Minter:
             principal.assurance,
             principal.authenticated,
             principal.client,
-            bound,
+            obliged,
         )
         known = self._remembered.get(says)
         ends = principal.expires or math.inf
         if known is not None and now < known.serves_until and known.expires <= ends:
             return known.token
-        minted = self._mint(principal, audience, obligations or {}, ends, now)
+        minted = self._mint(principal, audience, obliged, ends, now)
         self._remembered.put(says, principal.chain(), minted)
         return minted.token
 
@@ -86,34 +86,32 @@ class Minter:
         """Mint anew for everybody."""
         self._remembered.clear()
 
-    def _mint(
-        self, principal: Principal, audience: str, obligations: Mapping[str, Any], ends: float, now: float
-    ) -> Minted:
+    def _mint(self, principal: Principal, audience: str, obliged: str, ends: float, now: float) -> Minted:
         issued = int(now)
-        expires = min(issued + self._settings.life_seconds, math.ceil(ends) if ends < math.inf else math.inf)
+        expires = math.ceil(min(issued + self._settings.life_seconds, ends))
         claims = Claims(
             iss=self._settings.issuer,
             aud=audience,
             sub=principal.id,
             txn=self._unique(),
             iat=issued,
-            exp=int(expires),
+            exp=expires,
             scope=" ".join(principal.scopes),
             req_wl=self._settings.issuer,
             rctx={"iss": principal.issuer, "authn": principal.proof},
-            tctx=_context(principal, obligations),
+            tctx=_context(principal, obliged),
         )
         _MINTED.inc()
         token = self._ring.signer(now).sign(TYP, _ENCODER.encode(claims))
         return Minted(token, expires, now + (expires - now) / 2)
 
 
-def _context(principal: Principal, obligations: Mapping[str, Any]) -> dict[str, Any]:
+def _context(principal: Principal, obliged: str) -> dict[str, Any]:
     said = {
         "act": act_claim(principal.actors),
         "acr": principal.assurance,
         "auth_time": principal.authenticated,
         "client": principal.client,
-        "obligations": obligations,
+        "obligations": msgspec.Raw(obliged.encode()) if obliged else None,
     }
     return {name: value for name, value in said.items() if value}

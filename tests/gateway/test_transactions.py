@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.config import Transactions
 from gateway.transactions import HEADER, KeyRing, Minter, Rotation, SigningKey, SigningKeys
-from policy import Actor, Principal
+from policy import Actor, Principal, decode_json
 
 NOW = 1_800_000_000.0
 ROTATION = Rotation(period=86_400, ahead=900, longest_life=300)
@@ -97,6 +97,13 @@ def test_what_is_not_known_is_not_said() -> None:
     claims = read(minter().token(batch, "ledger", NOW))
     assert claims["tctx"] == {}
     assert claims["scope"] == ""
+
+
+def test_obligations_keep_every_digit_that_policy_wrote() -> None:
+    obligations = decode_json(b'{"limit": 0.1234567890123456789012345, "at_most": [100000000000000000000000]}')
+    token = minter().token(ALICE, "payments", NOW, obligations)
+    payload = jwt.PyJWS().decode(token, RING.keys[0].private.public_key(), algorithms=["ES256"])
+    assert decode_json(payload)["tctx"]["obligations"] == obligations
 
 
 def test_one_token_serves_for_half_its_life() -> None:
