@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,11 +24,11 @@ from gateway.blocklist import Blocklist
 from gateway.config import Config, Decisions
 from gateway.decisions import run_decisions
 from gateway.detection import Detection
+from gateway.devices import Devices
 from gateway.edge import AUTHZ_SOCKET, GRPC_SOCKET, Ads, resources
 from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
-from gateway.identity import Identifier
+from gateway.identification import Identification
 from gateway.keeping import keep_running
-from gateway.keys import Keys
 from gateway.lines import expected_lines, guard_limits, run_lines
 from gateway.policies import Policies
 from gateway.records import Records
@@ -36,11 +37,14 @@ from gateway.response import Responder
 from gateway.risk import Risks
 from gateway.sessions import Sessions
 from gateway.sources import run_sources
+from gateway.transactions import Minter, Rotation, SigningKeys
 from gateway.trust import Trust
 from policy import AccessRequest, Decision
-from telemetry import HISTORY, Bus, Door, Rejects
+from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
 _log = structlog.get_logger()
+_CLOCKS = 60.0  # seconds by which a verifier's clock may be behind
+_TURN_SECONDS = 30.0  # between looks at whether a signing key is due
 
 
 class Gateway:
@@ -48,7 +52,14 @@ class Gateway:
 
     registrar: Registrar
 
-    def __init__(self, config: Config, ledger: Ledger, policies: Policies, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        policies: Policies,
+        session: aiohttp.ClientSession,
+        signing: SigningKeys,
+    ) -> None:
         self.config = config
         self.run = config.state / "run"
         self.started = time.time()
@@ -75,9 +86,20 @@ class Gateway:
             self.records,
             self.rejudging.principal,
         )
-        self.identifier = Identifier(config.identity)
-        self.keys = Keys(config.identity, self.identifier, session)
-        self.judge = Judge(config, self.identifier, self.blocklist, policies.pdp, self._witness, self.keys.fetch)
+        self.identification = Identification(config, self.agents, session)
+        self.signing = signing
+        self.minter = Minter(config.transactions, signing.ring, lambda: secrets.token_hex(16))
+        self.devices = Devices(config.identity.device_claim)
+        self.judge = Judge(
+            config,
+            self.identification.identifier,
+            self.blocklist,
+            policies.pdp,
+            self._witness,
+            self.identification.ask,
+            self.minter,
+            self.devices,
+        )
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()
         self.trust = Trust(config.edge.tls, config.identity.trust_domains, self._publish)
@@ -91,7 +113,7 @@ class Gateway:
             stack.push_async_callback(policies.aclose)
             ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            gateway = cls(config, ledger, policies, session)
+            gateway = cls(config, ledger, policies, session, await asyncio.to_thread(_signing_keys, config))
             stack.callback(gateway.rejects.close)
             file = config.state / "agents.db"
             gateway.registrar = await Registrar.open(file, gateway.agents, gateway.rejudging.agent)
@@ -115,12 +137,13 @@ class Gateway:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
-            tasks.create_task(self.keys.keep())
+            tasks.create_task(self.identification.keep())
+            tasks.create_task(self._turn_keys())
             tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
             positions = self.config.state / "positions"
-            tasks.create_task(run_sources(self.config.telemetry, self.door.publish, self.rejects, positions))
+            tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
@@ -150,8 +173,22 @@ class Gateway:
 
     def _publish(self) -> None:
         """What the edge should run on now. One that is to speak TLS waits for its certificate."""
+        self.identification.identifier.put_bundles(self.trust.bundles)
         if self.trust.material or self.config.edge.tls is None:
-            self.ads.publish(resources(self.config, tls=self.trust.material))
+            jwks = self.signing.ring.jwks().decode()
+            self.ads.publish(resources(self.config, tls=self.trust.material, jwks=jwks))
+
+    def _publish_events(self, batch: EventBatch) -> None:
+        """What sources say, for detectors and for whom policy asks about devices."""
+        self.devices.saw(batch)
+        self.door.publish(batch)
+
+    async def _turn_keys(self) -> None:
+        while True:
+            await asyncio.sleep(_TURN_SECONDS)
+            if await asyncio.to_thread(self.signing.turn, time.time()):
+                self.minter.put_ring(self.signing.ring)
+                self._publish()
 
     def _witness(self, request: AccessRequest, decision: Decision) -> None:
         self.records.decided(request, decision)
@@ -159,6 +196,13 @@ class Gateway:
             principal = request.principal
             session = decision.id if request.stream else ""
             self.activity.saw(principal.id, principal.actor, request.address, session, request.time)
+
+
+def _signing_keys(config: Config) -> SigningKeys:
+    """The keys of transaction tokens, in a file of this user's. Raises OSError and ValueError as SigningKeys does."""
+    settings = config.transactions
+    rotation = Rotation(settings.key_seconds, settings.publish_ahead_seconds, settings.life_seconds + _CLOCKS)
+    return SigningKeys(config.state / "signing-keys.json", rotation, time.time())
 
 
 def _fresh(socket: Path) -> Path:

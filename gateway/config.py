@@ -80,6 +80,7 @@ class Service(Branch):
     address: str
     port: Port
     protocol: Literal["http1", "http2", "grpc"] = "http1"  # policy sees every request to a grpc service as a CALL
+    audience: str | None = None  # what tokens for it must be meant for; none means the issuer's own audience
 
 
 class Route(Branch):
@@ -107,6 +108,7 @@ class Introspection(Branch):
     client_secret: SecretStr | None = None
     client_secret_file: Path | None = None
     url: str | None = None  # none means what the issuer's metadata says
+    jwts: bool = False  # ask about this issuer's JWTs too, which then need not say everything
     cache_seconds: Annotated[Integer, Field(ge=1, le=300)] = 30  # a revoked token is believed no longer than this
     refused_seconds: Annotated[Integer, Field(ge=1, le=60)] = 5
     max_requests: Annotated[Integer, Field(ge=1, le=256)] = 16  # at the same time
@@ -186,6 +188,13 @@ class Identity(Branch):
     issuers: tuple[Issuer, ...] = ()
     trust_domains: tuple[TrustDomain, ...] = ()  # SPIFFE trust domains whose workloads count
     max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain
+    audience: str = ""  # what JWT-SVIDs must be meant for; empty means that none counts
+    agents_required: bool = True  # an agent that is not registered is refused
+    dpop: Dpop | None = None  # none means that tokens bound to a key are refused
+    signatures: HttpSignatures | None = None  # none means that nobody proves itself by signing requests
+    scheme: Literal["https", "http"] = "https"  # by which callers reach us, whatever stands in front of the edge
+    device_claim: str = "device_id"  # the claim that names the caller's device
+    remembered: Annotated[Integer, Field(ge=1, le=10_000_000)] = 100_000  # verified tokens, 2 KB each
 
 
 class OpaTls(Branch):
@@ -368,6 +377,7 @@ class Config(Branch):
     routes: tuple[Route, ...]
     identity: Identity = Identity()
     policy: Policy = Policy()
+    transactions: Transactions = Transactions()
     decisions: Decisions | None = None  # none means that nobody else may ask
     telemetry: Telemetry = Telemetry()
     detectors: Detectors = Detectors()

@@ -10,7 +10,7 @@ from gateway.edge.ads import Ads
 from gateway.edge.binary import EnvoyMissing, envoy_binary
 from gateway.edge.bootstrap import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, bootstrap, envoy_command
 from gateway.edge.discovery import EdgeState
-from gateway.edge.filters import ANSWER_HEADERS, ASKED_HEADERS, EXT_AUTHZ, EXT_PROC
+from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
 from gateway.edge.secrets import TlsMaterial
@@ -19,7 +19,6 @@ from gateway.edge.snapshot import Snapshot
 __all__ = [
     "ADMIN_SOCKET",
     "ANSWER_HEADERS",
-    "ASKED_HEADERS",
     "AUTHZ_SOCKET",
     "EXT_AUTHZ",
     "EXT_PROC",

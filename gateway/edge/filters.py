@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config import Edge, Route
+from gateway.config import Edge, Identity, Route
 from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER
 
 EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dynamic-metadata namespace
@@ -17,8 +17,17 @@ ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the access log has a
 # What the gateway needs to judge, beside method, path and host, which Envoy always sends. Each one costs time.
 # Never `content-type`: with `application/grpc` in it, Envoy's own client turns a gateway that is away into a gRPC
 # error, which is an HTTP 200, which ext_authz reads as "allowed" (seen with 1.40).
-ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", ADDRESS_HEADER)
-_REFUSAL_HEADERS = ("www-authenticate", "content-type", DECISION_HEADER)
+_ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", ADDRESS_HEADER)
+_SIGNATURE_HEADERS = ("signature", "signature-input", "signature-agent", "content-digest")
+_REFUSAL_HEADERS = ("www-authenticate", "dpop-nonce", "content-type", DECISION_HEADER)
+TRANSACTION_HEADER = "txn-token"  # for the upstream alone: in no log
+_RBAC = "envoy.filters.http.rbac"
+
+
+def asked_headers(identity: Identity) -> tuple[str, ...]:
+    """Headers that the gateway needs to see, for what callers may prove themselves by."""
+    possession = ("dpop",) if identity.dpop else ()
+    return (*_ASKED_HEADERS, *possession, *(_SIGNATURE_HEADERS if identity.signatures else ()))
 
 
 def any_of(kind: str, **fields: Any) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def any_of(kind: str, **fields: Any) -> dict[str, Any]:
     return {"@type": f"type.googleapis.com/{kind}", **fields}
 
 
-def request_filter(edge: Edge) -> dict[str, Any]:
+def request_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
     """ext_authz over HTTP: each request waits for the gateway's answer, and a gateway that is away means 503."""
     return _filter(
         EXT_AUTHZ,
@@ -36,7 +45,7 @@ def request_filter(edge: Edge) -> dict[str, Any]:
             failure_mode_allow=False,
             status_on_error={"code": "ServiceUnavailable"},
             clear_route_cache=False,
-            allowed_headers=_exactly(ASKED_HEADERS),
+            allowed_headers=_exactly(asked),
             http_service={
                 "server_uri": {
                     "uri": "http://portcullis",
@@ -44,7 +53,7 @@ def request_filter(edge: Edge) -> dict[str, Any]:
                     "timeout": milliseconds(edge.authorize_timeout_ms),
                 },
                 "authorization_response": {
-                    "allowed_upstream_headers": _exactly((*IDENTITY_HEADERS, ADDRESS_HEADER)),
+                    "allowed_upstream_headers": _exactly((*IDENTITY_HEADERS, TRANSACTION_HEADER, ADDRESS_HEADER)),
                     "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
                     "dynamic_metadata_from_headers": _exactly((*ANSWER_HEADERS, ADDRESS_HEADER)),
                 },
@@ -53,7 +62,7 @@ def request_filter(edge: Edge) -> dict[str, Any]:
     )
 
 
-def tether_filter(edge: Edge) -> dict[str, Any]:
+def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
     """ext_proc: one gRPC stream to the gateway for the life of the HTTP stream; when it breaks, so does the other.
 
     Off unless a route turns it on, so that a request that matches no route is ext_authz's.
@@ -72,7 +81,7 @@ def tether_filter(edge: Edge) -> dict[str, Any]:
             "request_trailer_mode": "SKIP",
             "response_trailer_mode": "SEND",  # never asked for its answer in time: it holds the stream open
         },
-        forward_rules={"allowed_headers": _exactly((":authority", ":method", ":path", *ASKED_HEADERS))},
+        forward_rules={"allowed_headers": _exactly((":authority", ":method", ":path", *asked))},
         route_cache_action="RETAIN",  # a judged stream stays on the route it was judged for
         metadata_options={"receiving_namespaces": {"untyped": [EXT_PROC]}},
     )
@@ -87,7 +96,7 @@ def permit_filter() -> dict[str, Any]:
     permits = [{"sourced_metadata": {"metadata_matcher": _permit(namespace)}} for namespace in (EXT_AUTHZ, EXT_PROC)]
     judged = {"permissions": [{"any": True}], "principals": [{"or_ids": {"ids": permits}}]}
     rules = {"action": "ALLOW", "policies": {"judged": judged}}
-    return _filter("envoy.filters.http.rbac", any_of("envoy.extensions.filters.http.rbac.v3.RBAC", rules=rules))
+    return _filter(_RBAC, any_of("envoy.extensions.filters.http.rbac.v3.RBAC", rules=rules))
 
 
 def router() -> dict[str, Any]:
@@ -108,6 +117,11 @@ def route_filters(route: Route) -> dict[str, Any]:
     body = {"max_request_bytes": route.body_bytes, "allow_partial_message": False}
     kind = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
     return {EXT_AUTHZ: any_of(kind, check_settings={"with_request_body": body})}
+
+
+def unjudged() -> dict[str, Any]:
+    """What a route changes that everybody may ask, and the edge itself answers."""
+    return {EXT_AUTHZ: _switch(disabled=True), _RBAC: _switch(disabled=True)}
 
 
 def access_log(edge: Edge) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config import Edge
+from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.claimed import removals
-from gateway.edge.filters import access_log, any_of, permit_filter, request_filter, router, tether_filter
+from gateway.edge.filters import access_log, any_of, asked_headers, permit_filter, request_filter, router, tether_filter
 from gateway.edge.secrets import transport_socket
 
 LISTENER = "edge"
@@ -18,9 +18,9 @@ _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection
 
 
-def listener(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
+def listener(edge: Edge, identity: Identity, judge: bool, asks_certificate: bool) -> dict[str, Any]:
     """The one Listener resource. `asks_certificate`: whether clients may show one, where the edge speaks TLS."""
-    typed = connection_manager(edge, judge, asks_certificate)
+    typed = connection_manager(edge, identity, judge, asks_certificate)
     manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}
     chain: dict[str, Any] = {"filters": [manager], **_only_from(edge.proxy_protocol_from)}
     if edge.tls:
@@ -34,13 +34,13 @@ def listener(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
     }
 
 
-def connection_manager(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
+def connection_manager(edge: Edge, identity: Identity, judge: bool, asks_certificate: bool) -> dict[str, Any]:
     """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
     return any_of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
-        http_filters=[*(_asking(edge) if judge else []), router()],
+        http_filters=[*(_asking(edge, asked_headers(identity)) if judge else []), router()],
         **_client(edge, judge, asks_certificate),
         **_path(),
         **_bounds(edge),
@@ -48,8 +48,8 @@ def connection_manager(edge: Edge, judge: bool, asks_certificate: bool) -> dict[
     )
 
 
-def _asking(edge: Edge) -> list[dict[str, Any]]:
-    return [request_filter(edge), tether_filter(edge), permit_filter()]
+def _asking(edge: Edge, asked: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:

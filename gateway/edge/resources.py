@@ -32,11 +32,12 @@ from gateway.edge.secrets import TlsMaterial, secrets
 from gateway.edge.snapshot import CLUSTER, LISTENER, ROUTES, SECRET, Snapshot
 
 
-def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None) -> Snapshot:
+def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None, jwks: str = "") -> Snapshot:
     """The edge's resources. The same configuration gives the same bytes, and so the same version.
 
     With `edge.tls` in the configuration, `tls` is what its files hold now; an edge without it is never ready. Without
-    `judge` it is Envoy as it is, for a benchmark's peer: nothing asked and nothing logged.
+    `judge` it is Envoy as it is, for a benchmark's peer: nothing asked and nothing logged. `jwks`: the keys of
+    transaction tokens, as the edge publishes them.
 
     Raises ValueError when a route names a service that the configuration does not have.
     """
@@ -47,10 +48,11 @@ def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None
         {
             CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
             LISTENER: _named(
-                listener_pb2.Listener, listener(config.edge, judge, tls is not None and tls.authorities is not None)
+                listener_pb2.Listener,
+                listener(config.edge, config.identity, judge, tls is not None and tls.authorities is not None),
             ),
             SECRET: _named(secret_pb2.Secret, *(secrets(tls) if tls else ())),
-            ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge)),
+            ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge, jwks)),
         }
     )
 

@@ -7,13 +7,20 @@ from typing import Any
 
 from gateway.config import Config, Route, Service
 from gateway.edge.bootstrap import circuit_breakers, http_protocol
-from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters
+from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged
 from gateway.edge.listener import ROUTES
 
+JWKS_PATH = "/.well-known/portcullis/jwks.json"
+OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 
-def route_configuration(config: Config, judge: bool) -> dict[str, Any]:
-    """The one RouteConfiguration resource: the first route that matches wins."""
+
+def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str, Any]:
+    """The one RouteConfiguration resource: the first route that matches wins. `jwks`: the keys that sign transaction
+    tokens, as JSON, which the edge itself answers with for whoever asks.
+    """
     routes = [_judged(route) if judge else _route(route) for route in config.routes]
+    if judge and jwks:
+        routes.insert(0, _published(jwks))
     return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 
 
@@ -56,6 +63,19 @@ def _judged(route: Route) -> dict[str, Any]:
         "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],
+    }
+
+
+def _published(jwks: str) -> dict[str, Any]:
+    return {
+        "name": "jwks",
+        "match": {"path": JWKS_PATH},
+        "direct_response": {"status": 200, "body": {"inline_string": jwks}},
+        "typed_per_filter_config": unjudged(),
+        "response_headers_to_add": [
+            {"header": {"key": "content-type", "value": "application/json"}, "append_action": OVERWRITE},
+            {"header": {"key": "cache-control", "value": "max-age=300"}, "append_action": OVERWRITE},
+        ],
     }
 
 

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import msgspec
 
-from gateway.identity import Credentials
+from gateway.identity import Credentials, Message
+from gateway.transactions import HEADER as TRANSACTION_HEADER
 from policy import AccessRequest, Decision, Principal
+
+# What stays here: a caller's proofs are for the gateway, never for what is behind it.
+CREDENTIAL_HEADERS: Final = ("authorization", "dpop", "signature", "signature-input", "x-forwarded-client-cert")
+
+
+SIGNED_HEADERS: Final = ("authorization", "content-digest", "signature", "signature-agent", "signature-input")
+
+
+def request_of(get: Callable[[str], str], method: str, scheme: str, host: str, target: str, body: bytes) -> Message:
+    """A request that proves something by itself, as its sender saw it. `get` finds a header by its name in lower case,
+    "" for none.
+    """
+    path, mark, query = target.partition("?")
+    headers = tuple((name, value) for name in SIGNED_HEADERS if (value := get(name)))
+    return Message(
+        method=method,
+        scheme=scheme,
+        authority=host,
+        path=path,
+        query=query if mark else None,
+        headers=headers,
+        body=body or None,
+    )
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +62,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     effect: str  # allow, deny or step_up, for the access log
     reasons: tuple[str, ...] = ()
     challenge: str = ""  # WWW-Authenticate
+    nonce: str = ""  # DPoP-Nonce
+    transaction: str = ""  # the transaction token by which the upstream learns who asks
     principal: Principal | None = None  # who asked, once identified
     request: AccessRequest | None = None  # what the PDP was asked
     decision: Decision | None = None  # the PDP's, where it was asked
@@ -47,11 +74,17 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         return self.status == 200
 
     def identity(self) -> Iterator[tuple[str, str]]:
-        """Headers that tell the upstream and the access log who asked, and under which decision."""
+        """Headers that tell the upstream, and the access log, who asked and under which decision."""
         yield "x-portcullis-decision", self.id
         if self.principal is not None:
             yield "x-portcullis-subject", self.principal.id
             yield "x-portcullis-actor", self.principal.actor
+
+    def upstream(self) -> Iterator[tuple[str, str]]:
+        """Headers for the upstream alone: the token is in no log."""
+        yield from self.identity()
+        if self.transaction:
+            yield TRANSACTION_HEADER, self.transaction
 
     def body(self) -> bytes:
         """The caller's JSON: reasons in our policy's words, and nothing that helps an attacker."""

@@ -10,7 +10,7 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
-from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
@@ -25,23 +25,29 @@ class Authorization:
 
     async def Check(self, request: CheckRequest, context: Any) -> CheckResponse:  # noqa: N802  # gRPC's name
         """Answer one request's attributes."""
-        attempt = attempt_of(request)
+        attempt = attempt_of(request, self._judge.scheme)
         return response(self._judge.at_once(attempt) or await self._judge.ask(attempt))
 
 
-def attempt_of(request: CheckRequest) -> Attempt:
+def attempt_of(request: CheckRequest, scheme: str = "https") -> Attempt:
     """The attempt that a CheckRequest describes. Address and certificate are the mesh's own view of its peer
     (`include_peer_certificate`), never what a header claims.
     """
     http = request.attributes.request.http
-    headers, shown = http.headers, request.attributes.source.certificate
+    body, shown = http.raw_body or http.body.encode(), request.attributes.source.certificate
+
+    def get(name: str) -> str:
+        return str(http.headers.get(name, ""))
+
+    proves = "dpop" in http.headers or "signature-input" in http.headers
+    asked = request_of(get, http.method, scheme, http.host, http.path, body) if proves else None
     return Attempt(
         method=http.method,
         target=http.path,
         host=http.host,
         address=request.attributes.source.address.socket_address.address,
-        credentials=Credentials(headers.get("authorization", ""), f'Cert="{shown}"' if shown else ""),
-        body=http.raw_body or http.body.encode(),
+        credentials=Credentials(get("authorization"), f'Cert="{shown}"' if shown else "", get("dpop"), asked),
+        body=body,
     )
 
 
@@ -50,7 +56,7 @@ def response(answer: Answer) -> CheckResponse:
     metadata = Struct()
     metadata.update({**dict(answer.identity()), "x-portcullis-effect": answer.effect})
     if answer.allowed:
-        allowed = OkHttpResponse(headers=options(answer.identity()), headers_to_remove=["authorization"])
+        allowed = OkHttpResponse(headers=options(answer.upstream()), headers_to_remove=CREDENTIAL_HEADERS)
         return CheckResponse(status=Status(code=0), ok_response=allowed, dynamic_metadata=metadata)
     denied = DeniedHttpResponse(
         status=HttpStatus(code=answer.status), headers=options(refusal_headers(answer)), body=answer.body().decode()
@@ -60,7 +66,8 @@ def response(answer: Answer) -> CheckResponse:
 
 def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
     """What the caller of a refused request sees beside the body."""
-    challenge = [("www-authenticate", answer.challenge)] if answer.challenge else []
+    told = [("www-authenticate", answer.challenge), ("dpop-nonce", answer.nonce)]
+    challenge = [(name, value) for name, value in told if value]
     return [("content-type", "application/json"), ("x-portcullis-decision", answer.id), *challenge]
 
 

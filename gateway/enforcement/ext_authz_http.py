@@ -14,17 +14,19 @@ import httptools
 import structlog
 from prometheus_client import Counter
 
-from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
+from gateway.transactions import HEADER as TRANSACTION_HEADER
 
 _log = structlog.get_logger()
 _LARGEST = (1 << 20) + (96 << 10)  # bytes: the most that a route's body and the edge's headers may be
 _CLOSED = Counter("portcullis_gateway_authz_closed_total", "Connections closed because they sent something else")
 _REASONS = {400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 503: b"Service Unavailable"}
 _ALLOW = (
-    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: authorization\r\n"
-    b"x-portcullis-effect: allow\r\nx-portcullis-decision: "
+    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-envoy-auth-headers-to-remove: "
+    + ",".join(CREDENTIAL_HEADERS).encode()
+    + b"\r\nx-portcullis-effect: allow\r\nx-portcullis-decision: "
 )
 
 
@@ -107,17 +109,22 @@ class ExtAuthz(asyncio.Protocol):
         self._transport.write(encode(answer, attempt.method, self._judge.proxies.told(attempt.address)))
 
     def _attempt(self) -> Attempt:
-        get = self._headers.get
+        method, target, host = self._parser.get_method().decode(), self._target.decode("latin-1"), self._get("host")
+        proof, request = "", None
+        if b"dpop" in self._headers or b"signature-input" in self._headers:
+            proof = self._get("dpop")
+            request = request_of(self._get, method, self._judge.scheme, host, target, self._body)
         return Attempt(
-            method=self._parser.get_method().decode(),
-            target=self._target.decode("latin-1"),
-            host=get(b"host", b"").decode("latin-1"),
-            address=self._judge.proxies.caller(get(b"x-forwarded-for", b"").decode("latin-1")),
-            credentials=Credentials(
-                get(b"authorization", b"").decode("latin-1"), get(b"x-forwarded-client-cert", b"").decode("latin-1")
-            ),
+            method=method,
+            target=target,
+            host=host,
+            address=self._judge.proxies.caller(self._get("x-forwarded-for")),
+            credentials=Credentials(self._get("authorization"), self._get("x-forwarded-client-cert"), proof, request),
             body=self._body,
         )
+
+    def _get(self, name: str) -> str:
+        return self._headers.get(name.encode(), b"").decode("latin-1")
 
 
 def encode(answer: Answer, method: str, address: str = "") -> bytes:
@@ -129,7 +136,8 @@ def encode(answer: Answer, method: str, address: str = "") -> bytes:
     told = f"x-forwarded-for: {address}\r\n".encode("latin-1") if address else b""
     if answer.allowed and principal is not None:
         who = f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n"
-        return _ALLOW + who.encode("ascii") + told + b"\r\n"
+        token = f"{TRANSACTION_HEADER}: {answer.transaction}\r\n" if answer.transaction else ""
+        return _ALLOW + who.encode("ascii") + token.encode("ascii") + told + b"\r\n"
     body = answer.body()
     head = [
         b"HTTP/1.1 %d %s" % (answer.status, _REASONS[answer.status]),
@@ -138,6 +146,7 @@ def encode(answer: Answer, method: str, address: str = "") -> bytes:
         b"x-portcullis-effect: " + answer.effect.encode(),
         *(f"{name}: {value}".encode("ascii") for name, value in answer.identity()),
         *([b"www-authenticate: " + answer.challenge.encode("latin-1")] if answer.challenge else []),
+        *([b"dpop-nonce: " + answer.nonce.encode("ascii")] if answer.nonce else []),
     ]
     return b"\r\n".join(head) + b"\r\n" + told + b"\r\n" + (b"" if method == "HEAD" else body)
 

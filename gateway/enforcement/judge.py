@@ -12,11 +12,13 @@ from prometheus_client import Counter
 
 from gateway.blocklist import Blocklist
 from gateway.config import Config, Route
+from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.target import match, split
-from gateway.identity import Identifier, Refusal, UnknownKey
+from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
+from gateway.transactions import Minter
 from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 
 _log = structlog.get_logger()
@@ -25,12 +27,12 @@ _COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "un
 _START = secrets.randbits(48)
 _NUMBER = count()
 
-FetchKeys = Callable[[str], Awaitable[None]]
+Ask = Callable[[Missing], Awaitable[None]]
 Witness = Callable[[AccessRequest, Decision], None]
 
 
 class Judge:
-    """Answers attempts. `witness` sees every decision of the PDP; `fetch_keys` renews one issuer's keys."""
+    """Answers attempts. `witness` sees the PDP's decisions; `ask` gets from an issuer what identification lacks."""
 
     def __init__(
         self,
@@ -39,25 +41,32 @@ class Judge:
         blocklist: Blocklist,
         pdp: Pdp,
         witness: Witness,
-        fetch_keys: FetchKeys,
+        ask: Ask,
+        minter: Minter,
+        devices: Devices,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
+        self._services = config.services
+        self._audiences = {issuer.issuer: issuer.audience for issuer in config.identity.issuers}
+        self._identity = config.identity
+        self.scheme = config.identity.scheme
         self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
-        self._realm = config.identity.realm
         self.proxies = Proxies(config.edge.trusted_proxies, bool(config.edge.proxy_protocol_from))
         self._identifier = identifier
         self._blocklist = blocklist
         self._pdp = pdp
         self._witness = witness
-        self._fetch_keys = fetch_keys
+        self._ask = ask
+        self._minter = minter
+        self._devices = devices
         self._clock = clock
 
     def at_once(self, attempt: Attempt) -> Answer | None:
-        """Answer without waiting; None where a key must be fetched or another engine asked: then `ask`."""
+        """Answer without waiting; None where an issuer or another engine must be asked: then `ask`."""
         try:
             question = self._question(attempt)
-            if isinstance(question, UnknownKey):
+            if isinstance(question, (UnknownKey, Opaque)):
                 return None
             if isinstance(question, Answer):
                 return question
@@ -66,14 +75,14 @@ class Judge:
             return self._failed()
 
     async def ask(self, attempt: Attempt) -> Answer:
-        """Answer, fetching keys and asking a remote engine where that is needed."""
+        """Answer, asking an issuer and a remote engine where that is needed."""
         try:
             question = self._question(attempt)
-            if isinstance(question, UnknownKey):
-                await self._fetch_keys(question.issuer)
+            if isinstance(question, (UnknownKey, Opaque)):
+                await self._ask(question)
                 question = self._question(attempt)
-            if isinstance(question, UnknownKey):
-                return self._unidentified(Refusal("invalid_token", "unknown key"))
+            if isinstance(question, (UnknownKey, Opaque)):
+                return self._unidentified(question.otherwise)
             if isinstance(question, Answer):
                 return question
             decision = await self._pdp.ask(question)
@@ -82,10 +91,10 @@ class Judge:
         except Exception:
             return self._failed()
 
-    def _question(self, attempt: Attempt) -> AccessRequest | Answer | UnknownKey:
+    def _question(self, attempt: Attempt) -> AccessRequest | Answer | Missing:
         now = self._clock()
         principal = self._identifier.identify(attempt.credentials, now)
-        if isinstance(principal, UnknownKey):
+        if isinstance(principal, (UnknownKey, Opaque)):
             return principal
         if isinstance(principal, Refusal):
             return self._blocked(None, attempt) or self._unidentified(principal)
@@ -99,6 +108,8 @@ class Judge:
         route = match(self._routes, path)
         if route is None:
             return self._bad("no_route")
+        if not self._meant_for(route.service, principal):
+            return self._unidentified(Refusal("invalid_token", "the token is for another service"))
         try:
             body = read_json(attempt.body) if attempt.body else None
         except Ambiguous:
@@ -117,6 +128,7 @@ class Judge:
             address=attempt.address,
             stream=route.stream,
             body=body,
+            device=self._devices.of(principal),
             time=now,
         )
 
@@ -124,18 +136,29 @@ class Judge:
         self._witness(request, decision)
         principal = request.principal
         if decision.allowed:
-            return Answer(200, decision.id, "allow", (), "", principal, request, decision)
+            token = self._minter.token(principal, self._audience(request.service), request.time, decision.obligations)
+            return Answer(200, decision.id, "allow", (), "", "", token, principal, request, decision)
         if decision.effect == "step_up":
-            challenge = self._step_up(decision)
-            return Answer(401, decision.id, "step_up", decision.reasons, challenge, principal, request, decision)
+            return self._step_up(request, decision)
         unavailable = "policy_unavailable" in decision.reasons or "policy_error" in decision.reasons
         status = 503 if unavailable else 403
-        return Answer(status, decision.id, "deny", decision.reasons, "", principal, request, decision)
+        return Answer(
+            status, decision.id, "deny", decision.reasons, principal=principal, request=request, decision=decision
+        )
 
-    def _step_up(self, decision: Decision) -> str:
-        """The challenge of RFC 9470 section 3."""
-        wanted = "".join(f', {name}="{value}"' for name, value in sorted(decision.obligations.items()))
-        return f'Bearer realm="{self._realm}", error="insufficient_user_authentication"{wanted}'
+    def _step_up(self, request: AccessRequest, decision: Decision) -> Answer:
+        principal = request.principal
+        status, told = challenge.step_up(self._identity.realm, principal, decision.obligations)
+        return Answer(status, decision.id, "step_up", decision.reasons, told, "", "", principal, request, decision)
+
+    def _audience(self, service: str) -> str:
+        """Whom a service's transaction tokens are meant for."""
+        return self._services[service].audience or service
+
+    def _meant_for(self, service: str, principal: Principal) -> bool:
+        """Whether a token that names whom it is meant for names this service."""
+        wanted = self._services[service].audience or self._audiences.get(principal.issuer)
+        return not principal.audience or wanted is None or wanted in principal.audience
 
     def _blocked(self, principal: Principal | None, attempt: Attempt) -> Answer | None:
         block = self._blocklist.find(principal, attempt.address)
@@ -151,7 +174,8 @@ class Judge:
             refusal_id(),
             "deny",
             (refusal.error or "no_credentials",),
-            refusal.challenge(self._realm),
+            challenge.of(refusal, self._identity),
+            self._identifier.nonce(self._clock()),
         )
 
     def _bad(self, reason: str) -> Answer:

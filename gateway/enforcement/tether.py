@@ -25,7 +25,7 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.enforcement.address import DIRECT, Proxies
-from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
 from gateway.enforcement.ext_authz_grpc import options, refusal_headers
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
@@ -50,7 +50,7 @@ class Tether:
         if message is grpc.aio.EOF or message.WhichOneof("request") != "request_headers":
             return
         proxies = self._judge.proxies
-        attempt = attempt_of(message, proxies)
+        attempt = attempt_of(message, proxies, self._judge.scheme)
         answer = self._judge.at_once(attempt) or await self._judge.ask(attempt)
         if answer.request is None or answer.decision is None or not answer.allowed:
             await context.write(refusal(answer, proxies.told(attempt.address)))
@@ -97,18 +97,25 @@ async def _drain(context: Any) -> None:
             await context.write(ProcessingResponse(response_trailers={}))
 
 
-def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT) -> Attempt:
+def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT, scheme: str = "https") -> Attempt:
     """The attempt in a stream's first message."""
     headers = {
         header.key: (header.raw_value.decode("latin-1") if header.raw_value else header.value)
         for header in message.request_headers.headers.headers
     }
+
+    def get(name: str) -> str:
+        return str(headers.get(name, ""))
+
+    method, target, host = get(":method"), get(":path"), get(":authority")
+    proves = "dpop" in headers or "signature-input" in headers
+    request = request_of(get, method, scheme, host, target, b"") if proves else None
     return Attempt(
-        method=headers.get(":method", ""),
-        target=headers.get(":path", ""),
-        host=headers.get(":authority", ""),
-        address=proxies.caller(headers.get("x-forwarded-for", "")),
-        credentials=Credentials(headers.get("authorization", ""), headers.get("x-forwarded-client-cert", "")),
+        method=method,
+        target=target,
+        host=host,
+        address=proxies.caller(get("x-forwarded-for")),
+        credentials=Credentials(get("authorization"), get("x-forwarded-client-cert"), get("dpop"), request),
     )
 
 
@@ -117,8 +124,8 @@ def admission(answer: Answer, address: str = "") -> ProcessingResponse:
 
     `address`, where given, is what upstream and access log learn as the caller's.
     """
-    headers = {**dict(answer.identity()), **_told(address)}
-    mutation = HeaderMutation(set_headers=options(headers.items()), remove_headers=["authorization"])
+    headers = {**dict(answer.upstream()), **_told(address)}
+    mutation = HeaderMutation(set_headers=options(headers.items()), remove_headers=CREDENTIAL_HEADERS)
     common = CommonResponse(header_mutation=mutation)
     metadata = _metadata(answer, address)
     return ProcessingResponse(request_headers=HeadersResponse(response=common), dynamic_metadata=metadata)

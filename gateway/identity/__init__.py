@@ -1,15 +1,20 @@
 """Who asks. Credentials are what a request shows; identification turns them into a principal, or a refusal that
-says what was wrong with them. Keys come from each issuer's JWKS and change under way.
+says what was wrong with them, and a challenge that says what to do. What is missing (a key, an issuer's word on an
+opaque token) is asked for, and identification tried again.
 """
 
+from gateway.identity import challenge
+from gateway.identity.bearer import Opaque
 from gateway.identity.credentials import Credentials
 from gateway.identity.delegation import kind_of, principal_id
 from gateway.identity.discovery import Discovery
-from gateway.identity.identifier import Identifier
+from gateway.identity.identifier import Identifier, Missing
 from gateway.identity.introspection import Introspector
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.jwks_client import JwksClient
+from gateway.identity.proofs import Proofs
 from gateway.identity.refusal import Refusal
+from gateway.identity.signatures import Message
 
 __all__ = [
     "Credentials",
@@ -18,8 +23,13 @@ __all__ = [
     "Introspector",
     "JwksClient",
     "KeySet",
+    "Message",
+    "Missing",
+    "Opaque",
+    "Proofs",
     "Refusal",
     "UnknownKey",
+    "challenge",
     "kind_of",
     "principal_id",
 ]

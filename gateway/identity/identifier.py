@@ -1,106 +1,212 @@
-"""Identification: credentials in, a principal or a refusal out. Verified tokens are remembered until they end."""
+"""Identification: credentials in, a principal or a refusal out. Verified tokens are remembered until they end; what a
+request proves by itself is checked on each.
+"""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Final, Protocol
 
 import msgspec
 from prometheus_client import Counter
 
 from gateway.config import Identity, TrustDomain
-from gateway.identity import client_certificate
-from gateway.identity.access_token import Trust, verify
+from gateway.identity import bearer, client_certificate
+from gateway.identity.access_token import Trust
+from gateway.identity.bearer import Answers, Believed, Opaque, Verified
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.credentials import Credentials
+from gateway.identity.dpop import Proof
 from gateway.identity.jwks import KeySet, UnknownKey
-from gateway.identity.jws import read
+from gateway.identity.proofs import Proofs
 from gateway.identity.refusal import Refusal
+from gateway.identity.signatures import Signed
 from gateway.identity.spiffe import Bundle, x509_svid
 from policy import Principal
 
 _REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials refused", ["error"])
-_REMEMBERED = 100_000  # verified tokens; the oldest is forgotten, and verified again when it comes back
+
+
+Missing = UnknownKey | Opaque  # what an issuer must be asked for
+
+
+class Agents(Protocol):
+    """Which AI agents may act. `epoch` grows with each change: what was answered in an earlier one may be wrong."""
+
+    @property
+    def epoch(self) -> int:
+        """Counts changes."""
+        ...
+
+    def allowed(self, principal: Principal, now: float) -> Principal | Refusal:
+        """The principal as the registry knows it, or why somebody in its chain may not act at `now` (Unix seconds)."""
+        ...
+
+    def of_key(self, thumbprint: str, now: float) -> Principal | Refusal:
+        """The agent that holds a key."""
+        ...
+
+
+class _Anybody:
+    """There is no registry: nobody is vetted, and no key is known."""
+
+    epoch = 0
+
+    def allowed(self, principal: Principal, now: float) -> Principal | Refusal:
+        return principal
+
+    def of_key(self, thumbprint: str, now: float) -> Principal | Refusal:
+        return Refusal("invalid_signature", "no agent is registered with the key")
+
+
+ANYBODY: Final = _Anybody()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    verified: Verified
+    principal: Principal  # as the registry of agents has let it pass
+    epoch: int  # of that registry
 
 
 class Identifier:
-    """Turns credentials into principals. Does no I/O: keys are put in, time is passed in."""
+    """Turns credentials into principals. Does no I/O: keys, bundles and issuers' answers are put in, time is passed in.
 
-    def __init__(self, settings: Identity) -> None:
-        self._settings = settings
-        self._trusted = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience,)) for issuer in settings.issuers}
+    What is remembered is bounded by `identity.remembered`; the oldest is forgotten, and verified again when it comes
+    back. Of a token only a digest stays.
+    """
+
+    def __init__(
+        self,
+        settings: Identity,
+        agents: Agents = ANYBODY,
+        proofs: Proofs | None = None,
+        answers: Mapping[str, Answers] | None = None,
+        audiences: Collection[str] = (),
+    ) -> None:
+        """Without `proofs`, what would have to be proven is refused. `audiences`: those of the services, beside each
+        issuer's own.
+        """
+        issuers = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience, *audiences)) for issuer in settings.issuers}
+        self._believed = Believed(issuers, answers or {}, {}, settings.audience, settings.max_chain)
         # Until `put_bundles` a domain with a bundle vouches for nobody; one without leaves it to the edge.
         self._bundles: dict[str, Bundle | None] = {
             domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
         }
-        self._remembered: dict[Credentials, Principal] = {}
+        self._most = settings.remembered
+        self._agents = agents
+        self._proofs = proofs
+        self._remembered: dict[bytes, _Known] = {}
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
         """Replace an issuer's keys; what was verified with others must be verified again."""
-        known = self._trusted[issuer]
+        known = self._believed.issuers[issuer]
         if known.keys == keys:
             return
-        self._trusted[issuer] = replace(known, keys=keys)
+        self._believed.issuers[issuer] = replace(known, keys=keys)
         self._remembered.clear()
 
     def put_bundles(self, bundles: Mapping[str, Bundle]) -> None:
         """Replace the trust domains' bundles; what was verified with others must be verified again."""
+        self._believed.trust_domains = bundles
         self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._remembered.clear()
 
-    def identify(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
+    def nonce(self, now: float) -> str:
+        """What a DPoP-Nonce header says; empty if proofs need none."""
+        return self._proofs.nonce(now) if self._proofs else ""
+
+    def identify(self, credentials: Credentials, now: float) -> Principal | Refusal | Missing:
         """Who shows these credentials at `now` (Unix seconds)."""
-        known = self._remembered.get(credentials)
-        if known is not None and now < known.expires:
-            return known
-        answer = self._examine(credentials, now)
-        if isinstance(answer, Principal):
-            self._remember(credentials, answer)
-        elif isinstance(answer, Refusal):
+        answer = self._identify(credentials, now)
+        if isinstance(answer, Refusal):
             _REFUSED.labels(answer.error or "no_credentials").inc()
         return answer
 
-    def _examine(self, credentials: Credentials, now: float) -> Principal | Refusal | UnknownKey:
-        certificate = (
-            client_certificate.parse(credentials.client_certificate) if credentials.client_certificate else None
-        )
+    def _identify(self, credentials: Credentials, now: float) -> Principal | Refusal | Missing:
+        if not credentials.authorization and credentials.request is not None and self._proofs is not None:
+            signed = self._proofs.signature(credentials, now)
+            if signed is not None:
+                return signed if isinstance(signed, Refusal) else self._agents.of_key(signed.keyid, now)
+        known = self._known(credentials, now)
+        if not isinstance(known, _Known):
+            return known
+        if credentials.request is None or self._proofs is None:
+            return _unbound(known)
+        return self._proven(known, self._proofs, credentials, now)
+
+    def _known(self, credentials: Credentials, now: float) -> _Known | Refusal | Missing:
+        name = _digest(credentials)
+        known = self._remembered.get(name)
+        if known is not None and now < known.principal.expires and known.epoch == self._agents.epoch:
+            return known
+        verified = self._examine(credentials, now)
+        if not isinstance(verified, Verified):
+            return verified
+        principal = self._agents.allowed(verified.principal, now)
+        if isinstance(principal, Refusal):
+            return principal
+        known = _Known(verified, principal, self._agents.epoch)
+        self._remember(name, known)
+        return known
+
+    def _examine(self, credentials: Credentials, now: float) -> Verified | Refusal | Missing:
+        certificate: ClientCertificate | Refusal | None = None
+        if credentials.client_certificate:
+            certificate = client_certificate.parse(credentials.client_certificate)
         if isinstance(certificate, Refusal):
             return certificate
         if credentials.authorization:
-            return self._bearer(credentials.authorization, certificate, now)
-        return x509_svid(certificate, self._bundles, now) if certificate else Refusal("", "no credentials")
+            return bearer.shown(credentials.authorization, certificate, self._believed, now)
+        workload = x509_svid(certificate, self._bundles, now) if certificate else Refusal("", "no credentials")
+        return Verified(workload) if isinstance(workload, Principal) else workload
 
-    def _bearer(
-        self, authorization: str, certificate: ClientCertificate | None, now: float
-    ) -> Principal | Refusal | UnknownKey:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            return Refusal("", "another scheme than Bearer")
-        if not token or "," in token or " " in token:
-            return Refusal("invalid_request", "not one bearer token")
-        jws = read(token)
-        if isinstance(jws, str):
-            return Refusal("invalid_token", jws)
-        principal = verify(jws, self._trusted, self._settings.max_chain, now)
-        return _bound(principal, certificate) if isinstance(principal, Principal) else principal
+    def _proven(self, known: _Known, proofs: Proofs, credentials: Credentials, now: float) -> Principal | Refusal:
+        """The principal with what this request proves, too."""
+        principal, bound = known.principal, known.verified.bound
+        if bound is not None:
+            proof = proofs.possession(credentials, bound, now)
+            if not isinstance(proof, Proof):
+                return proof
+            principal = _also(principal, "dpop")
+        signed = proofs.signature(credentials, now)
+        if isinstance(signed, Refusal):
+            return signed
+        return self._signed_by(principal, signed, now) if signed else principal
 
-    def _remember(self, credentials: Credentials, principal: Principal) -> None:
-        if len(self._remembered) >= _REMEMBERED:
+    def _signed_by(self, principal: Principal, signed: Signed, now: float) -> Principal | Refusal:
+        """Who signs must be who acts."""
+        agent = self._agents.of_key(signed.keyid, now)
+        if isinstance(agent, Refusal):
+            return agent
+        if agent.id != principal.actor:
+            return Refusal("invalid_signature", f"signed by {agent.id}, and {principal.actor} acts")
+        return _also(principal, "http-signature")
+
+    def _remember(self, name: bytes, known: _Known) -> None:
+        self._remembered.pop(name, None)
+        if len(self._remembered) >= self._most:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[credentials] = principal
+        self._remembered[name] = known
 
 
 def _has_bundle(domain: TrustDomain) -> bool:
     return bool(domain.bundle or domain.workload_api)
 
 
-def _bound(principal: Principal, certificate: ClientCertificate | None) -> Principal | Refusal:
-    """Check sender constraint (RFC 8705 section 3.1); a constraint that we cannot check is a refusal."""
-    confirmation = principal.attributes.get("cnf")
-    if confirmation is None:
-        return principal
-    thumbprint = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode() if certificate else None
-    if set(confirmation) != {"x5t#S256"} or confirmation["x5t#S256"] != thumbprint:
-        return Refusal("invalid_token", "the token is bound to another sender")
-    return msgspec.structs.replace(principal, proof=(*principal.proof, "mtls"))
+def _digest(credentials: Credentials) -> bytes:
+    """Which token and certificate these are; other proofs are no part of what is remembered."""
+    text = f"{credentials.client_certificate}\n{credentials.authorization}"
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _unbound(known: _Known) -> Principal | Refusal:
+    if known.verified.bound is not None:
+        return Refusal("invalid_dpop_proof", "no proof")
+    return known.principal
+
+
+def _also(principal: Principal, proof: str) -> Principal:
+    return msgspec.structs.replace(principal, proof=(*principal.proof, proof))

@@ -27,7 +27,3 @@ class Refusal:
     def status(self) -> int:
         """HTTP status: 400 for a request that no client should send, else 401."""
         return 400 if self.error == "invalid_request" else 401
-
-    def challenge(self, realm: str) -> str:
-        """The WWW-Authenticate header; without an error code where no credentials came (RFC 6750 section 3.1)."""
-        return f'Bearer realm="{realm}"' + (f', error="{self.error}"' if self.error else "")

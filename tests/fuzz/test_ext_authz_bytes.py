@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.enforcement.ext_authz_http import ExtAuthz
+from gateway.identity import UnknownKey
 from tests.gateway.parts import Bank
 
 ENOUGH = 2 * 1024 * 1024  # bytes that are too many for any request, head and body
@@ -43,7 +44,7 @@ class Wire(asyncio.Transport):
 def bank() -> Bank:
     """One judge that knows its issuer's key."""
     made = Bank()
-    asyncio.run(made._fetch(made.config.identity.issuers[0].issuer))
+    asyncio.run(made._ask(UnknownKey(made.config.identity.issuers[0].issuer)))
     return made
 
 

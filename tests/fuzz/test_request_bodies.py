@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.enforcement import Attempt
-from gateway.identity import Credentials
+from gateway.identity import Credentials, UnknownKey
 from tests.gateway.parts import Bank
 
 values = st.recursive(
@@ -26,7 +26,7 @@ LARGEST = 8192  # bytes, as a route may well show to policy
 @cache
 def bank() -> Bank:
     made = Bank()
-    asyncio.run(made._fetch(made.config.identity.issuers[0].issuer))
+    asyncio.run(made._ask(UnknownKey(made.config.identity.issuers[0].issuer)))
     return made
 
 

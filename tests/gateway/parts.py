@@ -10,10 +10,12 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.blocklist import Blocklist
-from gateway.config import Config, Edge, Identity, Issuer, Route, Service
+from gateway.config import Config, Edge, Identity, Issuer, Route, Service, Transactions
+from gateway.devices import Devices
 from gateway.enforcement import Judge
-from gateway.identity import Identifier, KeySet
+from gateway.identity import Identifier, KeySet, Missing
 from gateway.sessions import Sessions
+from gateway.transactions import KeyRing, Minter
 from policy import AccessRequest, Bundle, Decision, Pdp, embedded_pdp
 
 ISSUER = "https://issuer.bank.example"
@@ -39,6 +41,10 @@ permitted if input.body.amount < 100
 
 permitted if input.action == "CALL"
 """
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
 
 
 class Bank:
@@ -67,7 +73,20 @@ class Bank:
         self.pdp: Pdp = pdp or embedded_pdp(Bundle({"bank.rego": RULES}, {}))
         self.seen: list[tuple[AccessRequest, Decision]] = []
         self.fetched: list[str] = []
-        self.judge = Judge(self.config, self.identifier, self.blocklist, self.pdp, self._witness, self._fetch)
+        now = time.time()
+        self.ring = KeyRing.first(new_key, now)
+        self.minter = Minter(Transactions(), self.ring, lambda: "txn")
+        self.devices = Devices("device_id")
+        self.judge = Judge(
+            self.config,
+            self.identifier,
+            self.blocklist,
+            self.pdp,
+            self._witness,
+            self._ask,
+            self.minter,
+            self.devices,
+        )
 
     def token(self, subject: str = "person:alice", account: str = "1001", **changes: Any) -> str:
         now = time.time()
@@ -78,7 +97,7 @@ class Bank:
     def _witness(self, request: AccessRequest, decision: Decision) -> None:
         self.seen.append((request, decision))
 
-    async def _fetch(self, issuer: str) -> None:
-        self.fetched.append(issuer)
+    async def _ask(self, missing: Missing) -> None:
+        self.fetched.append(missing.issuer)
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key()))
-        self.identifier.put_keys(issuer, KeySet.parse({"keys": [public | {"kid": "k"}]}))
+        self.identifier.put_keys(missing.issuer, KeySet.parse({"keys": [public | {"kid": "k"}]}))

@@ -9,13 +9,13 @@ import pytest
 
 from gateway.devices import Devices
 from policy import Principal
-from telemetry import Event, EventBatch, Malformed, parse_endpoint
+from telemetry import Event, EventBatch, parse_endpoint
 
 
 def report(device: str, target: str, time: float, event: str = "posture") -> Event:
     line = json.dumps({"time": time, "host": device, "event": event, "target": target}).encode()
     parsed = parse_endpoint(line, "mqtt:endpoint")
-    assert not isinstance(parsed, Malformed)
+    assert isinstance(parsed, Event)
     return parsed
 
 

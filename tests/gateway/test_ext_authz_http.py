@@ -10,8 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gateway.config import Transactions
 from gateway.enforcement import serve_http
 from tests.gateway.parts import Bank
+from verifier import read_keys, verify
 
 
 @pytest.fixture
@@ -47,8 +49,16 @@ async def test_an_allowed_request(bank: Bank, client: aiohttp.ClientSession) -> 
         assert answer.status == 200
         assert answer.headers["x-portcullis-subject"] == "person:alice"
         assert answer.headers["x-portcullis-effect"] == "allow"
-        assert answer.headers["x-envoy-auth-headers-to-remove"] == "authorization"
+        removed = answer.headers["x-envoy-auth-headers-to-remove"].split(",")
+        assert {"authorization", "dpop", "signature", "x-forwarded-client-cert"} <= set(removed)
         assert answer.headers["x-portcullis-decision"] == bank.seen[0][1].id
+
+
+async def test_the_upstream_learns_who_asks_from_a_transaction_token(bank: Bank, client: aiohttp.ClientSession) -> None:
+    async with client.get("/accounts/1001", headers=asking(bank)) as answer:
+        token = answer.headers["txn-token"]
+    found = verify(token, read_keys(bank.ring.jwks()), issuer=Transactions().issuer, audience="bank")
+    assert (found.subject, found.id) == ("person:alice", "txn")
 
 
 async def test_a_refused_request_says_why_to_the_caller(bank: Bank, client: aiohttp.ClientSession) -> None:
@@ -93,14 +103,14 @@ async def test_a_refusal_to_head_has_no_body(bank: Bank, client: aiohttp.ClientS
 async def test_a_caller_that_gives_up_leaves_nothing_waiting(bank: Bank, socket: Path) -> None:
     asked, given_up = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: str) -> None:
+    async def slow(_: object) -> None:
         asked.set()
         try:
             await asyncio.Event().wait()
         finally:
             given_up.set()
 
-    bank.judge._fetch_keys = slow
+    bank.judge._ask = slow
     _, writer = await asyncio.open_unix_connection(str(socket))
     writer.write(f"GET / HTTP/1.1\r\nauthorization: Bearer {bank.token()}\r\n\r\n".encode())
     async with asyncio.timeout(5):

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.config import Identity, Issuer, TrustDomain
-from gateway.identity import Credentials, Identifier, KeySet, Refusal, UnknownKey
+from gateway.identity import Credentials, Identifier, KeySet, Refusal, UnknownKey, challenge
 from policy import Principal
 
 NOW = 1_800_000_000.0
+BANK = Identity(realm="bank")
 ISSUER = "https://issuer.bank.example"
 _EC = ec.generate_private_key(ec.SECP256R1())
 _OTHER = ec.generate_private_key(ec.SECP256R1())
@@ -154,7 +155,7 @@ def test_a_bad_token_proves_nobody(identifier: Identifier, changes: dict[str, An
     answer = show(identifier, mint(**changes))
     assert isinstance(answer, Refusal), why
     assert answer.status == 401
-    assert answer.challenge("bank") == 'Bearer realm="bank", error="invalid_token"'
+    assert challenge.of(answer, BANK) == 'Bearer realm="bank", error="invalid_token"'
 
 
 def test_a_foreign_issuer_proves_nobody(identifier: Identifier) -> None:
@@ -176,7 +177,7 @@ def test_a_header_that_is_not_one_bearer_token_is_the_clients_fault(identifier: 
 def test_no_bearer_credentials_are_challenged_without_an_error(identifier: Identifier, header: str) -> None:
     answer = identifier.identify(Credentials(header), NOW)
     assert isinstance(answer, Refusal)
-    assert (answer.status, answer.challenge("bank")) == (401, 'Bearer realm="bank"')
+    assert (answer.status, challenge.of(answer, BANK)) == (401, 'Bearer realm="bank"')
 
 
 def test_a_remembered_token_ends_with_its_time(identifier: Identifier) -> None:

@@ -9,12 +9,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import AccessRequest, Actor, Principal, access_input_schema
+from policy import AccessRequest, Actor, Principal, PrincipalKind, access_input_schema
 from policy.question import access_input
 
 VALIDATOR = jsonschema.Draft202012Validator(access_input_schema())
 
-kinds = st.sampled_from(["person", "workload", "agent"])
+kinds: st.SearchStrategy[PrincipalKind] = st.sampled_from(["person", "workload", "agent"])
 texts = st.text(max_size=20)
 plain: Any = st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda inner: st.lists(inner, max_size=3))
 

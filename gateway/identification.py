@@ -1,0 +1,89 @@
+"""Identification with all that it asks of others: issuers' keys and their word on opaque tokens, agents' key
+directories. What comes in is put into the identifier, which does no I/O.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import aiohttp
+
+from gateway.agents import Registry, Vetting
+from gateway.config import Config, HttpSignatures
+from gateway.identity import Identifier, Introspector, Missing, Opaque, Proofs
+from gateway.identity.jwk import PublicKey
+from gateway.identity.signatures import DirectoryClient
+from gateway.keeping import keep_running
+from gateway.keys import Keys
+
+_SHARE: Final = 4  # fetches in the time for which a directory counts: one that fails does no harm
+
+
+class Identification:
+    """The identifier, and those who keep it current."""
+
+    def __init__(self, config: Config, agents: Registry, session: aiohttp.ClientSession) -> None:
+        settings = config.identity
+        self._directories = _Directories(settings.signatures, session)
+        self._introspectors: dict[str, Introspector] = {}
+        vetting = Vetting(agents, settings.agents_required, settings.realm)
+        proofs = Proofs(settings, self._directories, secrets.token_bytes(32))
+        audiences = tuple(one.audience for one in config.services.values() if one.audience)
+        self.identifier = Identifier(settings, vetting, proofs, self._introspectors, audiences)
+        self._keys = Keys(settings, self.identifier, session)
+        for issuer in settings.issuers:
+            if issuer.introspection is not None:
+                self._introspectors[issuer.issuer] = Introspector(
+                    issuer,
+                    issuer.introspection,
+                    session,
+                    self._keys.discoveries[issuer.issuer],
+                    (issuer.audience, *audiences),
+                    settings.max_chain,
+                )
+
+    async def ask(self, missing: Missing) -> None:
+        """Ask an issuer for what was missing. Returns in less than a second, come what may."""
+        if isinstance(missing, Opaque):
+            await self._introspectors[missing.issuer].ask(missing.token)
+        else:
+            await self._keys.fetch(missing.issuer)
+
+    async def keep(self) -> None:
+        """Keep keys current, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keys.keep())
+            tasks.create_task(self._directories.keep())
+
+
+class _Directories:
+    """The keys that agents sign with, of every configured directory."""
+
+    def __init__(self, settings: HttpSignatures | None, session: aiohttp.ClientSession) -> None:
+        origins: Sequence[str] = settings.directories if settings else ()
+        self._keep = settings.keep_seconds if settings else 0
+        self._clients = [DirectoryClient(origin, session, self._keep) for origin in origins]
+        self._merged: tuple[int, Mapping[str, PublicKey]] = (0, {})
+
+    def at(self, now: float) -> Mapping[str, PublicKey]:
+        """The keys that count at `now` (Unix seconds), by thumbprint; looked up once a second."""
+        if self._merged[0] != int(now):
+            keys = {name: key for client in self._clients for name, key in client.keys(now).items()}
+            self._merged = (int(now), keys)
+        return self._merged[1]
+
+    async def keep(self) -> None:
+        """Fetch all now and by period, until cancelled; each is kept, and fails, alone."""
+        async with asyncio.TaskGroup() as tasks:
+            for client in self._clients:
+                tasks.create_task(keep_running(f"directory:{client.origin}", partial(self._fetch, client)))
+
+    async def _fetch(self, client: DirectoryClient) -> None:
+        while True:
+            await client.refresh()
+            self._merged = (0, {})
+            await asyncio.sleep(self._keep / _SHARE)

@@ -1,0 +1,123 @@
+"""A token in the Authorization header: who it speaks for, and what its sender must prove beside it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from gateway.identity.access_token import Trust, verify
+from gateway.identity.client_certificate import ClientCertificate
+from gateway.identity.dpop import Binding, binding
+from gateway.identity.jwks import UnknownKey
+from gateway.identity.jws import Jws, object_of, read
+from gateway.identity.refusal import Refusal
+from gateway.identity.spiffe import Bundle, verify_jwt_svid
+from policy import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Only its issuer can read the token: it is to be asked, and the token shown again."""
+
+    issuer: str
+    token: str
+    otherwise: Refusal = field(default=Refusal("invalid_token", "the issuer has not answered"), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Who a token speaks for, and the key that its sender must prove to hold, if any."""
+
+    principal: Principal
+    bound: Binding | None = None
+
+
+class Answers(Protocol):
+    """What an issuer has said of its opaque tokens."""
+
+    def known(self, token: str, now: float) -> Principal | Refusal | None:
+        """Its answer, if it still counts at `now` (Unix seconds)."""
+        ...
+
+
+@dataclass(slots=True)
+class Believed:
+    """Whose word counts: issuers with their keys, issuers that are asked, trust domains with their authorities."""
+
+    issuers: dict[str, Trust]
+    answers: Mapping[str, Answers]  # by issuer
+    trust_domains: Mapping[str, Bundle]
+    audience: str  # what a JWT-SVID must be meant for
+    longest_chain: int
+
+
+Answer = Verified | Refusal | UnknownKey | Opaque
+
+
+def shown(authorization: str, certificate: ClientCertificate | None, believed: Believed, now: float) -> Answer:
+    """Who an Authorization header speaks for at `now` (Unix seconds)."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() not in ("bearer", "dpop"):
+        return Refusal("", "another scheme than Bearer or DPoP")
+    if not token or "," in token or " " in token:
+        return Refusal("invalid_request", "not one token")
+    principal = _spoken_for(token, believed, now)
+    if not isinstance(principal, Principal):
+        return principal
+    return _bound(principal, scheme, token, certificate)
+
+
+def _spoken_for(token: str, believed: Believed, now: float) -> Principal | Refusal | UnknownKey | Opaque:
+    for issuer, answers in believed.answers.items():
+        if _is_read_by(issuer, token, believed):
+            return answers.known(token, now) or Opaque(issuer, token)
+    jws = read(token)
+    if isinstance(jws, str):
+        return Refusal("invalid_token", jws)
+    if believed.audience and believed.trust_domains and _names_workload(jws):
+        return verify_jwt_svid(token, believed.trust_domains, believed.audience, now)
+    return verify(jws, believed.issuers, believed.longest_chain, now)
+
+
+def _is_read_by(issuer: str, token: str, believed: Believed) -> bool:
+    """Whether an issuer is to be asked about a token: one that is no JWT, or any of its own where it says so."""
+    if token.count(".") != 2:
+        return True
+    settings = believed.issuers[issuer].issuer.introspection
+    jws = read(token) if settings and settings.jwts else ""
+    return isinstance(jws, Jws) and _claim(jws, "iss") == issuer
+
+
+def _names_workload(jws: Jws) -> bool:
+    """JWT-SVID section 3: the subject is a SPIFFE id. The issuer's name is nobody's whom we know."""
+    sub = _claim(jws, "sub")
+    return isinstance(sub, str) and sub.startswith("spiffe://")
+
+
+def _claim(jws: Jws, name: str) -> Any:
+    try:
+        return object_of(jws.payload).get(name)
+    except ValueError:
+        return None
+
+
+def _bound(principal: Principal, scheme: str, token: str, certificate: ClientCertificate | None) -> Verified | Refusal:
+    """Check sender constraints (RFC 8705 section 3.1, RFC 9449); one that we cannot check is a refusal."""
+    confirmation = principal.attributes.get("cnf")
+    bound = binding(scheme, token, confirmation)
+    if isinstance(bound, Refusal):
+        return bound
+    if confirmation is None:
+        return Verified(principal)
+    if not isinstance(confirmation, dict) or not confirmation or not confirmation.keys() <= {"jkt", "x5t#S256"}:
+        return Refusal("invalid_token", "the token is bound in a way that is not known here")
+    if "x5t#S256" not in confirmation:
+        return Verified(principal, bound)
+    thumbprint = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode() if certificate else None
+    if confirmation["x5t#S256"] != thumbprint:
+        return Refusal("invalid_token", "the token is bound to another sender")
+    return Verified(msgspec.structs.replace(principal, proof=(*principal.proof, "mtls")), bound)

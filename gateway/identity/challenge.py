@@ -1,0 +1,42 @@
+"""What a caller is told to do: the WWW-Authenticate header of a refusal, and of a step-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.config import Identity
+from gateway.identity import dpop
+from gateway.identity.refusal import Refusal
+from policy import Principal
+
+_DPOP = ("invalid_dpop_proof", "use_dpop_nonce")
+
+
+def of(refusal: Refusal, settings: Identity) -> str:
+    """The challenges that a refusal answers with: for each scheme that is configured, the one that failed with its
+    error (RFC 6750 section 3, RFC 9449 section 7.1).
+    """
+    possession = refusal.error in _DPOP
+    told = "" if possession or refusal.error == "invalid_signature" else refusal.error
+    challenges = [] if possession else [_bearer(settings.realm, told)]
+    if settings.dpop is not None:
+        error = refusal.error if possession or refusal.error == "invalid_token" else ""
+        challenges.append(dpop.challenge(settings.realm, settings.dpop.algorithms, error))
+    return ", ".join(challenges)
+
+
+def step_up(realm: str, principal: Principal, obligations: Mapping[str, Any]) -> tuple[int, str]:
+    """Status and challenge where more is wanted: of a person, to authenticate again (RFC 9470 section 3); of an agent
+    or a workload, which cannot, a token with more scope (RFC 6750 section 3.1).
+    """
+    if principal.kind == "person" and not principal.actors:
+        wanted = "".join(f', {name}="{value}"' for name, value in sorted(obligations.items()))
+        return 401, f'Bearer realm="{realm}", error="insufficient_user_authentication"{wanted}'
+    scope = obligations.get("scope")
+    return 403, _bearer(realm, "insufficient_scope") + (f', scope="{scope}"' if scope else "")
+
+
+def _bearer(realm: str, error: str) -> str:
+    """Without an error code where no credentials came."""
+    return f'Bearer realm="{realm}"' + (f', error="{error}"' if error else "")

@@ -1,0 +1,86 @@
+"""What a request proves beside its token, each time anew: that its sender holds a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.config import Dpop, HttpSignatures, Identity
+from gateway.identity import dpop
+from gateway.identity.credentials import Credentials
+from gateway.identity.dpop import Binding, Proof
+from gateway.identity.jwk import PublicKey
+from gateway.identity.nonces import Nonces
+from gateway.identity.refusal import Refusal
+from gateway.identity.replay import ReplayStore
+from gateway.identity.signatures import Message, Signed, verify_signature
+
+
+class SigningKeys(Protocol):
+    """Keys that agents sign with."""
+
+    def at(self, now: float) -> Mapping[str, PublicKey]:
+        """Those that count at `now` (Unix seconds), by thumbprint."""
+        ...
+
+
+class Proofs:
+    """Checks proofs, and remembers them so that none counts twice. `secret`: 32 random bytes."""
+
+    def __init__(self, settings: Identity, keys: SigningKeys, secret: bytes) -> None:
+        self._dpop = _Dpop(settings.dpop, secret) if settings.dpop else None
+        self._signatures = _Signatures(settings.signatures, keys, secret) if settings.signatures else None
+
+    def possession(self, credentials: Credentials, bound: Binding, now: float) -> Proof | Refusal:
+        """That the sender holds the key that a token is bound to."""
+        if self._dpop is None:
+            return Refusal("invalid_token", "the token is bound to a key, and DPoP is not configured")
+        return self._dpop.check(credentials, bound, now)
+
+    def signature(self, credentials: Credentials, now: float) -> Signed | Refusal | None:
+        """Whose key signed the request; None if none did, or signatures are not configured."""
+        request = credentials.request
+        if request is None or self._signatures is None or not credentials.signed:
+            return None
+        return self._signatures.check(request, now)
+
+    def nonce(self, now: float) -> str:
+        """What a DPoP-Nonce header says; empty if proofs need none."""
+        return self._dpop.nonce(now) if self._dpop else ""
+
+
+class _Dpop:
+    def __init__(self, settings: Dpop, secret: bytes) -> None:
+        self._settings = settings
+        self._replay = dpop.replay_store(settings, secret)
+        self._nonces = Nonces(secret, settings.nonce_seconds)
+
+    def check(self, credentials: Credentials, bound: Binding, now: float) -> Proof | Refusal:
+        request = credentials.request
+        if request is None or not credentials.dpop:
+            return Refusal("invalid_dpop_proof", "no proof")
+        return dpop.verify_proof(
+            credentials.dpop,
+            method=request.method,
+            url=f"{request.scheme}://{request.authority}{request.path}",
+            bound=bound,
+            now=now,
+            settings=self._settings,
+            replay=self._replay,
+            nonces=self._nonces,
+        )
+
+    def nonce(self, now: float) -> str:
+        return self._nonces.issue(now) if self._settings.nonce else ""
+
+
+class _Signatures:
+    def __init__(self, settings: HttpSignatures, keys: SigningKeys, secret: bytes) -> None:
+        self._settings = settings
+        self._keys = keys
+        longest = settings.max_age_seconds + 2 * settings.leeway_seconds + 1
+        self._replay = ReplayStore("http_signature", settings.replay_entries, longest, secret)
+
+    def check(self, request: Message, now: float) -> Signed | Refusal:
+        keys = self._keys.at(now)
+        return verify_signature(request, keys, now=now, settings=self._settings, replay=self._replay)
