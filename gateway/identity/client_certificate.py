@@ -22,7 +22,8 @@ _REMEMBERED = 1024  # headers; their longest times this bounds the memory
 _FIELD = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;,"]*)(;|,|\Z)')
 _PEM = r"(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?)"
 _SHAPES = {"cert": re.compile(_PEM + r"\Z"), "chain": re.compile(_PEM + r"{1,8}\Z")}
-_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+# What reading a certificate raises; the parts of one are read when they are asked for.
+UNREADABLE = (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def parse(header: str) -> ClientCertificate | Refusal:
         return Refusal("invalid_request", "x-forwarded-client-cert is not one certificate")
     try:
         return _read(x509.load_pem_x509_certificates(pems[0][1].encode()))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Refusal("invalid_token", f"client certificate: {error}")
 
 

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.identity.client_certificate import UNREADABLE
 from gateway.identity.spiffe import Bundle, Revoked
 
 _END_OF_LIST = b"-----END X509 CRL-----"
@@ -20,7 +21,7 @@ def server_certificate(chain: bytes, key: bytes) -> tuple[bytes, bytes] | str:
         return (chain, key) if private.public_key() == leaf.public_key() else "the key is not the certificate's"
     except TypeError:
         return "the key is encrypted"
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (*UNREADABLE, UnsupportedAlgorithm) as error:
         return str(error)
 
 
@@ -28,7 +29,7 @@ def authorities(content: bytes) -> Bundle | str:
     """Certificates of authorities; or what is wrong with them."""
     try:
         return Bundle(tuple(x509.load_pem_x509_certificates(content)))
-    except ValueError as error:
+    except UNREADABLE as error:
         return str(error)
 
 
@@ -40,7 +41,7 @@ def revocation_lists(content: bytes) -> Revoked | str:
     try:
         lists = [x509.load_pem_x509_crl(text + _END_OF_LIST) for text in texts]
         return Revoked(content, frozenset(revoked for each in lists for revoked in _revoked(each)))
-    except ValueError as error:
+    except UNREADABLE as error:
         return str(error)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from cryptography import x509
-from hypothesis import example, given
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.identity import Refusal
@@ -189,6 +191,27 @@ def test_nobody_else_does(leaf: Leaf, authorities: tuple[x509.Certificate, ...])
     assert answer.detail.startswith("its trust domain does not vouch for the certificate: ")
 
 
+_CHAIN = [each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(BETWEEN.leaf(SVID).chain)]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of cryptography, of names that are longer than they may be
+@settings(max_examples=500)
+@given(st.integers(0, 1), st.integers(0, 2000), st.integers(0, 255))
+@example(1, 12, 6)
+def test_a_chain_with_another_byte_is_refused(which: int, position: int, byte: int) -> None:
+    chain = [bytearray(each) for each in _CHAIN]
+    chain[which][position % len(chain[which])] = byte
+    text = "".join(_pem(bytes(each)) for each in chain)
+    read = parse(f'Chain="{quote(text, safe="")}"')
+    answer = read if isinstance(read, Refusal) else x509_svid(read, {DOMAIN: Bundle((CA.certificate,))}, NOW)
+    assert isinstance(answer, Principal) == (list(map(bytes, chain)) == _CHAIN)
+
+
+def _pem(der: bytes) -> str:
+    text = b64encode(der).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+
+
 @pytest.mark.parametrize("revoked", [0, 1, 2])
 def test_what_was_revoked_vouches_for_nobody(revoked: int) -> None:
     leaf = Ca("deep", BETWEEN).leaf(SVID)
@@ -248,6 +271,13 @@ def test_a_domain_may_have_no_authority_any_more() -> None:
     assert (bundle.authorities, bundle.keys) == ((), {})
 
 
+def _version(pem: bytes) -> bytes:
+    """The certificate with a version that there is none of."""
+    der = bytearray(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))
+    der[der.index(b"\xa0\x03\x02\x01\x02") + 4] = 6
+    return _pem(bytes(der)).encode()
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -256,6 +286,7 @@ def test_a_domain_may_have_no_authority_any_more() -> None:
         (CA.pem[:-50], "Unable to load PEM"),
         (CA.leaf(SVID).chain, "'CN=leaf' is no authority"),
         (CA.pem + CA.leaf(SVID).chain, "'CN=leaf' is no authority"),
+        (_version(CA.pem), "not a valid X509 version"),
         (b" {", "Expecting property name"),
         (b"{}", "no list of keys"),
         (b'{"keys":[],"keys":[]}', "a name stands twice"),

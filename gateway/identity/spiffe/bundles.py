@@ -13,12 +13,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.identity.client_certificate import UNREADABLE
 from gateway.identity.jwk import PublicKey, public_key
 from gateway.identity.jws import object_of
 
 LARGEST = 1 << 20  # bytes of a bundle
 _MOST = 256  # authorities of one trust domain
-_UNREADABLE = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def read_bundle(content: bytes) -> Bundle | str:
         return f"a bundle of more than {LARGEST} bytes"
     try:
         return _document(object_of(content)) if content.lstrip()[:1] == b"{" else Bundle(_pem(content))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return str(error)
 
 

@@ -15,14 +15,16 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
+from gateway.identity.client_certificate import UNREADABLE
+
 _DEEPEST = 4  # certificates between a leaf and its authority
 
 
-def vouched_until(
-    chain: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], now: float
-) -> float | str:
-    """Until when (Unix seconds) one of the authorities vouches for the leaf of a chain, if one does at `now`; or why
-    none does. What else stands in the chain may be between them.
+def path_to(
+    authorities: Sequence[x509.Certificate], chain: Sequence[x509.Certificate], now: float
+) -> Sequence[x509.Certificate] | str:
+    """The certificates from the leaf of a chain up to the one of the authorities that vouches for it at `now` (Unix
+    seconds); or why none does. What else stands in the chain may be between them.
     """
     if not authorities:
         return "it has no authority, or none that is known yet"
@@ -30,10 +32,9 @@ def vouched_until(
     builder = PolicyBuilder().store(Store(list(authorities))).time(time).max_chain_depth(_DEEPEST)
     verifier = builder.extension_policies(ca_policy=_CA, ee_policy=ExtensionPolicy.permit_all()).build_client_verifier()
     try:
-        path = verifier.verify(chain[0], list(chain[1:])).chain
-    except VerificationError as error:
+        return verifier.verify(chain[0], list(chain[1:])).chain
+    except (VerificationError, *UNREADABLE) as error:
         return str(error)
-    return min(certificate.not_valid_after_utc.timestamp() for certificate in path)
 
 
 def _is_authority(policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:

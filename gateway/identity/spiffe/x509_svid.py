@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.refusal import Refusal
 from gateway.identity.spiffe.bundles import Bundle
-from gateway.identity.spiffe.certification import vouched_until
+from gateway.identity.spiffe.certification import path_to
 from gateway.identity.spiffe.ids import workload_id
 from policy import Principal
 
@@ -50,10 +50,12 @@ def x509_svid(
 def _vouched_until(certificate: ClientCertificate, bundle: Bundle | None, now: float) -> float | str:
     if bundle is None:
         return certificate.expires
-    ends = vouched_until(certificate.chain, bundle.authorities, now)
-    if isinstance(ends, str):
-        return f"its trust domain does not vouch for the certificate: {ends}"
-    return "the certificate, or one that it stands on, is revoked" if bundle.revoked.any_of(certificate.chain) else ends
+    path = path_to(bundle.authorities, certificate.chain, now)
+    if isinstance(path, str):
+        return f"its trust domain does not vouch for the certificate: {path}"
+    if bundle.revoked.any_of(path):
+        return "the certificate, or one that it stands on, is revoked"
+    return min(each.not_valid_after_utc.timestamp() for each in path)
 
 
 def _refused(detail: str) -> Refusal:
