@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity import Refusal
+from gateway.config import Identity, TrustDomain
+from gateway.identity import Credentials, Identifier, Refusal
 from gateway.identity.spiffe import Bundle, read_bundle, verify_jwt_svid
 from policy import Principal
 from tests.gateway.workloads import DOMAIN, SVID, document, jwk
@@ -131,6 +133,19 @@ def test_a_claim_that_stands_twice_is_refused() -> None:
     answer = verify(jwt.api_jws.encode(payload, _EC, "ES256", {"kid": "k1"}))
     assert isinstance(answer, Refusal)
     assert "stands twice" in answer.detail
+
+
+def test_the_verifier_believes_a_bundle_from_when_it_is_told_it_to_when_it_is_told_another() -> None:
+    domain = TrustDomain(name=DOMAIN, bundle=Path("unused"))
+    identifier = Identifier(Identity(audience=AUDIENCE, trust_domains=(domain,)))
+    shown = Credentials(f"Bearer {mint()}")
+    assert isinstance(identifier.identify(shown, NOW), Refusal)
+    identifier.put_bundles({DOMAIN: BUNDLES[DOMAIN]})
+    batch = identifier.identify(shown, NOW)
+    assert isinstance(batch, Principal)
+    assert batch.proof == ("bearer", "jwt-svid")
+    identifier.put_bundles({DOMAIN: _bundle(jwk(_EC, "k2"))})
+    assert isinstance(identifier.identify(shown, NOW), Refusal)
 
 
 _GOOD = mint()
