@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: demo test check peers conformance prove setup clean
+.PHONY: demo test test-keycloak check peers conformance prove setup clean
 
 setup:
 	@deploy/setup
@@ -12,6 +12,10 @@ demo: setup
 
 test: setup
 	@$(PY) -m pytest $(ARGS)
+
+# People, tokens and keys of a real Keycloak, which `make peers` brings.
+test-keycloak: setup
+	@PORTCULLIS_KEYCLOAK=1 $(PY) -m pytest tests/keycloak $(ARGS)
 
 check: setup
 	.venv/bin/ruff check .

@@ -95,6 +95,9 @@ class Route(Branch):
 class ClaimNames(Branch):
     """Where an issuer's tokens say what RFC 9068 gives a name. A dot goes one object deeper."""
 
+    subject: str = (
+        "sub"  # unique and never given to another: Entra ID's is "oid", an introspected Keycloak's "username"
+    )
     scopes: str = "scope"  # words, or a list of them: Entra ID and Okta write "scp"
     roles: str = "roles"  # a list; Keycloak writes "realm_access.roles"
     client: str = "client_id"  # Okta writes "cid", Entra ID "azp" or "appid"; "azp" counts where there is none

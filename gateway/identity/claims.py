@@ -45,7 +45,7 @@ def principal_of(
     if too_deep(said):
         return Refusal("invalid_token", "claims nest too deep")
     try:
-        claims = msgspec.convert(said | _times(said), Claims)
+        claims = msgspec.convert(said | _subject(said, issuer.claims.subject) | _times(said), Claims)
         scopes, roles, client, token = _named(said, issuer.claims)
     except ValueError as error:
         return Refusal("invalid_token", f"claims: {error}")
@@ -73,6 +73,12 @@ def principal_of(
         roles=roles,
         attributes=_rest(said, issuer.claims),
     )
+
+
+def _subject(said: dict[str, Any], name: str) -> dict[str, Any]:
+    """`sub`, where it goes by another name."""
+    held = claim(said, name)
+    return {"sub": held} if name != "sub" and held is not None else {}
 
 
 def claim(said: dict[str, Any], name: str) -> Any:

@@ -90,7 +90,9 @@ class Identifier:
         issuer's own.
         """
         issuers = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience, *audiences)) for issuer in settings.issuers}
-        self._believed = Believed(issuers, answers or {}, {}, settings.audience, settings.max_chain)
+        self._believed = Believed(
+            issuers, {} if answers is None else answers, {}, settings.audience, settings.max_chain
+        )
         # Until `put_bundles` a domain with a bundle vouches for nobody; one without leaves it to the edge.
         self._bundles: dict[str, Bundle | None] = {
             domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
