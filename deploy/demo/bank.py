@@ -1,4 +1,6 @@
-"""The bank's HTTP service: accounts, payments and live statements. It trusts only what comes through the edge."""
+"""The bank's HTTP service: accounts, payments and live statements. It believes the gateway's transaction token alone,
+and checks it on every request.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -16,20 +19,18 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from deploy.demo import ledger_service
-from deploy.demo.cast import accounts
+from deploy.demo.cast import GATEWAY, HTTP_SERVICE, accounts
+from verifier import HEADER, Jwks, NotVerified, Transaction, verify
 
 STATEMENT_SECONDS = 0.05  # pace of a statement stream
-DECISION = "x-portcullis-decision"  # the edge names the decision under which it let a request pass
-SUBJECT = "x-portcullis-subject"
-ACTOR = "x-portcullis-actor"
-
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Bank:
-    """Accounts in memory, and a count of what reached it with and without a decision."""
+    """Accounts in memory, and a count of what reached it with and without a transaction token."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Jwks) -> None:
+        self.keys = keys
         self.accounts = accounts()
         self.judged = 0
         self.unjudged = 0
@@ -39,20 +40,27 @@ class Bank:
         """Refuse, and count, what did not come through the edge."""
 
         async def handler(request: Request) -> Response:
-            if not request.headers.get(DECISION):
+            try:
+                request.state.transaction = await self._transaction(request.headers.getlist(HEADER))
+            except NotVerified as error:
                 self.unjudged += 1
-                return JSONResponse({"error": "not through the edge"}, 403)
+                return JSONResponse({"error": f"not through the edge: {error}"}, 403)
             self.judged += 1
             return await handle(request)
 
         return handler
+
+    async def _transaction(self, shown: list[str]) -> Transaction:
+        if len(shown) != 1:
+            raise NotVerified(f"{len(shown)} {HEADER} headers, not one")
+        return verify(shown[0], await self.keys.keys_async(shown[0]), issuer=GATEWAY, audience=HTTP_SERVICE)
 
     async def account(self, request: Request) -> Response:
         """One account: id, owner, balance, and who the edge says is asking."""
         number = request.path_params["number"]
         if number not in self.accounts:
             return JSONResponse({"error": "no such account"}, 404)
-        return JSONResponse({"account": number, **self.accounts[number], "asked_by": request.headers.get(ACTOR, "")})
+        return JSONResponse({"account": number, **self.accounts[number], "asked_by": request.state.transaction.actor})
 
     async def pay(self, request: Request) -> Response:
         """Move `amount` whole units: `{"from", "to", "amount"}`. 400 if it is not that, 404, or 409 without funds."""
@@ -67,7 +75,7 @@ class Bank:
             return JSONResponse({"error": "amount"}, 409)
         self.accounts[source]["cents"] -= cents
         self.accounts[target]["cents"] += cents
-        self.payments.append({"from": source, "to": target, "cents": cents, "by": request.headers.get(ACTOR, "")})
+        self.payments.append({"from": source, "to": target, "cents": cents, "by": request.state.transaction.actor})
         return JSONResponse({"paid": order["amount"], "from": source, "to": target})
 
     async def statements(self, request: Request) -> Response:
@@ -102,9 +110,9 @@ class Bank:
         )
 
 
-async def serve(http_port: int, grpc_port: int) -> None:
-    """Serve HTTP and gRPC on 127.0.0.1 until cancelled or signalled."""
-    bank = Bank()
+async def serve(http_port: int, grpc_port: int, jwks: Path) -> None:
+    """Serve HTTP and gRPC on 127.0.0.1 until cancelled or signalled. `jwks`: the gateway's keys."""
+    bank = Bank(Jwks(jwks, pause=0.2))
     ledger = await ledger_service.start(bank, grpc_port)
     settings = uvicorn.Config(bank.app(), "127.0.0.1", http_port, log_level="warning", timeout_graceful_shutdown=1)
     try:
@@ -117,5 +125,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--http", type=int, required=True)
     options.add_argument("--grpc", type=int, required=True)
-    ports = options.parse_args()
-    asyncio.run(serve(ports.http, ports.grpc))
+    options.add_argument("--jwks", type=Path, required=True)
+    given = options.parse_args()
+    asyncio.run(serve(given.http, given.grpc, given.jwks))

@@ -19,6 +19,8 @@ INVOICE_BOT = "agent:invoice-bot"  # acts for alice; taken over in step 4
 LEDGER_BOT = "agent:ledger-bot"  # honest batch agent of carol
 BATCH = "spiffe://bank.example/batch"  # a workload, by its X.509-SVID
 AUDIENCE = "bank"
+GATEWAY = "urn:portcullis:gateway"  # who signs transaction tokens
+HTTP_SERVICE, GRPC_SERVICE = "accounts", "ledger"  # whom they are meant for
 SCOPES = "accounts:read payments:write ledger:read"
 STRONG = "urn:bank:strong"  # acr of a strong authentication
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from deploy.demo.cast import AUDIENCE, DATA, ROOT
+from deploy.demo.cast import AUDIENCE, DATA, GRPC_SERVICE, HTTP_SERVICE, ROOT
 from deploy.demo.certificates import Certificates
 from deploy.demo.sandbox import Network
 
@@ -76,6 +76,11 @@ class Run:
         return self.folder / "state"
 
     @property
+    def jwks(self) -> Path:
+        """The public keys by which the bank knows the gateway."""
+        return self.state / "jwks.json"
+
+    @property
     def issuer_url(self) -> str:
         """The token issuer."""
         return f"http://127.0.0.1:{self.ports.issuer}"
@@ -86,8 +91,8 @@ class Run:
             "state": str(self.state),
             "edge": self._edge(network),
             "services": {
-                "accounts": {"address": "127.0.0.1", "port": self.ports.http},
-                "ledger": {"address": "127.0.0.1", "port": self.ports.grpc, "protocol": "grpc"},
+                HTTP_SERVICE: {"address": "127.0.0.1", "port": self.ports.http},
+                GRPC_SERVICE: {"address": "127.0.0.1", "port": self.ports.grpc, "protocol": "grpc"},
             },
             "routes": ROUTES,
             "identity": {

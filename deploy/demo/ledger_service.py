@@ -10,6 +10,8 @@ from typing import Any, NoReturn, Protocol
 import grpc
 
 from deploy.demo import bank_pb2, bank_pb2_grpc
+from deploy.demo.cast import GATEWAY, GRPC_SERVICE
+from verifier import HEADER, Jwks, NotVerified, verify
 
 WATCH_SECONDS = 0.05  # pace of a watch
 
@@ -17,6 +19,7 @@ WATCH_SECONDS = 0.05  # pace of a watch
 class Books(Protocol):
     """What the service needs of the bank."""
 
+    keys: Jwks
     accounts: dict[str, dict[str, Any]]
     judged: int
     unjudged: int
@@ -45,13 +48,16 @@ class Ledger(bank_pb2_grpc.LedgerServicer):
 
     async def _admit(self, request: Any, context: Any) -> None:
         said = dict(context.invocation_metadata() or ())
-        if not said.get("x-portcullis-decision"):
+        token = said.get(HEADER, "")
+        try:
+            transaction = verify(token, await self.books.keys.keys_async(token), issuer=GATEWAY, audience=GRPC_SERVICE)
+        except NotVerified as error:
             self.books.unjudged += 1
-            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "not through the edge")
+            await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, f"not through the edge: {error}")
         self.books.judged += 1
         account = self.books.accounts.get(request.account)
         # Policy sees a method, not the message within: whose account it is, is for the service to check.
-        if account is None or account["owner"] != said.get("x-portcullis-subject"):
+        if account is None or account["owner"] != transaction.subject:
             await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "not your account")
 
     def _statement(self, account: str, sequence: int) -> Any:

@@ -133,7 +133,8 @@ async def _start_parts(run: Run, secret: str, lines: Sequence[str], stack: Async
         stack.push_async_callback(child.stop)
         return child
 
-    bank = await start("bank", "deploy.demo.bank", "--http", str(ports.http), "--grpc", str(ports.grpc))
+    served = ("--http", str(ports.http), "--grpc", str(ports.grpc), "--jwks", str(run.jwks))
+    bank = await start("bank", "deploy.demo.bank", *served)
     vouching = await start("issuer", "deploy.demo.issuer", "--port", str(ports.issuer), env={issuer.SECRET: secret})
     messages = await broker.start(ports.broker, logs)
     stack.push_async_callback(messages.stop)

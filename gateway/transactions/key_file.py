@@ -18,8 +18,8 @@ _LARGEST = 1 << 16  # bytes; a ring has a few keys
 
 
 class SigningKeys:
-    """The ring in a file. Raises OSError where the file cannot be had, ValueError where it is not one of ours or is not
-    ours alone: a gateway that cannot trust its keys does not start.
+    """The ring in a file, and its public half in `jwks.json` beside it. Raises OSError where the file cannot be had,
+    ValueError where it is not one of ours or is not ours alone: a gateway that cannot trust its keys does not start.
     """
 
     def __init__(self, path: Path, rotation: Rotation, now: float) -> None:
@@ -29,7 +29,8 @@ class SigningKeys:
         self.ring = known or KeyRing.first(_new, now)
         if known is None:
             _write(path, self.ring)
-        self.turn(now)
+        if not self.turn(now):
+            _publish(path, self.ring)
 
     def turn(self, now: float) -> bool:
         """Renew the ring where that is due at `now` (Unix seconds); true if it changed. What is not on disk does not
@@ -39,6 +40,7 @@ class SigningKeys:
         if turned is self.ring:
             return False
         _write(self._path, turned)
+        _publish(self._path, turned)
         self.ring = turned
         return True
 
@@ -75,11 +77,20 @@ def _key(entry: dict[str, Any]) -> SigningKey:
 
 def _write(path: Path, ring: KeyRing) -> None:
     entries = [ECAlgorithm.to_jwk(key.private, as_dict=True) | {"signs_from": key.signs_from} for key in ring.keys]
+    _replace(path, msgspec.json.encode({"keys": entries}), 0o600)
+
+
+def _publish(path: Path, ring: KeyRing) -> None:
+    """The public half, for services on this host."""
+    _replace(path.with_name("jwks.json"), ring.jwks(), 0o644)
+
+
+def _replace(path: Path, text: bytes, mode: int) -> None:
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode({"keys": entries}))
+        file.write(text)
         file.flush()
         os.fsync(descriptor)
     fresh.replace(path)

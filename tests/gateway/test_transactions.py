@@ -296,7 +296,8 @@ def test_keys_outlive_a_restart_in_a_file_of_this_user_alone(tmp_path: Path) -> 
     assert again.ring.jwks() == keys.ring.jwks()
     assert [key.signs_from for key in again.ring.keys] == [NOW, NOW + 86_900]
     assert read(again.ring.signer(NOW).sign("txntoken+jwt", b"{}"), keys.ring) == {}
-    assert [file.name for file in tmp_path.iterdir()] == ["signing-keys.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["jwks.json", "signing-keys.json"]
+    assert (tmp_path / "jwks.json").read_bytes() == keys.ring.jwks()
 
 
 def test_a_ring_that_is_not_on_disk_does_not_sign(tmp_path: Path) -> None:

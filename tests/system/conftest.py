@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from deploy.demo import issuer
 from deploy.demo.cast import ROOT
@@ -18,15 +19,25 @@ from deploy.demo.children import Child
 from deploy.demo.configuration import free_ports
 from deploy.demo.readiness import accepts
 from deploy.demo.tokens import Tokens
+from gateway.config import Transactions
+from gateway.transactions import KeyRing, Minter
 
 STORY_SECONDS = 180
 
 
 @pytest.fixture
-async def bank(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
+def minter(tmp_path: Path) -> Minter:
+    """Transaction tokens that the bank believes."""
+    ring = KeyRing.first(lambda: ec.generate_private_key(ec.SECP256R1()), time.time())
+    (tmp_path / "jwks.json").write_bytes(ring.jwks())
+    return Minter(Transactions(), ring, lambda: "txn-1")
+
+
+@pytest.fixture
+async def bank(tmp_path: Path, minter: Minter) -> AsyncIterator[tuple[int, int]]:
     """A running bank: its HTTP port and its gRPC port."""
     http, grpc = free_ports(2)
-    ports = ("--http", str(http), "--grpc", str(grpc))
+    ports = ("--http", str(http), "--grpc", str(grpc), "--jwks", str(tmp_path / "jwks.json"))
     child = await Child.start("bank", sys.executable, "-m", "deploy.demo.bank", *ports, folder=tmp_path)
     try:
         await accepts(http, child)
