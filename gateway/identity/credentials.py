@@ -19,4 +19,4 @@ class Credentials(msgspec.Struct, frozen=True, gc=False):
     def signed(self) -> bool:
         """Whether the request claims to be signed."""
         request = self.request
-        return request is not None and any(name == "signature-input" for name, _ in request.headers)
+        return request is not None and any(name.lower() == "signature-input" for name, _ in request.headers)
