@@ -79,7 +79,7 @@ class Gateway:
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(
             policies.pdp,
-            Guard(guard_limits(config.guard), self.activity),
+            Guard(guard_limits(config.guard, config.edge), self.activity),
             ledger,
             self.hub,
             self.risks,

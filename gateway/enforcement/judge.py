@@ -86,7 +86,10 @@ class Judge:
             if isinstance(question, Answer):
                 return question
             decision = await self._pdp.ask(question)
-            # A block may have come while we waited.
+            # A block may have come while we waited, or an agent's end.
+            withdrawn = self._identifier.withdrawn(question.principal, self._clock())
+            if withdrawn is not None:
+                return self._unidentified(withdrawn)
             return self._blocked(question.principal, attempt) or self._answer(question, decision)
         except Exception:
             return self._failed()

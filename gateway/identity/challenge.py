@@ -30,11 +30,12 @@ def step_up(realm: str, principal: Principal, obligations: Mapping[str, Any]) ->
     """Status and challenge where more is wanted: of a person, to authenticate again (RFC 9470 section 3); of an agent
     or a workload, which cannot, a token with more scope (RFC 6750 section 3.1).
     """
+    scheme = "DPoP" if "dpop" in principal.proof else "Bearer"
     if principal.kind == "person" and not principal.actors:
         wanted = "".join(f', {name}="{value}"' for name, value in sorted(obligations.items()))
-        return 401, f'Bearer realm="{realm}", error="insufficient_user_authentication"{wanted}'
+        return 401, f'{scheme} realm="{realm}", error="insufficient_user_authentication"{wanted}'
     scope = obligations.get("scope")
-    return 403, _bearer(realm, "insufficient_scope") + (f', scope="{scope}"' if scope else "")
+    return 403, f'{scheme} realm="{realm}", error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
 
 
 def _bearer(realm: str, error: str) -> str:

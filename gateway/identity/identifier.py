@@ -116,6 +116,11 @@ class Identifier:
         self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._remembered.clear()
 
+    def withdrawn(self, principal: Principal, now: float) -> Refusal | None:
+        """Why a principal that was identified a moment ago may act no more, if that is so."""
+        answer = self._agents.allowed(principal, now)
+        return answer if isinstance(answer, Refusal) else None
+
     def nonce(self, now: float) -> str:
         """What a DPoP-Nonce header says; empty if proofs need none."""
         return self._proofs.nonce(now) if self._proofs else ""

@@ -19,7 +19,11 @@ ALGORITHMS: Final = {
     "EdDSA": ("OKP", "Ed25519"),
     "Ed25519": ("OKP", "Ed25519"),  # RFC 9864
     "RS256": ("RSA", None),
+    "RS384": ("RSA", None),
+    "RS512": ("RSA", None),
     "PS256": ("RSA", None),
+    "PS384": ("RSA", None),
+    "PS512": ("RSA", None),
 }
 _VERIFIERS = {name: jwt.get_algorithm_by_name("EdDSA" if name == "Ed25519" else name) for name in ALGORITHMS}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jwt
@@ -50,13 +51,16 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 class Bank:
     """A judge over one small policy, and tokens that it trusts."""
 
-    def __init__(self, pdp: Pdp | None = None, edge: Edge | None = None) -> None:
+    def __init__(
+        self, pdp: Pdp | None = None, edge: Edge | None = None, audiences: Mapping[str, str] | None = None
+    ) -> None:
+        audiences = audiences or {}
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.config = Config(
             edge=edge or Edge(),
             services={
-                "bank": Service(address="127.0.0.1", port=1),
-                "ledger": Service(address="127.0.0.1", port=2, protocol="grpc"),
+                "bank": Service(address="127.0.0.1", port=1, audience=audiences.get("bank")),
+                "ledger": Service(address="127.0.0.1", port=2, protocol="grpc", audience=audiences.get("ledger")),
             },
             routes=(
                 Route(prefix="/streams/", service="bank", stream=True),
@@ -67,7 +71,7 @@ class Bank:
             ),
             identity=Identity(issuers=(Issuer(issuer=ISSUER, jwks_url="http://unused", audience="bank"),)),
         )
-        self.identifier = Identifier(self.config.identity)
+        self.identifier = Identifier(self.config.identity, audiences=tuple(audiences.values()))
         self.sessions = Sessions()
         self.blocklist = Blocklist(self.sessions)
         self.pdp: Pdp = pdp or embedded_pdp(Bundle({"bank.rego": RULES}, {}))

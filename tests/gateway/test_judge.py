@@ -6,10 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.agents import Agent, Profile, Registry, Vetting
+from gateway.config import Transactions
 from gateway.enforcement import Answer, Attempt
-from gateway.identity import Credentials
-from policy import BlockPolicy, Cause, Target, TargetKind
+from gateway.identity import Credentials, Identifier
+from policy import AccessRequest, BlockPolicy, Cause, Decision, Target, TargetKind
+from telemetry import Event, EventBatch, Kind
 from tests.gateway.parts import ISSUER, Bank
+from verifier import read_keys, verify
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,62 @@ async def test_a_step_up_is_challenged(bank: Bank) -> None:
     assert answer.challenge == (
         'Bearer realm="portcullis", error="insufficient_user_authentication", acr_values="strong", max_age="300"'
     )
+
+
+async def test_an_agent_that_cannot_step_up_is_told_that_it_lacks_scope(bank: Bank) -> None:
+    answer = await bank.judge.ask(attempt(bank.token(act={"sub": "agent:bot"}), "/step"))
+    assert (answer.status, answer.effect) == (403, "step_up")
+    assert answer.challenge == 'Bearer realm="portcullis", error="insufficient_scope"'
+
+
+async def test_a_token_for_one_service_is_none_for_another() -> None:
+    bank = Bank(audiences={"ledger": "urn:ledger"})
+    for audience, target, status in [
+        ("bank", "/accounts/1001", 200),
+        ("bank", "/bank.Ledger/Balance", 401),
+        ("urn:ledger", "/accounts/1001", 401),
+        ("urn:ledger", "/bank.Ledger/Balance", 200),
+        (["bank", "urn:ledger"], "/bank.Ledger/Balance", 200),
+        ("urn:other", "/accounts/1001", 401),
+    ]:
+        assert (await bank.judge.ask(attempt(bank.token(aud=audience), target))).status == status
+
+
+async def test_the_transaction_token_names_the_service_and_who_acts(bank: Bank) -> None:
+    answer = await bank.judge.ask(attempt(bank.token(act={"sub": "agent:bot"})))
+    found = verify(answer.transaction, read_keys(bank.ring.jwks()), issuer=Transactions().issuer, audience="bank")
+    assert (found.subject, found.actors) == ("person:alice", ("agent:bot",))
+    assert answer.transaction not in dict(answer.identity()).values()
+
+
+async def test_policy_sees_the_posture_of_the_callers_device(bank: Bank) -> None:
+    posture = Event(
+        time=1.0, kind=Kind.ENDPOINT, source="mqtt", peer="laptop-1", action="posture", resource="compliant"
+    )
+    bank.devices.saw(EventBatch.of([posture]))
+    await bank.judge.ask(attempt(bank.token(device_id="laptop-1")))
+    ((request, _),) = bank.seen
+    assert request.device == {"id": "laptop-1", "compliant": True, "seen": 1.0}
+
+
+async def test_an_agent_that_is_stopped_while_another_engine_thinks_is_refused(bank: Bank) -> None:
+    registry = Registry()
+    profile = Profile(
+        id="agent:bot", owner="team:a", purpose="p", model="m", version="1", expires=4e9, may_act_for=("*",)
+    )
+    registry.put(Agent(profile=profile, changed=0.0, by="test"))
+    identifier = Identifier(bank.config.identity, Vetting(registry, True, "test"))
+    bank.identifier = bank.judge._identifier = identifier
+    asking = bank.pdp.ask
+
+    async def slow(request: AccessRequest) -> Decision:
+        registry.put(Agent(profile=profile, state="suspended", changed=1.0, by="test", reason="stopped"))
+        return await asking(request)
+
+    shown = attempt(bank.token(act={"sub": "agent:bot"}))
+    assert (await bank.judge.ask(shown)).allowed
+    bank.pdp.ask = slow  # type: ignore[method-assign]
+    assert (await bank.judge.ask(shown)).status == 401
 
 
 async def test_a_known_key_is_answered_at_once(bank: Bank) -> None:

@@ -22,9 +22,9 @@ _JOSE = {
 
 def algorithm_of(key: PublicKey) -> str:
     """The algorithm of a key, "" if it has none here. An RSA key whose JWK names RS256 signs by rsa-v1_5-sha256; one
-    that names nothing by rsa-pss-sha512.
+    that names PS512, or nothing, by rsa-pss-sha512.
     """
-    if {"RS256", "PS256"} <= key.algorithms:
+    if "PS512" in key.algorithms:
         return _RSA_PSS
     return next((name for name, jose in _JOSE.items() if jose in key.algorithms), "")
 
