@@ -88,6 +88,7 @@ class Bank:
     identifier: Identifier
     issuers: Mapping[str, Signs]
     agent: Signer
+    registry: Registry
     authority: Ca
 
     @classmethod
@@ -112,14 +113,14 @@ class Bank:
             identifier.put_keys(one.name, KeySet.parse({"keys": [one.jwk()]}))
         authority = Ca()
         identifier.put_bundles({DOMAIN: Bundle(authorities=(authority.certificate,))})
-        return cls(identifier, known, agent, authority)
+        return cls(identifier, known, agent, registry, authority)
 
     def bearers(self, algorithm: str, count: int) -> list[Credentials]:
         """So many callers with a token each."""
         return [Credentials(f"Bearer {self.issuers[algorithm].token()}") for _ in range(count)]
 
     def bound(self, count: int) -> list[Credentials]:
-        """One caller's bound token, with so many proofs."""
+        """One caller's bound token, with so many proofs of possession."""
         key = ec.generate_private_key(ec.SECP256R1())
         jwk = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
         known = public_key(jwk)

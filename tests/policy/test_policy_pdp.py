@@ -43,6 +43,7 @@ async def test_what_policy_sees() -> None:
     pdp = pdp_of('decision := {"effect": "allow", "obligations": input}')
     seen = pdp.decide(request(body={"a": [1]}, query="q=1", address="10.0.0.5")).obligations
     assert seen == {
+        "version": 1,
         "principal": {
             "id": "person:alice",
             "kind": "person",
@@ -54,6 +55,9 @@ async def test_what_policy_sees() -> None:
             "authenticated": 0.0,
             "scopes": [],
             "roles": [],
+            "client": "",
+            "audience": [],
+            "agent": {},
             "attributes": {"limit": 5},
         },
         "action": "GET",
@@ -65,6 +69,7 @@ async def test_what_policy_sees() -> None:
         "address": "10.0.0.5",
         "stream": False,
         "body": {"a": [1]},
+        "device": None,
         "context": {},
         "time": 9.0,
     }
