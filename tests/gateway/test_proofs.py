@@ -48,7 +48,12 @@ def refused(bank: Bank, shown: Credentials) -> str:
 
 def signed(bank: Bank, message: Message | None = None, covered: tuple[str, ...] = COVERED, **more: Any) -> Message:
     now = int(time.time())
-    given = {"created": now, "expires": now + 60, "nonce": f"{time.perf_counter_ns()}", "tag": "web-bot-auth"} | more
+    given: dict[str, Any] = {
+        "created": now,
+        "expires": now + 60,
+        "nonce": f"{time.perf_counter_ns()}",
+        "tag": "web-bot-auth",
+    } | more
     return bank.agent.sign(
         message or Message(method="GET", scheme="https", authority=HOST, path=PATH), covered, **given
     )
