@@ -256,3 +256,26 @@ def test_private_and_symmetric_keys_in_a_jwks_are_skipped() -> None:
     assert "secret" not in parsed
     with pytest.raises(ValueError, match="JWKS"):
         KeySet.parse([])
+
+
+# RFC 8705, appendix A: a client's certificate, and its thumbprint as a token bound to it has it.
+RFC8705_CERTIFICATE = """-----BEGIN CERTIFICATE-----
+MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
+ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
+/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID
+SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV
+bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
+-----END CERTIFICATE-----
+"""
+RFC8705_THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+
+
+def test_a_token_bound_as_in_rfc_8705_counts_with_that_certificate_alone(identifier: Identifier) -> None:
+    bound = mint(cnf={"x5t#S256": RFC8705_THUMBPRINT})
+    shown = forwarded(x509.load_pem_x509_certificate(RFC8705_CERTIFICATE.encode()))
+    answer = show(identifier, bound, shown)
+    assert isinstance(answer, Principal)
+    assert answer.proof == ("bearer", "mtls")
+    assert isinstance(show(identifier, bound, forwarded(SHOWN)), Refusal)
+    assert isinstance(show(identifier, bound), Refusal)
