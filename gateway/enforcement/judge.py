@@ -64,13 +64,13 @@ class Judge:
 
     def at_once(self, attempt: Attempt) -> Answer | None:
         """Answer without waiting; None where an issuer or another engine must be asked: then `ask`."""
+        if not self._pdp.immediate:
+            return None  # nothing is looked at twice: what a request proves counts once
         try:
             question = self._question(attempt)
             if isinstance(question, (UnknownKey, Opaque)):
                 return None
-            if isinstance(question, Answer):
-                return question
-            return self._answer(question, self._pdp.decide(question)) if self._pdp.immediate else None
+            return question if isinstance(question, Answer) else self._answer(question, self._pdp.decide(question))
         except Exception:
             return self._failed()
 

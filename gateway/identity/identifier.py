@@ -149,7 +149,8 @@ class Identifier:
         known = self._remembered.get(name)
         if known is not None and now < known.principal.expires and known.epoch == self._agents.epoch:
             return known
-        verified = self._examine(credentials, now)
+        still = known is not None and now < known.verified.principal.expires  # and only the registry has changed
+        verified = known.verified if known is not None and still else self._examine(credentials, now)
         if not isinstance(verified, Verified):
             return verified
         principal = self._agents.allowed(verified.principal, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -118,6 +120,25 @@ async def test_an_agent_that_is_stopped_while_another_engine_thinks_is_refused(b
     assert (await bank.judge.ask(shown)).allowed
     bank.pdp.ask = slow  # type: ignore[method-assign]
     assert (await bank.judge.ask(shown)).status == 401
+
+
+async def test_who_asks_is_looked_at_once_where_another_engine_decides(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proof of possession that was looked at twice would be a replay."""
+    await bank.judge.ask(attempt(bank.token()))
+    monkeypatch.setattr(type(bank.pdp), "immediate", False)
+    looked, identify = list[Credentials](), bank.identifier.identify
+
+    def counted(shown: Credentials, now: float) -> Any:
+        looked.append(shown)
+        return identify(shown, now)
+
+    monkeypatch.setattr(bank.identifier, "identify", counted)
+    shown = attempt(bank.token())
+    answer = bank.judge.at_once(shown) or await bank.judge.ask(shown)
+    assert answer.allowed
+    assert len(looked) == 1
 
 
 async def test_a_known_key_is_answered_at_once(bank: Bank) -> None:
