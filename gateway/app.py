@@ -21,12 +21,13 @@ from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
-from gateway.config import Config, Decisions
+from gateway.config import Config, Decisions, TokenService
 from gateway.decisions import run_decisions
 from gateway.detection import Detection
 from gateway.devices import Devices
-from gateway.edge import AUTHZ_SOCKET, GRPC_SOCKET, Ads, resources
+from gateway.edge import AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, Ads, resources
 from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
+from gateway.exchanges import Exchanges
 from gateway.identification import Identification
 from gateway.keeping import keep_running
 from gateway.lines import expected_lines, guard_limits, run_lines
@@ -87,6 +88,7 @@ class Gateway:
             self.rejudging.principal,
         )
         self.identification = Identification(config, self.agents, session)
+        self.identification.put_own_keys(signing.ring.jwks())
         self.signing = signing
         self.minter = Minter(config.transactions, signing.ring, lambda: secrets.token_hex(16))
         self.devices = Devices(config.identity.device_claim)
@@ -139,6 +141,8 @@ class Gateway:
             tasks.create_task(self.hub.run())
             tasks.create_task(self.identification.keep())
             tasks.create_task(self._turn_keys())
+            if self.config.token_service is not None:
+                tasks.create_task(keep_running("tokens", partial(self._exchange, self.config.token_service)))
             tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
@@ -148,6 +152,13 @@ class Gateway:
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             tasks.create_task(self._tick())
+
+    async def _exchange(self, settings: TokenService) -> None:
+        identification = self.identification
+        exchanges = Exchanges(
+            self.config, settings, identification.identifier, self.agents, self.signing, identification.ask
+        )
+        await exchanges.serve(self.run / EXCHANGE_SOCKET)
 
     async def _run_decisions(self, settings: Decisions) -> None:
         strict = self.config.policy.strict_builtin_errors
@@ -188,6 +199,7 @@ class Gateway:
             await asyncio.sleep(_TURN_SECONDS)
             if await asyncio.to_thread(self.signing.turn, time.time()):
                 self.minter.put_ring(self.signing.ring)
+                self.identification.put_own_keys(self.signing.ring.jwks())
                 self._publish()
 
     def _witness(self, request: AccessRequest, decision: Decision) -> None:
@@ -200,8 +212,9 @@ class Gateway:
 
 def _signing_keys(config: Config) -> SigningKeys:
     """The keys of transaction tokens, in a file of this user's. Raises OSError and ValueError as SigningKeys does."""
-    settings = config.transactions
-    rotation = Rotation(settings.key_seconds, settings.publish_ahead_seconds, settings.life_seconds + _CLOCKS)
+    settings, exchanged = config.transactions, config.token_service
+    longest = max(settings.life_seconds, exchanged.life_seconds if exchanged else 0) + _CLOCKS
+    rotation = Rotation(settings.key_seconds, settings.publish_ahead_seconds, longest)
     return SigningKeys(config.state / "signing-keys.json", rotation, time.time())
 
 

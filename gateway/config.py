@@ -381,6 +381,7 @@ class Config(Branch):
     identity: Identity = Identity()
     policy: Policy = Policy()
     transactions: Transactions = Transactions()
+    token_service: TokenService | None = None  # none means that we issue no tokens to callers
     decisions: Decisions | None = None  # none means that nobody else may ask
     telemetry: Telemetry = Telemetry()
     detectors: Detectors = Detectors()

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Final
 
 import aiohttp
+import msgspec
 
 from gateway.agents import Registry, Vetting
-from gateway.config import Config, HttpSignatures
-from gateway.identity import Identifier, Introspector, Missing, Opaque, Proofs
+from gateway.config import Config, HttpSignatures, Identity, Issuer, TokenService
+from gateway.identity import Identifier, Introspector, KeySet, Missing, Opaque, Proofs
 from gateway.identity.jwk import PublicKey
 from gateway.identity.signatures import DirectoryClient
 from gateway.keeping import keep_running
@@ -33,7 +34,9 @@ class Identification:
         vetting = Vetting(agents, settings.agents_required, settings.realm)
         proofs = Proofs(settings, self._directories, secrets.token_bytes(32))
         audiences = tuple(one.audience for one in config.services.values() if one.audience)
-        self.identifier = Identifier(settings, vetting, proofs, self._introspectors, audiences)
+        self._own = config.token_service
+        known, accepted = _with_ourselves(settings, self._own), (*audiences, *_narrowed(self._own))
+        self.identifier = Identifier(known, vetting, proofs, self._introspectors, accepted)
         self._keys = Keys(settings, self.identifier, session)
         for issuer in settings.issuers:
             if issuer.introspection is not None:
@@ -53,11 +56,29 @@ class Identification:
         else:
             await self._keys.fetch(missing.issuer)
 
+    def put_own_keys(self, jwks: bytes) -> None:
+        """The keys of the tokens that we issue ourselves, where we do."""
+        if self._own is not None:
+            self.identifier.put_keys(self._own.issuer, KeySet.parse(msgspec.json.decode(jwks)))
+
     async def keep(self) -> None:
         """Keep keys current, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keys.keep())
             tasks.create_task(self._directories.keep())
+
+
+def _with_ourselves(settings: Identity, own: TokenService | None) -> Identity:
+    """The issuers with ourselves among them, whose keys need not be fetched."""
+    if own is None:
+        return settings
+    issuer = Issuer(issuer=own.issuer, audience=own.issuer, algorithms=("ES256",), leeway_seconds=0)
+    return settings.model_copy(update={"issuers": (*settings.issuers, issuer)})
+
+
+def _narrowed(own: TokenService | None) -> set[str]:
+    """Whom tokens of ours may be meant for."""
+    return set() if own is None else {*own.audiences, *(name for names in own.audiences.values() for name in names)}
 
 
 class _Directories:

@@ -5,7 +5,8 @@ both are answered, from the live revision; none is at the edge.
 
 from gateway.decision_api.application import DecisionApi
 from gateway.decision_api.authzen import AuthZen, Witness
-from gateway.decision_api.listener import serve_decisions
+from gateway.decision_api.connection import Bounds
+from gateway.decision_api.listener import serve_decisions, serve_unix
 from gateway.decision_api.opa_data import OpaData
 
-__all__ = ["AuthZen", "DecisionApi", "OpaData", "Witness", "serve_decisions"]
+__all__ = ["AuthZen", "Bounds", "DecisionApi", "OpaData", "Witness", "serve_decisions", "serve_unix"]

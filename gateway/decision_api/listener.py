@@ -30,25 +30,33 @@ async def serve_decisions(application: ASGIApp, settings: Decisions, run: Path) 
 
     Raises OSError for a socket that cannot be had.
     """
+    bounds = Bounds(settings.max_body_kb * 1024, settings.request_seconds)
     async with asyncio.TaskGroup() as tasks:
         if settings.unix is not None:
             path = settings.unix.path or run / "decisions.sock"
             listener = await asyncio.to_thread(_unix, path, settings.unix.group)
             known: Known = same_uid if settings.unix.group is None else _anyone
-            tasks.create_task(_Door(application, settings, known).serve(listener, None))
+            door = _Door(application, bounds, settings.max_connections, known)
+            tasks.create_task(door.serve(listener, None))
         if settings.tcp is not None:
             trust = await asyncio.to_thread(_trust, settings.tcp.tls)
-            door = _Door(application, settings, named(settings.tcp.tls.clients))
+            door = _Door(application, bounds, settings.max_connections, named(settings.tcp.tls.clients))
             tasks.create_task(door.serve(_tcp(settings.tcp), trust))
+
+
+async def serve_unix(application: ASGIApp, path: Path, bounds: Bounds, connections: int) -> None:
+    """Answer this user's own processes on a Unix socket until cancelled. Raises OSError."""
+    listener = await asyncio.to_thread(_unix, path, None)
+    await _Door(application, bounds, connections, same_uid).serve(listener, None)
 
 
 class _Door:
     """Lets so many connections in at once; the others wait in the kernel's queue."""
 
-    def __init__(self, application: ASGIApp, settings: Decisions, known: Known) -> None:
+    def __init__(self, application: ASGIApp, bounds: Bounds, connections: int, known: Known) -> None:
         self._known = known
-        self._bounds = Bounds(settings.max_body_kb * 1024, settings.request_seconds)
-        self._free = asyncio.BoundedSemaphore(settings.max_connections)
+        self._bounds = bounds
+        self._free = asyncio.BoundedSemaphore(connections)
         self._state = ServerState()
         self._config = uvicorn.Config(
             application,

@@ -8,11 +8,12 @@ refuses it; *Ads* carries that conversation. The *admin* socket answers whether 
 
 from gateway.edge.ads import Ads
 from gateway.edge.binary import EnvoyMissing, envoy_binary
-from gateway.edge.bootstrap import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, bootstrap, envoy_command
+from gateway.edge.bootstrap import ADMIN_SOCKET, AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, bootstrap, envoy_command
 from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
+from gateway.edge.routes import EXCHANGE_PATH, JWKS_PATH
 from gateway.edge.secrets import TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
@@ -20,9 +21,12 @@ __all__ = [
     "ADMIN_SOCKET",
     "ANSWER_HEADERS",
     "AUTHZ_SOCKET",
+    "EXCHANGE_PATH",
+    "EXCHANGE_SOCKET",
     "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
+    "JWKS_PATH",
     "Ads",
     "EdgeState",
     "EnvoyAdmin",

@@ -14,6 +14,8 @@ AUTHZ_SOCKET = "authz.sock"  # HTTP ext_authz, Envoy -> gateway
 GRPC_SOCKET = "grpc.sock"  # ADS, the tether and access logs, Envoy -> gateway
 ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> Envoy
 AUTHZ_CLUSTER = "authz"
+EXCHANGE_CLUSTER = "token-service"
+EXCHANGE_SOCKET = "token.sock"
 GATEWAY_CLUSTER = "gateway"
 
 MANY = 1_000_000  # circuit breakers' bound: Envoy's own default of 1024 would cap live streams
@@ -49,7 +51,7 @@ def bootstrap(config: Config, run: Path) -> dict[str, Any]:
             "cds_config": ads_source(),
             "lds_config": ads_source(),
         },
-        "static_resources": {"clusters": [_gateway_cluster(run), _authz_cluster(run)]},
+        "static_resources": {"clusters": [_gateway_cluster(run), _authz_cluster(run), _token_cluster(run)]},
         "stats_config": {
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _STATS]}},
         },
@@ -105,6 +107,10 @@ def _gateway_cluster(run: Path) -> dict[str, Any]:
 
 def _authz_cluster(run: Path) -> dict[str, Any]:
     return _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1")
+
+
+def _token_cluster(run: Path) -> dict[str, Any]:
+    return _unix_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET, "http1")
 
 
 def _unix_cluster(name: str, socket: Path, version: str) -> dict[str, Any]:

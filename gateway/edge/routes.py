@@ -6,11 +6,12 @@ import ipaddress
 from typing import Any
 
 from gateway.config import Config, Route, Service
-from gateway.edge.bootstrap import circuit_breakers, http_protocol
+from gateway.edge.bootstrap import EXCHANGE_CLUSTER, circuit_breakers, http_protocol
 from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged
 from gateway.edge.listener import ROUTES
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
+EXCHANGE_PATH = "/.well-known/portcullis/token"
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 
 
@@ -21,6 +22,8 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     routes = [_judged(route) if judge else _route(route) for route in config.routes]
     if judge and jwks:
         routes.insert(0, _published(jwks))
+    if judge and config.token_service:
+        routes.insert(0, _token_service())
     return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 
 
@@ -63,6 +66,15 @@ def _judged(route: Route) -> dict[str, Any]:
         "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],
+    }
+
+
+def _token_service() -> dict[str, Any]:
+    return {
+        "name": "token-service",
+        "match": {"path": EXCHANGE_PATH},
+        "route": {"cluster": EXCHANGE_CLUSTER, "prefix_rewrite": "/token", "timeout": "10s"},
+        "typed_per_filter_config": unjudged(),
     }
 
 

@@ -48,7 +48,7 @@ class Judge:
     ) -> None:
         self._routes: Sequence[Route] = config.routes
         self._services = config.services
-        self._audiences = {issuer.issuer: issuer.audience for issuer in config.identity.issuers}
+        self._audiences = _audiences(config)
         self._identity = config.identity
         self.scheme = config.identity.scheme
         self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
@@ -160,8 +160,9 @@ class Judge:
 
     def _meant_for(self, service: str, principal: Principal) -> bool:
         """Whether a token that names whom it is meant for names this service."""
-        wanted = self._services[service].audience or self._audiences.get(principal.issuer)
-        return not principal.audience or wanted is None or wanted in principal.audience
+        own = self._services[service].audience
+        wanted = {own} if own else self._audiences.get(principal.issuer, set())
+        return not principal.audience or not wanted or not wanted.isdisjoint(principal.audience)
 
     def _blocked(self, principal: Principal | None, attempt: Attempt) -> Answer | None:
         block = self._blocklist.find(principal, attempt.address)
@@ -189,6 +190,14 @@ class Judge:
         _COUNTED["error"].inc()
         _log.exception("judging failed, refused")
         return Answer(503, refusal_id(), "deny", ("unavailable",))
+
+
+def _audiences(config: Config) -> dict[str, set[str]]:
+    """By issuer, what its tokens must be meant for where a service has no audience of its own."""
+    audiences = {issuer.issuer: {issuer.audience} for issuer in config.identity.issuers}
+    if config.token_service is not None:  # what we exchanged is for what it was exchanged for
+        audiences[config.token_service.issuer] = set().union(*audiences.values())
+    return audiences
 
 
 def refusal_id() -> str:

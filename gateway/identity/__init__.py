@@ -3,7 +3,7 @@ says what was wrong with them, and a challenge that says what to do. What is mis
 opaque token) is asked for, and identification tried again.
 """
 
-from gateway.identity import challenge
+from gateway.identity import challenge, client_certificate
 from gateway.identity.bearer import Opaque
 from gateway.identity.credentials import Credentials
 from gateway.identity.delegation import kind_of, principal_id
@@ -30,6 +30,7 @@ __all__ = [
     "Refusal",
     "UnknownKey",
     "challenge",
+    "client_certificate",
     "kind_of",
     "principal_id",
 ]

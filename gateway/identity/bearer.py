@@ -65,13 +65,14 @@ def shown(authorization: str, certificate: ClientCertificate | None, believed: B
         return Refusal("", "another scheme than Bearer or DPoP")
     if not token or "," in token or " " in token:
         return Refusal("invalid_request", "not one token")
-    principal = _spoken_for(token, believed, now)
+    principal = spoken_for(token, believed, now)
     if not isinstance(principal, Principal):
         return principal
     return _bound(principal, scheme, token, certificate)
 
 
-def _spoken_for(token: str, believed: Believed, now: float) -> Principal | Refusal | UnknownKey | Opaque:
+def spoken_for(token: str, believed: Believed, now: float) -> Principal | Refusal | UnknownKey | Opaque:
+    """Who a token speaks for at `now` (Unix seconds), whoever sends it: what binds it to a sender is not looked at."""
     for issuer, answers in believed.answers.items():
         if _is_read_by(issuer, token, believed):
             return answers.known(token, now) or Opaque(issuer, token)

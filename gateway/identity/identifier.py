@@ -116,6 +116,19 @@ class Identifier:
         self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._remembered.clear()
 
+    def spoken_for(self, token: str, now: float) -> Principal | Refusal | Missing:
+        """Who a token speaks for at `now` (Unix seconds), whoever sends it: what binds it to a sender is the asker's
+        to look at (`attributes["cnf"]`).
+        """
+        answer = bearer.spoken_for(token, self._believed, now)
+        return self._agents.allowed(answer, now) if isinstance(answer, Principal) else answer
+
+    def held(self, credentials: Credentials, now: float) -> Proof | Refusal:
+        """Which key the sender of a request holds, without a token."""
+        if self._proofs is None:
+            return Refusal("invalid_dpop_proof", "DPoP is not configured")
+        return self._proofs.held(credentials, now)
+
     def withdrawn(self, principal: Principal, now: float) -> Refusal | None:
         """Why a principal that was identified a moment ago may act no more, if that is so."""
         answer = self._agents.allowed(principal, now)

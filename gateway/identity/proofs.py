@@ -37,6 +37,12 @@ class Proofs:
             return Refusal("invalid_token", "the token is bound to a key, and DPoP is not configured")
         return self._dpop.check(credentials, bound, now)
 
+    def held(self, credentials: Credentials, now: float) -> Proof | Refusal:
+        """Which key the sender of a request holds, to which a token shall be bound."""
+        if self._dpop is None:
+            return Refusal("invalid_dpop_proof", "DPoP is not configured")
+        return self._dpop.check(credentials, None, now)
+
     def signature(self, credentials: Credentials, now: float) -> Signed | Refusal | None:
         """Whose key signed the request; None if none did, or signatures are not configured."""
         request = credentials.request
@@ -55,7 +61,7 @@ class _Dpop:
         self._replay = dpop.replay_store(settings, secret)
         self._nonces = Nonces(secret, settings.nonce_seconds)
 
-    def check(self, credentials: Credentials, bound: Binding, now: float) -> Proof | Refusal:
+    def check(self, credentials: Credentials, bound: Binding | None, now: float) -> Proof | Refusal:
         request = credentials.request
         if request is None or not credentials.dpop:
             return Refusal("invalid_dpop_proof", "no proof")

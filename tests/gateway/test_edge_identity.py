@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import random
@@ -19,17 +20,33 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from bench.identities.callers import AUDIENCE, Signs, issuers
+from gateway.agents import Order, Profile
 from gateway.app import Gateway
-from gateway.config import Config, Dpop, Edge, HttpSignatures, Identity, Issuer, Policy, Route, Service
-from gateway.edge import ADMIN_SOCKET, EnvoyAdmin
+from gateway.config import (
+    Config,
+    Dpop,
+    Edge,
+    HttpSignatures,
+    Identity,
+    Issuer,
+    Policy,
+    Route,
+    Service,
+    TokenService,
+)
+from gateway.edge import ADMIN_SOCKET, EXCHANGE_PATH, EnvoyAdmin
 from tests.gateway.edge_rig import envoy, free_port, until
 from verifier import NotVerified, read_keys, verify
 
 HOSTILE = 10_000 if os.environ.get("PORTCULLIS_PROVE") == "1" else 300
+OURS = "https://bank.example/portcullis"
 RULES = """package portcullis.access
 
 decision := {"effect": "allow", "reasons": ["known"]} if input.principal.id
@@ -47,6 +64,7 @@ class Front:
     port: int
     issuer: Signs
     session: aiohttp.ClientSession
+    gateway: Gateway
     upstream: list[Any] = field(default_factory=list)
 
     async def get(self, path: str = "/accounts/1001", **headers: str) -> tuple[int, str]:
@@ -56,6 +74,25 @@ class Front:
         async with self.session.get(url, headers={"host": "bank.example", **named}) as answer:
             await answer.read()
             return answer.status, answer.headers.get("www-authenticate", "")
+
+    async def exchange(self, form: dict[str, str], dpop: str) -> tuple[int, dict[str, Any]]:
+        """An answer of the token service."""
+        headers = {"host": "bank.example"} | ({"dpop": dpop} if dpop else {})
+        url = f"http://127.0.0.1:{self.port}{EXCHANGE_PATH}"
+        async with self.session.post(url, data=form, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def register(self, name: str) -> None:
+        profile = Profile(id=name, owner="team:a", purpose="p", model="m", version="1", expires=4e9, may_act_for=("*",))
+        await self.gateway.registrar.order(Order(verb="add", agent=name, by="test", reason="", profile=profile))
+
+
+def proof(key: ec.EllipticCurvePrivateKey, method: str, path: str, token: str = "") -> str:
+    claims = {"jti": secrets.token_hex(16), "htm": method, "htu": f"http://bank.example{path}", "iat": int(time.time())}
+    if token:
+        claims["ath"] = urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+    jwk = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return jwt.encode(claims, key, "ES256", {"typ": "dpop+jwt", "jwk": jwk})
 
 
 @asynccontextmanager
@@ -84,12 +121,13 @@ async def front() -> AsyncIterator[Front]:
                 scheme="http",
             ),
             policy=Policy(paths=(folder / "rules.rego", folder / "response.rego")),
+            token_service=TokenService(issuer=OURS, audiences={AUDIENCE: (AUDIENCE,)}, life_seconds=120),
         )
-        await stack.enter_async_context(Gateway.open(config))
+        gateway = await stack.enter_async_context(Gateway.open(config))
         await stack.enter_async_context(envoy(config, folder / "run"))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await until(EnvoyAdmin(folder / "run" / ADMIN_SOCKET).ready, "the edge is ready")
-        yield Front(config.edge.port, issuer, session, seen)
+        yield Front(config.edge.port, issuer, session, gateway, seen)
 
 
 async def _serve(stack: AsyncExitStack, seen: list[Any], issuer: Signs) -> tuple[int, str]:
@@ -132,6 +170,39 @@ async def test_the_upstream_gets_a_transaction_token_and_nothing_that_the_caller
 async def test_no_credentials_are_challenged_for_each_way_to_prove_oneself() -> None:
     async with front() as edge:
         assert await edge.get() == (401, 'Bearer realm="portcullis", DPoP realm="portcullis", algs="ES256 EdDSA"')
+
+
+async def test_a_person_hands_her_agent_a_narrower_token_and_nobody_else_can_use_it() -> None:
+    async with front() as edge:
+        key = ec.generate_private_key(ec.SECP256R1())
+        await edge.register("agent:invoice-bot")
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token": edge.issuer.token(sub="person:alice"),
+            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "actor_token": edge.issuer.token(sub="agent:invoice-bot"),
+            "actor_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "scope": "accounts:read",
+        }
+        status, told = await edge.exchange(form, proof(key, "POST", EXCHANGE_PATH))
+        assert (status, told["token_type"], told["scope"]) == (200, "DPoP", "accounts:read")
+        token = told["access_token"]
+        shown = {"authorization": f"DPoP {token}"}
+        assert (await edge.get(**shown, dpop=proof(key, "GET", "/accounts/1001", token)))[0] == 200
+        keys = read_keys(edge.gateway.signing.ring.jwks())
+        named = verify(edge.upstream[-1]["txn-token"], keys, issuer="urn:portcullis:gateway", audience="accounts")
+        assert (named.subject, named.actors) == ("person:alice", ("agent:invoice-bot",))
+        assert (named.scopes, named.proof, named.vouched_by) == (("accounts:read",), ("bearer", "dpop"), OURS)
+        thief = ec.generate_private_key(ec.SECP256R1())
+        assert (await edge.get(**shown, dpop=proof(thief, "GET", "/accounts/1001", token)))[0] == 401
+        assert (await edge.get(authorization=f"Bearer {token}"))[0] == 401
+        wider = form | {"scope": "accounts:read admin"}
+        assert (await edge.exchange(wider, proof(key, "POST", EXCHANGE_PATH)))[1]["error"] == "invalid_scope"
+        stranger = form | {"actor_token": edge.issuer.token(sub="agent:unregistered")}
+        assert (await edge.exchange(stranger, proof(key, "POST", EXCHANGE_PATH)))[0] == 400
+        unbound = await edge.exchange(form, "")
+        assert (unbound[0], unbound[1]["error"]) == (400, "invalid_request")
+        assert (await edge.exchange(form, "not.a.proof"))[1]["error"] == "invalid_dpop_proof"
 
 
 @pytest.mark.prove

@@ -110,7 +110,7 @@ async def test_an_agent_tells_the_bundles_of_the_domains_that_are_trusted(agent:
     assert set(told(trust)[0]) == {ours.certificate, next_ours.certificate}
     assert told(trust)[1] == {"k1", "r1"}
     assert trust.bundles[DOMAIN].keys["k1"].algorithms == {"ES256"}
-    assert trust.bundles[OTHER].keys["k1"].algorithms == {"RS256", "PS256"}
+    assert {"RS256", "PS256"} <= trust.bundles[OTHER].keys["k1"].algorithms
     assert told(trust, "gone.example") == ([], set())
 
 

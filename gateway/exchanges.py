@@ -1,0 +1,128 @@
+"""The token service of this gateway: who takes part in an exchange, by the same identification that judges requests."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from starlette.datastructures import Headers
+
+from gateway.agents import Registry, chain_allowed
+from gateway.config import Config, TokenService
+from gateway.decision_api import Bounds, serve_unix
+from gateway.edge import EXCHANGE_PATH
+from gateway.identity import Credentials, Identifier, Message, Missing, Opaque, Refusal, UnknownKey, client_certificate
+from gateway.token_service import ExchangeError, ExchangeRequest, Issued, Parties, exchange, token_application
+from gateway.token_service.issued import CERTIFICATE, DPOP_KEY
+from gateway.transactions import SigningKeys
+from policy import Principal
+
+_BOUNDS: Final = Bounds(64 * 1024, 10.0)
+_CONNECTIONS: Final = 64
+_CERTIFICATE: Final = "x-forwarded-client-cert"
+_REFUSED: Final = "what was shown is not accepted"
+
+Ask = Callable[[Missing], Awaitable[None]]
+
+
+class Exchanges:
+    """Answers at the token endpoint. `ask` gets from an issuer what identification lacks."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: TokenService,
+        identifier: Identifier,
+        agents: Registry,
+        signing: SigningKeys,
+        ask: Ask,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._scheme = config.identity.scheme
+        self._leeway = max((issuer.leeway_seconds for issuer in config.identity.issuers), default=0)
+        self._identifier = identifier
+        self._agents = agents
+        self._signing = signing
+        self._ask = ask
+        self._clock = clock
+
+    async def serve(self, socket: Path) -> None:
+        """Answer on a Unix socket until cancelled. Raises OSError."""
+        await serve_unix(token_application(self.identify, self.exchange, self.sign), socket, _BOUNDS, _CONNECTIONS)
+
+    async def identify(self, request: ExchangeRequest, headers: Headers) -> Parties | ExchangeError:
+        """Whose token it is, who is to act, and what the sender proves to hold."""
+        subject = await self._spoken_for(request.subject_token)
+        if isinstance(subject, Refusal):
+            return ExchangeError("invalid_request", f"subject_token: {_REFUSED}")
+        actor = await self._actor(request, headers)
+        if isinstance(actor, Refusal):
+            wrong = "actor_token" if request.actor_token else "the sender"
+            return ExchangeError("invalid_request" if request.actor_token else "invalid_client", f"{wrong}: {_REFUSED}")
+        proven = self._proven(headers)
+        if isinstance(proven, ExchangeError):
+            return proven
+        # A principal lives longer than its token by what clocks may differ; what we issue does not.
+        return Parties(subject, subject.expires - self._leeway, self._as_agent(actor), proven)
+
+    def exchange(self, request: ExchangeRequest, parties: Parties) -> Issued | ExchangeError:
+        """Judge a request whose parties are known."""
+        now = self._clock()
+        registered = partial(self._registered, now=now)
+        return exchange(request, parties, self._settings, now, jti=secrets.token_hex(16), registered=registered)
+
+    def sign(self, issued: Issued) -> str:
+        """The token of what was granted."""
+        return issued.signed(self._signing.ring.signer(self._clock()))
+
+    def _registered(self, successor: Principal, now: float) -> bool:
+        return not isinstance(chain_allowed(successor, self._agents, now, required=True), Refusal)
+
+    async def _spoken_for(self, token: str) -> Principal | Refusal:
+        answer = self._identifier.spoken_for(token, self._clock())
+        if isinstance(answer, (UnknownKey, Opaque)):
+            await self._ask(answer)
+            answer = self._identifier.spoken_for(token, self._clock())
+        return answer.otherwise if isinstance(answer, (UnknownKey, Opaque)) else answer
+
+    async def _actor(self, request: ExchangeRequest, headers: Headers) -> Principal | Refusal:
+        """By its own token, or by the certificate of the connection."""
+        if request.actor_token:
+            return await self._spoken_for(request.actor_token)
+        answer = self._identifier.identify(Credentials("", headers.get(_CERTIFICATE, "")), self._clock())
+        return answer.otherwise if isinstance(answer, (UnknownKey, Opaque)) else answer
+
+    def _as_agent(self, actor: Principal) -> Principal:
+        """A workload that is a registered agent acts under the agent's id."""
+        agent = self._agents.behind(actor.id)
+        return msgspec.structs.replace(actor, id=agent.id, kind="agent") if agent else actor
+
+    def _proven(self, headers: Headers) -> dict[str, str] | ExchangeError:
+        """What the sender proves to hold, as a `cnf` claim names it: a key, the certificate of the connection."""
+        proven: dict[str, str] = {}
+        if proofs := headers.getlist("dpop"):
+            message = Message(method="POST", scheme=self._scheme, authority=headers.get("host", ""), path=EXCHANGE_PATH)
+            shown = Credentials(dpop=proofs[0] if len(proofs) == 1 else "", request=message)
+            proof = self._identifier.held(shown, self._clock())
+            if isinstance(proof, Refusal):
+                return self._unproven(proof)
+            proven[DPOP_KEY] = proof.thumbprint
+        certificate = client_certificate.parse(header) if (header := headers.get(_CERTIFICATE)) else None
+        if isinstance(certificate, Refusal):
+            return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
+        if certificate is not None:
+            proven[CERTIFICATE] = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode()
+        return proven
+
+    def _unproven(self, refusal: Refusal) -> ExchangeError:
+        nonce = self._identifier.nonce(self._clock())
+        again = refusal.error == "use_dpop_nonce"
+        told = {"dpop-nonce": nonce} if nonce else {}
+        return ExchangeError("use_dpop_nonce" if again else "invalid_dpop_proof", f"DPoP: {_REFUSED}", told)
