@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 from starlette.requests import Request
 
+from gateway.bounded import TooLarge, read_bounded
 from policy import InvalidTarget, Target, TargetKind, decode_json, path_of
 
 PEER = "uid"  # the client of a request whose uid the kernel told: (PEER, uid)
@@ -90,12 +91,10 @@ class CallerError(Exception):
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Read the body, at most `limit` bytes. Raises CallerError."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise CallerError(413, f"body larger than {limit} bytes")
-    return bytes(body)
+    try:
+        return await read_bounded(request.stream(), limit)
+    except TooLarge:
+        raise CallerError(413, f"body larger than {limit} bytes") from None
 
 
 async def read_order(request: Request, kind: type[T], limit: int = MAX_JSON) -> T:

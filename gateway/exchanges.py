@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from gateway.agents import Registry, chain_allowed
 from gateway.config import Config, TokenService
 from gateway.decision_api import Bounds, serve_unix
 from gateway.edge import EXCHANGE_PATH
-from gateway.identity import Credentials, Identifier, Message, Missing, Opaque, Refusal, UnknownKey, client_certificate
+from gateway.identity import Credentials, Identifier, Message, Missing, Refusal, client_certificate
 from gateway.token_service import ExchangeError, ExchangeRequest, Issued, Parties, exchange, token_application
 from gateway.token_service.issued import CERTIFICATE, DPOP_KEY
 from gateway.transactions import SigningKeys
@@ -86,18 +85,22 @@ class Exchanges:
         return not isinstance(chain_allowed(successor, self._agents, now, required=True), Refusal)
 
     async def _spoken_for(self, token: str) -> Principal | Refusal:
-        answer = self._identifier.spoken_for(token, self._clock())
-        if isinstance(answer, (UnknownKey, Opaque)):
-            await self._ask(answer)
-            answer = self._identifier.spoken_for(token, self._clock())
-        return answer.otherwise if isinstance(answer, (UnknownKey, Opaque)) else answer
+        return await self._asked(partial(self._identifier.spoken_for, token))
 
     async def _actor(self, request: ExchangeRequest, headers: Headers) -> Principal | Refusal:
         """By its own token, or by the certificate of the connection."""
         if request.actor_token:
             return await self._spoken_for(request.actor_token)
-        answer = self._identifier.identify(Credentials("", headers.get(_CERTIFICATE, "")), self._clock())
-        return answer.otherwise if isinstance(answer, (UnknownKey, Opaque)) else answer
+        shown = Credentials("", headers.get(_CERTIFICATE, ""))
+        return await self._asked(partial(self._identifier.identify, shown))
+
+    async def _asked(self, identify: Callable[[float], Principal | Refusal | Missing]) -> Principal | Refusal:
+        """What identification says, after an issuer was asked once where it must be."""
+        answer = identify(self._clock())
+        if isinstance(answer, Missing):
+            await self._ask(answer)
+            answer = identify(self._clock())
+        return answer.otherwise if isinstance(answer, Missing) else answer
 
     def _as_agent(self, actor: Principal) -> Principal:
         """A workload that is a registered agent acts under the agent's id."""
@@ -118,7 +121,7 @@ class Exchanges:
         if isinstance(certificate, Refusal):
             return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
         if certificate is not None:
-            proven[CERTIFICATE] = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode()
+            proven[CERTIFICATE] = certificate.thumbprint
         return proven
 
     def _unproven(self, refusal: Refusal) -> ExchangeError:

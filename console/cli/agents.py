@@ -11,9 +11,8 @@ from urllib.parse import quote, urlencode
 import typer
 
 from console.cli.agent_profile import profile_of
-from console.cli.exits import Exit
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, seconds
-from console.cli.output import Format, show, show_rows
+from console.cli.output import Format, show, show_outcome, show_rows
 from console.client import Client
 
 app = typer.Typer(name="agents", help="AI agents that may act, and for whom.", no_args_is_help=True)
@@ -131,6 +130,4 @@ def _order(config: Path, method: str, order: dict[str, Any], output: Format) -> 
     answer = gateway(config).ask(method, "/v1/agents", order)
     known = answer.get("agent", {})
     brief = answer | {"agent": known.get("id"), "state": known.get("state")} if known else answer
-    show(answer if output is Format.json else brief, output)
-    if answer["outcome"] == "refused":
-        raise typer.Exit(Exit.FAILURE)
+    show_outcome(answer if output is Format.json else brief, output)

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from console.cli.exits import Exit
+
 _TIMES = frozenset(
     {"time", "created", "expires", "started", "since", "authenticated", "seen", "last_contact", "changed", "not_before"}
 )
@@ -48,6 +50,13 @@ def show(record: Mapping[str, Any], format_: Format) -> None:
         typer.echo(f"{name:<{width}}  {'' if nested else cell(name, value)}".rstrip())
         if nested:
             _console().print(_table(value))
+
+
+def show_outcome(answer: Mapping[str, Any], format_: Format) -> None:
+    """What became of an order. Raises typer.Exit where it was refused."""
+    show(answer, format_)
+    if answer["outcome"] == "refused":
+        raise typer.Exit(Exit.FAILURE)
 
 
 def note(text: str) -> None:

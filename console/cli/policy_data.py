@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import typer
 
-from console.cli.exits import Exit
 from console.cli.files import text
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway
-from console.cli.output import Format, show
+from console.cli.output import Format, show_outcome
 
 app = typer.Typer(name="data", help="The data that policy reads, in the running gateway.", no_args_is_help=True)
 Pointer = Annotated[str, typer.Argument(metavar="PATH", help="JSON pointer, such as /risk/person:alice.")]
@@ -25,7 +24,7 @@ def get(path: Pointer, config: ConfigFile = DEFAULT_FILE, output: Output = Forma
 
     answer = gateway(config).ask("GET", f"/v1/policy/data?path={quote(path, safe='')}", decode=decode_json)
     if answer.get("outcome") == "refused":
-        _end(answer, output)
+        show_outcome(answer, output)
     typer.echo(encode_json(answer if output is Format.json else answer["value"], indent="  "))
 
 
@@ -74,13 +73,7 @@ def patch(
 def _order(config: Path, method: str, order: dict[str, Any], output: Format) -> None:
     from policy import encode_json
 
-    _end(gateway(config).ask(method, "/v1/policy/data", encode_json(order).encode()), output)
-
-
-def _end(answer: dict[str, Any], output: Format) -> None:
-    show(answer, output)
-    if answer["outcome"] == "refused":
-        raise typer.Exit(Exit.FAILURE)
+    show_outcome(gateway(config).ask(method, "/v1/policy/data", encode_json(order).encode()), output)
 
 
 def _json(file: Path) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from gateway.bounded import TooLarge, read_bounded
 from gateway.decision_api.refused import Refused
 from gateway.json_body import read_json
 from policy import decode_json, too_deep
@@ -15,12 +16,10 @@ async def read_body(request: Request, most: int) -> bytes:
     """The whole body. Raises Refused for more than `most` bytes, and for one that is packed."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Refused(400, "a packed body is not read here")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise Refused(413, f"request body too large: at most {most} bytes")
-    return bytes(body)
+    try:
+        return await read_bounded(request.stream(), most)
+    except TooLarge:
+        raise Refused(413, f"request body too large: at most {most} bytes") from None
 
 
 async def read_object(request: Request, most: int) -> dict[str, Any]:

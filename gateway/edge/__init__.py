@@ -13,7 +13,7 @@ from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
-from gateway.edge.routes import EXCHANGE_PATH, JWKS_PATH
+from gateway.edge.routes import EXCHANGE_PATH
 from gateway.edge.secrets import TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
@@ -26,7 +26,6 @@ __all__ = [
     "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
-    "JWKS_PATH",
     "Ads",
     "EdgeState",
     "EnvoyAdmin",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -118,7 +117,7 @@ def _bound(principal: Principal, scheme: str, token: str, certificate: ClientCer
         return Refusal("invalid_token", "the token is bound in a way that is not known here")
     if "x5t#S256" not in confirmation:
         return Verified(principal, bound)
-    thumbprint = urlsafe_b64encode(certificate.sha256).rstrip(b"=").decode() if certificate else None
+    thumbprint = certificate.thumbprint if certificate else None
     if confirmation["x5t#S256"] != thumbprint:
         return Refusal("invalid_token", "the token is bound to another sender")
     return Verified(msgspec.structs.replace(principal, proof=(*principal.proof, "mtls")), bound)

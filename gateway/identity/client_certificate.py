@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from gateway.identity import base64url
 from gateway.identity.refusal import Refusal
 
 T = TypeVar("T", bound=x509.ExtensionType)
@@ -36,6 +37,11 @@ class ClientCertificate:
     uris: tuple[str, ...]  # URI subject alternative names
     chain: tuple[x509.Certificate, ...]  # the leaf, and what its holder showed with it
     unfit: str  # why it may not stand for who uses it, empty if it may (X.509-SVID, section 4)
+
+    @property
+    def thumbprint(self) -> str:
+        """As `cnf` claims name it, x5t#S256 (RFC 8705 section 3.1)."""
+        return base64url.encode(self.sha256)
 
 
 @lru_cache(maxsize=_REMEMBERED)

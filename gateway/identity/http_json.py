@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from gateway.bounded import read_bounded
 from gateway.identity.jws import object_of
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
@@ -36,15 +37,6 @@ async def ask_json(
         ) as response:
             if response.status != 200:
                 raise Unreachable(f"{url}: status {response.status}")
-            return object_of(await _body(response, largest))
+            return object_of(await read_bounded(response.content.iter_any(), largest))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise Unreachable(f"{url}: {error or type(error).__name__}") from error
-
-
-async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > largest:
-            raise ValueError(f"an answer of more than {largest} bytes")
-    return bytes(body)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from gateway.identity import base64url
 
 # By algorithm: the type of key and, where there are several, its curve. Nothing symmetric: who verifies cannot sign.
 ALGORITHMS: Final = {
@@ -83,4 +84,4 @@ def _thumbprint(entry: dict[str, Any]) -> str:
     """RFC 7638 section 3."""
     members = {name: entry[name] for name in _IDENTIFYING[entry["kty"]]}
     digest = hashlib.sha256(msgspec.json.encode(members, order="sorted")).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url.encode(digest)

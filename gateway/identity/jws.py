@@ -4,14 +4,13 @@ reader which key to trust.
 
 from __future__ import annotations
 
-import binascii
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from gateway.identity import base64url
 from gateway.identity.jwk import PublicKey
 from gateway.json_body import read_json
 
@@ -46,7 +45,11 @@ def read(token: str, longest: int = LONGEST, allowed: Collection[str] = ()) -> J
     if match is None:
         return "not three parts of base64url"
     try:
-        fields, payload, signature = object_of(_decoded(match[1])), _decoded(match[2]), _decoded(match[3])
+        fields, payload, signature = (
+            object_of(base64url.decode(match[1])),
+            base64url.decode(match[2]),
+            base64url.decode(match[3]),
+        )
     except ValueError as error:
         return str(error)
     algorithm, typ, kid = fields.get("alg"), fields.get("typ", ""), fields.get("kid", "")
@@ -68,14 +71,3 @@ def object_of(text: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
-
-
-def _decoded(part: str) -> bytes:
-    """Base64url without padding, in the one spelling that an encoder writes."""
-    try:
-        decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except binascii.Error as error:
-        raise ValueError(f"not base64url: {error}") from None
-    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
-        raise ValueError("base64url with bits left over")
-    return decoded

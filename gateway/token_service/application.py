@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gateway.bounded import TooLarge, read_bounded
 from gateway.token_service.issued import ExchangeError, Issued, Parties
 from gateway.token_service.request import ACCESS_TOKEN, ExchangeRequest, read_request
 
@@ -77,12 +78,10 @@ async def _request(http: Request) -> ExchangeRequest | ExchangeError:
         return ExchangeError("invalid_request", f"Content-Type must be {_FORM}")
     if http.url.query:
         return ExchangeError("invalid_request", "parameters belong into the body")  # RFC 6749 section 2.3.1
-    body = bytearray()
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > _LARGEST:
-            return ExchangeError("invalid_request", f"the body has more than {_LARGEST} bytes")
-    return read_request(bytes(body))
+    try:
+        return read_request(await read_bounded(http.stream(), _LARGEST))
+    except TooLarge:
+        return ExchangeError("invalid_request", f"the body has more than {_LARGEST} bytes")
 
 
 def _refusal(refused: ExchangeError) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policy.rego import analysis
 from policy.rego.builtins import IMPURE
 from policy.rego.plan import (
     DATA,
@@ -20,7 +21,7 @@ from policy.rego.plan import (
     Statement,
     statements,
 )
-from policy.rego.verify import DOCUMENT_ARGUMENTS, called
+from policy.rego.verify import DOCUMENT_ARGUMENTS
 
 Path = tuple[str, ...]
 
@@ -38,15 +39,7 @@ def depends(plan: Plan, function: Function) -> tuple[Path, ...]:
 
 def reached(plan: Plan, function: Function) -> list[Function]:
     """The function and all that it may call."""
-    found = {function.name: function}
-    waiting = [function]
-    while waiting:
-        for statement in statements(waiting.pop().blocks):
-            for name in called(plan, statement):
-                if name in plan.functions and name not in found:
-                    found[name] = plan.functions[name]
-                    waiting.append(found[name])
-    return list(found.values())
+    return [function, *analysis.reached(plan, [function]).values()]
 
 
 def _paths(plan: Plan, function: Function) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -31,19 +30,6 @@ RFC_8414 = {
     "service_documentation": "http://server.example.com/service_documentation.html",
     "ui_locales_supported": ["en-US", "en-GB", "en-CA", "fr-FR", "fr-CA"],
 }
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    made = LocalIssuer()
-    async with made.serving():
-        yield made
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
-        yield made
 
 
 def test_the_example_of_rfc_8414() -> None:

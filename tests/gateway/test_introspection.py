@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -144,19 +143,6 @@ def test_any_answer_names_whom_the_issuer_vouched_for_or_nobody(changes: dict[st
 
 
 # --- asking
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    made = LocalIssuer()
-    async with made.serving():
-        yield made
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
-        yield made
 
 
 class Clock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,19 +19,6 @@ from policy import Principal
 from tests.gateway.issuer_rig import LocalIssuer, new_key, public
 
 DEADLINE = 5.0  # seconds until a test gives up waiting
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[LocalIssuer]:
-    made = LocalIssuer()
-    async with made.serving():
-        yield made
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
-        yield made
 
 
 class Asker:

@@ -12,6 +12,7 @@ import aiohttp
 import structlog
 from prometheus_client import Counter
 
+from gateway.bounded import read_bounded
 from gateway.identity.jwk import PublicKey
 from gateway.identity.signatures.directory import MEDIA_TYPE, WELL_KNOWN, Directory
 
@@ -80,9 +81,4 @@ class DirectoryClient:
         async with self._session.get(url, timeout=timeout, headers=headers, allow_redirects=False) as response:
             if response.status != 200 or response.content_type != MEDIA_TYPE:
                 raise ValueError(f"status {response.status} with {response.content_type}")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > _LARGEST:
-                    raise ValueError(f"a directory of more than {_LARGEST} bytes")
-            return bytes(body)
+            return await read_bounded(response.content.iter_any(), _LARGEST)
