@@ -117,7 +117,6 @@ def _bound(principal: Principal, scheme: str, token: str, certificate: ClientCer
         return Refusal("invalid_token", "the token is bound in a way that is not known here")
     if "x5t#S256" not in confirmation:
         return Verified(principal, bound)
-    thumbprint = certificate.thumbprint if certificate else None
-    if confirmation["x5t#S256"] != thumbprint:
+    if certificate is None or confirmation["x5t#S256"] != certificate.thumbprint:
         return Refusal("invalid_token", "the token is bound to another sender")
     return Verified(msgspec.structs.replace(principal, proof=(*principal.proof, "mtls")), bound)

@@ -88,7 +88,7 @@ def _holds(parties: Parties) -> bool:
     bound = attributes.get("cnf")
     if not bound or _MAY_ACT in attributes:
         return True
-    return isinstance(bound, Mapping) and all(parties.proven.get(name) == key for name, key in bound.items())
+    return isinstance(bound, Mapping) and bound.items() <= parties.proven.items()
 
 
 def _sender(parties: Parties) -> dict[str, str]:
@@ -96,6 +96,8 @@ def _sender(parties: Parties) -> dict[str, str]:
     request; none if there is neither.
     """
     bound = parties.actor.attributes.get("cnf") or parties.proven
+    if not isinstance(bound, Mapping):
+        return {}
     known = (name for name in (DPOP_KEY, CERTIFICATE) if isinstance(bound.get(name), str))
     return {name: bound[name] for name in known}
 

@@ -140,6 +140,7 @@ def test_the_whole_chain_is_known(identifier: Identifier) -> None:
         ({"act": {"sub": "a", "act": "b"}}, "chain of another shape"),
         ({"cnf": {"jkt": "x"}}, "bound to a proof that nobody checked"),
         ({"cnf": {"x5t#S256": THUMBPRINT}}, "bound to a certificate that was not shown"),
+        ({"cnf": {"x5t#S256": None}}, "bound to no certificate"),
         ({"headers": {"typ": "JWT"}}, "an ID token's type"),
         ({"headers": {"jku": "https://evil.example"}}, "brings its own keys"),
         ({"headers": {"jwk": {"kty": "EC"}}}, "brings its own key"),

@@ -155,6 +155,8 @@ def test_who_asks_for_nothing_in_particular_gets_what_she_has() -> None:
         (ASKED, with_subject(attributes={"cnf": {"jkt": "another"}}), "invalid_request"),
         (ASKED, with_subject(attributes={"cnf": KEY | {"x5t#S256": "not proven"}}), "invalid_request"),
         (ASKED, with_subject(attributes={"cnf": "odd"}), "invalid_request"),
+        (ASKED, with_subject(attributes={"cnf": KEY | {"x5t#S256": None}}), "invalid_request"),
+        (ASKED, with_actor(attributes={"cnf": "odd"}), "invalid_request"),
         (ASKED, msgspec.structs.replace(PARTIES, proven={}), "invalid_request"),
         (ASKED, msgspec.structs.replace(PARTIES, proven={"kid": "k"}), "invalid_request"),
         (ASKED, msgspec.structs.replace(PARTIES, ends=NOW), "invalid_request"),
