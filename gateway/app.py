@@ -31,6 +31,7 @@ from gateway.exchanges import Exchanges
 from gateway.identification import Identification
 from gateway.keeping import keep_running
 from gateway.lines import expected_lines, guard_limits, run_lines
+from gateway.outgoing import verifying
 from gateway.policies import Policies
 from gateway.records import Records
 from gateway.rejudging import Rejudging
@@ -114,7 +115,7 @@ class Gateway:
             policies = await Policies.load(config.policy)
             stack.push_async_callback(policies.aclose)
             ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
-            session = await stack.enter_async_context(aiohttp.ClientSession())
+            session = await stack.enter_async_context(await verifying(config.identity.ca))
             gateway = cls(config, ledger, policies, session, await asyncio.to_thread(_signing_keys, config))
             stack.callback(gateway.rejects.close)
             file = config.state / "agents.db"

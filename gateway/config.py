@@ -188,6 +188,7 @@ class Identity(Branch):
     """Who may vouch for whom."""
 
     realm: Annotated[str, Field(pattern=r"^[!#-\[\]-~ ]{1,64}$")] = "portcullis"  # fit to stand in quotes
+    ca: Path | None = None  # authorities of the issuers' and directories' servers, beside the system's
     issuers: tuple[Issuer, ...] = ()
     trust_domains: tuple[TrustDomain, ...] = ()  # SPIFFE trust domains whose workloads count
     max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain

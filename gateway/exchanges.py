@@ -56,16 +56,20 @@ class Exchanges:
         """Answer on a Unix socket until cancelled. Raises OSError."""
         await serve_unix(token_application(self.identify, self.exchange, self.sign), socket, _BOUNDS, _CONNECTIONS)
 
-    async def identify(self, request: ExchangeRequest, headers: Headers) -> Parties | ExchangeError:
+    async def identify(self, request: ExchangeRequest, headers: Headers, body: bytes) -> Parties | ExchangeError:
         """Whose token it is, who is to act, and what the sender proves to hold."""
+        shown = self._shown(headers, body)
         subject = await self._spoken_for(request.subject_token)
         if isinstance(subject, Refusal):
             return ExchangeError("invalid_request", f"subject_token: {_REFUSED}")
-        actor = await self._actor(request, headers)
+        sender = self._identifier.signer(shown, self._clock())
+        if isinstance(sender, Refusal):
+            return ExchangeError("invalid_client", f"signature: {_REFUSED}")
+        actor = await self._actor(request, sender, shown)
         if isinstance(actor, Refusal):
             wrong = "actor_token" if request.actor_token else "the sender"
             return ExchangeError("invalid_request" if request.actor_token else "invalid_client", f"{wrong}: {_REFUSED}")
-        proven = self._proven(headers)
+        proven = self._proven(headers, shown)
         if isinstance(proven, ExchangeError):
             return proven
         # A principal lives longer than its token by what clocks may differ; what we issue does not.
@@ -87,12 +91,14 @@ class Exchanges:
     async def _spoken_for(self, token: str) -> Principal | Refusal:
         return await self._asked(partial(self._identifier.spoken_for, token))
 
-    async def _actor(self, request: ExchangeRequest, headers: Headers) -> Principal | Refusal:
-        """By its own token, or by the certificate of the connection."""
+    async def _actor(
+        self, request: ExchangeRequest, signer: Principal | None, shown: Credentials
+    ) -> Principal | Refusal:
+        """By its own token, by its signature over the request, or by the certificate of the connection."""
         if request.actor_token:
             return await self._spoken_for(request.actor_token)
-        shown = Credentials("", headers.get(_CERTIFICATE, ""))
-        return await self._asked(partial(self._identifier.identify, shown))
+        certificate = Credentials(client_certificate=shown.client_certificate)
+        return signer or await self._asked(partial(self._identifier.identify, certificate))
 
     async def _asked(self, identify: Callable[[float], Principal | Refusal | Missing]) -> Principal | Refusal:
         """What identification says, after an issuer was asked once where it must be."""
@@ -107,17 +113,28 @@ class Exchanges:
         agent = self._agents.behind(actor.id)
         return msgspec.structs.replace(actor, id=agent.id, kind="agent") if agent else actor
 
-    def _proven(self, headers: Headers) -> dict[str, str] | ExchangeError:
+    def _shown(self, headers: Headers, body: bytes) -> Credentials:
+        """What the sender shows of itself: as it sent it, before the edge gave it another path."""
+        proofs = headers.getlist("dpop")
+        message = Message(
+            method="POST",
+            scheme=self._scheme,
+            authority=headers.get("host", ""),
+            path=EXCHANGE_PATH,
+            headers=tuple(headers.items()),
+            body=body,
+        )
+        return Credentials("", headers.get(_CERTIFICATE, ""), proofs[0] if len(proofs) == 1 else "", message)
+
+    def _proven(self, headers: Headers, shown: Credentials) -> dict[str, str] | ExchangeError:
         """What the sender proves to hold, as a `cnf` claim names it: a key, the certificate of the connection."""
         proven: dict[str, str] = {}
-        if proofs := headers.getlist("dpop"):
-            message = Message(method="POST", scheme=self._scheme, authority=headers.get("host", ""), path=EXCHANGE_PATH)
-            shown = Credentials(dpop=proofs[0] if len(proofs) == 1 else "", request=message)
+        if "dpop" in headers:
             proof = self._identifier.held(shown, self._clock())
             if isinstance(proof, Refusal):
                 return self._unproven(proof)
             proven[DPOP_KEY] = proof.thumbprint
-        certificate = client_certificate.parse(header) if (header := headers.get(_CERTIFICATE)) else None
+        certificate = client_certificate.parse(shown.client_certificate) if shown.client_certificate else None
         if isinstance(certificate, Refusal):
             return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
         if certificate is not None:

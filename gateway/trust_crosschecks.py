@@ -31,6 +31,7 @@ def trust_files(config: Config) -> Iterator[tuple[Key, Path | None]]:
     """Files that must be there when the gateway starts. An agent's socket may come later."""
     if config.edge.tls:
         yield ("edge", "tls", "crl"), config.edge.tls.crl
+    yield ("identity", "ca"), config.identity.ca
     for index, domain in enumerate(config.identity.trust_domains):
         yield ("identity", "trust_domains", index, "bundle"), domain.bundle
         yield ("identity", "trust_domains", index, "crl"), domain.crl

@@ -129,6 +129,15 @@ class Identifier:
             return Refusal("invalid_dpop_proof", "DPoP is not configured")
         return self._proofs.held(credentials, now)
 
+    def signer(self, credentials: Credentials, now: float) -> Principal | Refusal | None:
+        """The agent that signed a request with all its content, whatever else it shows; None if nobody signed it."""
+        signed = self._proofs.signature(credentials, now) if self._proofs else None
+        if not isinstance(signed, Signed):
+            return signed
+        if '"content-digest"' not in signed.components:
+            return Refusal("invalid_signature", "content-digest is not covered")
+        return self._agents.of_key(signed.keyid, now)
+
     def withdrawn(self, principal: Principal, now: float) -> Refusal | None:
         """Why a principal that was identified a moment ago may act no more, if that is so."""
         answer = self._agents.allowed(principal, now)

@@ -25,14 +25,14 @@ _NOT_KEPT = {"cache-control": "no-store", "pragma": "no-cache"}  # RFC 6749 sect
 _ANSWERS = Counter("portcullis_gateway_token_exchanges_total", "Token exchanges", ["result"])
 _log = structlog.get_logger()
 
-Identify = Callable[[ExchangeRequest, Headers], Awaitable[Parties | ExchangeError]]
+Identify = Callable[[ExchangeRequest, Headers, bytes], Awaitable[Parties | ExchangeError]]
 Exchange = Callable[[ExchangeRequest, Parties], Issued | ExchangeError]
 Sign = Callable[[Issued], str]
 
 
 def token_application(identify: Identify, exchange: Exchange, sign: Sign) -> Starlette:
     """The ASGI application with the token endpoint. `identify` verifies the tokens of a request and what its headers
-    prove; `exchange` judges; `sign` makes the token of what it grants.
+    prove of its sender and of its body; `exchange` judges; `sign` makes the token of what it grants.
     """
 
     async def answer(request: Request) -> Response:
@@ -55,10 +55,13 @@ def token_application(identify: Identify, exchange: Exchange, sign: Sign) -> Sta
 async def _answered(
     http: Request, identify: Identify, exchange: Exchange, sign: Sign
 ) -> Mapping[str, Any] | ExchangeError:
-    request = await _request(http)
+    body = await _body(http)
+    if isinstance(body, ExchangeError):
+        return body
+    request = read_request(body)
     if isinstance(request, ExchangeError):
         return request
-    parties = await identify(request, http.headers)
+    parties = await identify(request, http.headers, body)
     if isinstance(parties, ExchangeError):
         return parties
     issued = exchange(request, parties)
@@ -73,13 +76,13 @@ async def _answered(
     }
 
 
-async def _request(http: Request) -> ExchangeRequest | ExchangeError:
+async def _body(http: Request) -> bytes | ExchangeError:
     if http.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         return ExchangeError("invalid_request", f"Content-Type must be {_FORM}")
     if http.url.query:
         return ExchangeError("invalid_request", "parameters belong into the body")  # RFC 6749 section 2.3.1
     try:
-        return read_request(await read_bounded(http.stream(), _LARGEST))
+        return await read_bounded(http.stream(), _LARGEST)
     except TooLarge:
         return ExchangeError("invalid_request", f"the body has more than {_LARGEST} bytes")
 

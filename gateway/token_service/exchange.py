@@ -28,11 +28,13 @@ def exchange(
     request: ExchangeRequest, parties: Parties, settings: TokenService, now: float, *, jti: str, registered: Registered
 ) -> Issued | ExchangeError:
     """What may be signed for a request at `now` (Unix seconds), under the id `jti`. `registered` tells of a principal
-    whether every actor in its chain is an agent that the bank has registered, that is fit, and may act for its subject.
+    whether every actor in its chain is an agent that the bank has registered, that is fit, may act for its subject, and
+    is bound to no key of another.
     """
     subject, actor = parties.subject, parties.actor
-    successor = msgspec.structs.replace(subject, actors=_chain(parties))
     cnf = _sender(parties)
+    attributes = {**subject.attributes, "cnf": cnf}
+    successor = msgspec.structs.replace(subject, actors=_chain(parties), attributes=attributes)
     scopes = request.scope or subject.scopes
     audience = targets(request, subject.audience, settings.audiences)
     ends = int(min(parties.ends, now + settings.life_seconds, actor.expires or parties.ends))
@@ -49,8 +51,12 @@ def exchange(
         (_may_act(subject, actor), unacceptable, "the subject does not let this actor act"),
         (_once_each(successor), unacceptable, "the actor has acted before"),
         (len(successor.actors) <= settings.max_chain, unacceptable, "the chain of actors is too long"),
-        (registered(successor), unacceptable, "an actor is not registered, or may not act for the subject"),
         (bool(cnf), "invalid_request", "no proof of possession to bind the token to"),
+        (
+            registered(successor),
+            unacceptable,
+            "an actor is not registered, may not act for the subject, or shows a key that is not its own",
+        ),
         (set(scopes) <= set(subject.scopes), "invalid_scope", "the scope is wider than the subject has"),
         (bool(audience), "invalid_target", "the subject has no token for this target"),
     )

@@ -215,6 +215,22 @@ def test_it_is_bound_to_the_key_of_the_actor() -> None:
     assert (said(grant)["cnf"], grant.token_type) == (certificate, "Bearer")
 
 
+def test_whether_the_chain_may_stand_is_asked_of_what_is_issued_not_of_what_was_shown() -> None:
+    """An agent with registered keys is bound to one of its own, whatever key the person's token was bound to."""
+    asked: list[Principal] = []
+    parties = msgspec.structs.replace(PARTIES, subject=but(ALICE, attributes={"cnf": KEY}), actor=but(BOT))
+
+    def registered(successor: Principal) -> bool:
+        asked.append(successor)
+        return True
+
+    exchange(ASKED, parties, SETTINGS, NOW, jti="j1", registered=registered)
+    other = {"jkt": "key-of-the-agent"}
+    handed = msgspec.structs.replace(parties, actor=but(BOT, attributes={"cnf": other}))
+    exchange(ASKED, handed, SETTINGS, NOW, jti="j1", registered=registered)
+    assert [successor.attributes["cnf"] for successor in asked] == [KEY, other]
+
+
 def test_may_act_names_who_may_come_without_the_holders_key_and_goes_on_doing_so() -> None:
     said_so = {"sub": "agent:invoice-bot", "iss": IDP}
     bound = with_subject(attributes={"cnf": {"jkt": "hers"}, "may_act": said_so})
@@ -509,7 +525,7 @@ class Endpoint:
         self.seen: list[tuple[ExchangeRequest, Headers]] = []
         self.app = token_application(self._identify, ask, lambda grant: grant.signed(_SIGNER))
 
-    async def _identify(self, request: ExchangeRequest, headers: Headers) -> Parties | ExchangeError:
+    async def _identify(self, request: ExchangeRequest, headers: Headers, body: bytes) -> Parties | ExchangeError:
         self.seen.append((request, headers))
         if isinstance(self.parties, Exception):
             raise self.parties

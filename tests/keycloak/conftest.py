@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
@@ -14,6 +17,7 @@ import pytest_asyncio
 from tests.keycloak.server import HOME, SECRET, Keycloak, bank, running
 
 _REALMS = count(1)
+BACK = "http://127.0.0.1/back"  # where the login page sends her, with the code
 
 
 @dataclass
@@ -32,6 +36,17 @@ class Realm:
         """Alice's tokens, by her password."""
         form = {"grant_type": "password", "client_id": client, "username": "alice", "password": SECRET}
         return await self.server.token(self.name, form | {"scope": "openid"}, headers)
+
+    async def browse(self, client: str = "browser", **asked: str) -> dict[str, Any]:
+        """Alice's tokens, by the login page of her browser (RFC 6749 section 4.1, with RFC 7636)."""
+        verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
+        challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        query = {"client_id": client, "redirect_uri": BACK, "response_type": "code", "scope": "openid", "state": state}
+        query |= {"code_challenge": challenge, "code_challenge_method": "S256", **asked}
+        back = await self.server.log_in(self.name, query, {"username": "alice", "password": SECRET})
+        assert back["state"] == state, back
+        form = {"grant_type": "authorization_code", "client_id": client, "redirect_uri": BACK, "code": back["code"]}
+        return await self.server.token(self.name, form | {"code_verifier": verifier})
 
     async def refresh(self, refresh_token: str, client: str = "browser") -> dict[str, Any]:
         """New tokens for old."""

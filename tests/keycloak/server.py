@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import os
+import re
 import signal
 import socket
 import time
@@ -12,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 
@@ -49,6 +52,18 @@ class Keycloak:
         url = f"{self.issuer(realm)}/protocol/openid-connect/token"
         async with self.session.post(url, data=form, headers=headers) as answer:
             return {"status": answer.status, **await answer.json()}
+
+    async def log_in(self, realm: str, query: Mapping[str, str], typed: Mapping[str, str]) -> dict[str, str]:
+        """What the browser is sent back with, once somebody has typed this into the login page."""
+        # As browsers do: the cookies of an address count, and on this machine those for TLS alone too.
+        jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=self.url)
+        async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+            async with browser.get(f"{self.issuer(realm)}/protocol/openid-connect/auth", params=query) as page:
+                action = re.search(r'<form[^>]*\baction="([^"]+)"', await page.text())
+                assert action, f"no login page: {page.status}"
+            async with browser.post(html.unescape(action[1]), data=typed, allow_redirects=False) as answer:
+                assert answer.status == 302, f"not logged in: {answer.status}"
+                return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
 
     async def _admin_token(self) -> str:
         token, until = self._token

@@ -63,9 +63,10 @@ async def door(realm: Realm, subject: str = "sub", **changes: Any) -> AsyncItera
 
 async def test_a_login_and_a_refresh_name_the_same_person(realm: Realm) -> None:
     async with door(realm) as bank:
-        tokens = await realm.login()
+        tokens = await realm.browse()
         alice = await bank.identify(tokens["access_token"])
         assert isinstance(alice, Principal)
+        assert alice.authenticated > time.time() - 60
         assert (alice.kind, alice.issuer, alice.audience) == ("person", realm.issuer, (AUDIENCE,))
         assert alice.roles == ("teller",)
         renewed = await realm.refresh(tokens["refresh_token"])
