@@ -41,6 +41,7 @@ from gateway.sessions import Sessions
 from gateway.sources import run_sources
 from gateway.transactions import Minter, Rotation, SigningKeys
 from gateway.trust import Trust
+from gateway.unidentified import Unidentified
 from policy import AccessRequest, Decision
 from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
@@ -102,6 +103,7 @@ class Gateway:
             self.identification.ask,
             self.minter,
             self.devices,
+            Unidentified().saw,
         )
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()
@@ -185,7 +187,7 @@ class Gateway:
 
     def _publish(self) -> None:
         """What the edge should run on now. One that is to speak TLS waits for its certificate."""
-        self.identification.identifier.put_bundles(self.trust.bundles)
+        self.identification.identifier.put_bundles(self.trust.bundles, self.trust.vouching)
         if self.trust.material or self.config.edge.tls is None:
             jwks = self.signing.ring.jwks().decode()
             self.ads.publish(resources(self.config, tls=self.trust.material, jwks=jwks))

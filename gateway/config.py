@@ -129,6 +129,9 @@ class Issuer(Branch):
     algorithms: tuple[Algorithm, ...] = ("ES256",)
     token_types: tuple[Literal["at+jwt", "JWT", ""], ...] = ("at+jwt",)  # the header's typ; "" where it has none
     claims: ClaimNames = ClaimNames()
+    # Kinds of principals that it may name: a workload is a client by itself, never one of a trust domain; an agent is
+    # named by `agent:`, as subject or in `act`.
+    vouches_for: tuple[Literal["person", "workload", "agent"], ...] = ("person", "workload")
     leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10
     max_token_seconds: Annotated[Integer, Field(ge=1, le=604_800)] = 86_400  # that a token may still live
     keys_seconds: Annotated[Integer, Field(ge=10, le=86_400)] = 300  # that keys count while the issuer is unreachable
@@ -156,15 +159,13 @@ class TrustDomain(Branch):
     crl: Path | None = None  # revocation lists (PEM) of the bundle's authorities, and of those below
 
 
-SignedAuthority = Annotated[str, Field(pattern=r"^([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$")]
+Authority = Annotated[str, Field(pattern=r"^([a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?$")]
 SignedComponent = Annotated[str, Field(pattern=r"^(@(method|scheme|path|query)|[a-z0-9-]{1,64})$")]
 
 
 class HttpSignatures(Branch):
     """Agents that sign their requests (RFC 9421, as Web Bot Auth uses it): what a signature must cover, and when."""
 
-    # Names by which agents reach us, in lower case: "bank.example", or "bank.example:8443" for a port of its own.
-    authorities: Annotated[tuple[SignedAuthority, ...], Field(min_length=1)]
     # Origins whose key directories count. No other is ever fetched, whatever a request says.
     directories: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]{1,255}(:[0-9]{1,5})?$")], ...] = ()
     keep_seconds: Annotated[Integer, Field(ge=60, le=604_800)] = 3_600  # that keys count while a directory is away
@@ -194,6 +195,9 @@ class Identity(Branch):
     max_chain: Annotated[Integer, Field(ge=0, le=16)] = 4  # actors in a delegation chain
     audience: str = ""  # what JWT-SVIDs must be meant for; empty means that none counts
     agents_required: bool = True  # an agent that is not registered is refused
+    # Names by which callers reach us, in lower case: "bank.example", or "bank.example:8443" for a port of its own.
+    # Proofs of possession and signatures count under these alone.
+    authorities: tuple[Authority, ...] = ()
     dpop: Dpop | None = None  # none means that tokens bound to a key are refused
     signatures: HttpSignatures | None = None  # none means that nobody proves itself by signing requests
     scheme: Literal["https", "http"] = "https"  # by which callers reach us, whatever stands in front of the edge

@@ -16,7 +16,7 @@ from gateway.agents import Registry, chain_allowed
 from gateway.config import Config, TokenService
 from gateway.decision_api import Bounds, serve_unix
 from gateway.edge import EXCHANGE_PATH
-from gateway.identity import Credentials, Identifier, Message, Missing, Refusal, client_certificate
+from gateway.identity import Credentials, Identifier, Message, Missing, Refusal
 from gateway.token_service import ExchangeError, ExchangeRequest, Issued, Parties, exchange, token_application
 from gateway.token_service.issued import CERTIFICATE, DPOP_KEY
 from gateway.transactions import SigningKeys
@@ -134,10 +134,10 @@ class Exchanges:
             if isinstance(proof, Refusal):
                 return self._unproven(proof)
             proven[DPOP_KEY] = proof.thumbprint
-        certificate = client_certificate.parse(shown.client_certificate) if shown.client_certificate else None
-        if isinstance(certificate, Refusal):
-            return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
-        if certificate is not None:
+        if shown.client_certificate:
+            certificate = self._identifier.certificate(shown.client_certificate, self._clock())
+            if isinstance(certificate, Refusal):
+                return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
             proven[CERTIFICATE] = certificate.thumbprint
         return proven
 

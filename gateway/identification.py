@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import aiohttp
 import msgspec
 
 from gateway.agents import Registry, Vetting
-from gateway.config import Config, HttpSignatures, Identity, Issuer, TokenService
+from gateway.config import Config, HttpSignatures, Issuer, TokenService
 from gateway.identity import Identifier, Introspector, KeySet, Missing, Opaque, Proofs
+from gateway.identity.access_token import Trust
 from gateway.identity.jwk import PublicKey
 from gateway.identity.signatures import DirectoryClient
 from gateway.keeping import keep_running
@@ -32,11 +35,12 @@ class Identification:
         self._directories = _Directories(settings.signatures, session)
         self._introspectors: dict[str, Introspector] = {}
         vetting = Vetting(agents, settings.agents_required, settings.realm)
-        proofs = Proofs(settings, self._directories, secrets.token_bytes(32))
+        proofs = Proofs(settings, self._directories, secrets.token_bytes(32), time.time())
         audiences = tuple(one.audience for one in config.services.values() if one.audience)
         self._own = config.token_service
-        known, accepted = _with_ourselves(settings, self._own), (*audiences, *_narrowed(self._own))
-        self.identifier = Identifier(known, vetting, proofs, self._introspectors, accepted)
+        self.identifier = Identifier(
+            settings, vetting, proofs, self._introspectors, audiences, _ourselves(self._own, audiences)
+        )
         self._keys = Keys(settings, self.identifier, session)
         for issuer in settings.issuers:
             if issuer.introspection is not None:
@@ -68,17 +72,13 @@ class Identification:
             tasks.create_task(self._directories.keep())
 
 
-def _with_ourselves(settings: Identity, own: TokenService | None) -> Identity:
-    """The issuers with ourselves among them, whose keys need not be fetched."""
+def _ourselves(own: TokenService | None, audiences: Collection[str]) -> Trust | None:
+    """What we are as an issuer, whose keys need not be fetched; its tokens are for services, or narrowed to less."""
     if own is None:
-        return settings
+        return None
     issuer = Issuer(issuer=own.issuer, audience=own.issuer, algorithms=("ES256",), leeway_seconds=0)
-    return settings.model_copy(update={"issuers": (*settings.issuers, issuer)})
-
-
-def _narrowed(own: TokenService | None) -> set[str]:
-    """Whom tokens of ours may be meant for."""
-    return set() if own is None else {*own.audiences, *(name for names in own.audiences.values() for name in names)}
+    narrowed = chain(own.audiences, *own.audiences.values())
+    return Trust(issuer, KeySet(), (*audiences, *narrowed), ours=True)
 
 
 class _Directories:

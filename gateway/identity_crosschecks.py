@@ -29,6 +29,8 @@ def issuers(config: Config) -> Iterator[Problem]:
             yield (*key, "algorithms"), "there must be at least one"
         if issuer.introspection:
             yield from _introspection((*key, "introspection"), issuer, issuer.introspection)
+    if (config.identity.dpop or config.identity.signatures) and not config.identity.authorities:
+        yield ("identity", "authorities"), "must not be empty where dpop or signatures are: proofs are for a name"
     asked = [index for index, issuer in enumerate(config.identity.issuers) if issuer.introspection]
     for index in asked[1:]:
         why = f"an opaque token does not say whose it is: only one issuer can be asked, and issuers.{asked[0]} is"

@@ -131,7 +131,7 @@ def _transaction(claims: _Claims) -> Transaction:
         id=claims.txn,
         subject=claims.sub,
         actors=_actors(context.act),
-        scopes=tuple(claims.scope.split()),
+        scopes=tuple(claims.scope.split(" ")),
         issued=claims.iat,
         expires=claims.exp,
         assurance=context.acr,

@@ -98,12 +98,19 @@ class Bank:
         agent = Signer(ed25519.Ed25519PrivateKey.generate())
         settings = Identity(
             issuers=tuple(
-                Issuer(issuer=one.name, jwks_url="https://unused", audience=AUDIENCE, algorithms=(one.algorithm,))
+                Issuer(
+                    issuer=one.name,
+                    jwks_url="https://unused",
+                    audience=AUDIENCE,
+                    algorithms=(one.algorithm,),
+                    vouches_for=("person", "workload", "agent"),
+                )
                 for one in known.values()
             ),
             trust_domains=(TrustDomain(name=DOMAIN, bundle=Path("unused")),),
             dpop=Dpop(),
-            signatures=HttpSignatures(authorities=(HOST,)),
+            authorities=(HOST,),
+            signatures=HttpSignatures(),
             remembered=remembered,
         )
         registry = Registry([Agent(profile=_profile(agent.keyid), changed=0.0, by="bench")])

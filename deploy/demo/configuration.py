@@ -98,7 +98,12 @@ class Run:
             "identity": {
                 "realm": "bank",
                 "issuers": [
-                    {"issuer": self.issuer_url, "jwks_url": f"{self.issuer_url}/jwks", "audience": AUDIENCE},
+                    {
+                        "issuer": self.issuer_url,
+                        "jwks_url": f"{self.issuer_url}/jwks",
+                        "audience": AUDIENCE,
+                        "vouches_for": ["person", "workload", "agent"],
+                    },
                 ],
                 "trust_domains": [{"name": "bank.example"}],
             },

@@ -27,12 +27,18 @@ def chain_allowed(principal: Principal, registry: Registry, now: float, required
             return Refusal("invalid_token", f"{name}: {wrong}")
         if agent:
             agents.append(agent)
-    if any(actor.id == principal.id for actor in principal.actors):
-        return Refusal("invalid_token", f"{principal.id}: acts for itself")
+    if _twice(principal, registry):
+        return Refusal("invalid_token", f"{principal.id}: acts for itself, or an actor stands in its chain twice")
     current = registry.behind(principal.actor)
     if _foreign_key(principal, current, registry):
         return Refusal("invalid_token", f"{principal.actor}: the token is bound to a key of somebody else")
     return _with_record(principal, agents, registry.view(current) if current else {}) if agents else principal
+
+
+def _twice(principal: Principal, registry: Registry) -> bool:
+    """Whether somebody stands in the chain twice, be it under two names: an agent's, and that of its workload."""
+    names = [known.id if (known := registry.behind(name)) else name for name in principal.chain()]
+    return len(names) != len(set(names))
 
 
 def _wrong(agent: Agent, principal: Principal, now: float) -> str:

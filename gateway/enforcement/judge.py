@@ -29,10 +29,13 @@ _NUMBER = count()
 
 Ask = Callable[[Missing], Awaitable[None]]
 Witness = Callable[[AccessRequest, Decision], None]
+Unidentified = Callable[[Attempt, Answer, Refusal], None]
 
 
 class Judge:
-    """Answers attempts. `witness` sees the PDP's decisions; `ask` gets from an issuer what identification lacks."""
+    """Answers attempts. `witness` sees the PDP's decisions, `unidentified` whom identification refused, and why; `ask`
+    gets from an issuer what identification lacks.
+    """
 
     def __init__(
         self,
@@ -44,11 +47,12 @@ class Judge:
         ask: Ask,
         minter: Minter,
         devices: Devices,
+        unidentified: Unidentified,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
         self._services = config.services
-        self._audiences = _audiences(config)
+        self._audiences = {issuer.issuer: {issuer.audience} for issuer in config.identity.issuers}
         self._identity = config.identity
         self.scheme = config.identity.scheme
         self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
@@ -57,6 +61,7 @@ class Judge:
         self._blocklist = blocklist
         self._pdp = pdp
         self._witness = witness
+        self._saw_unidentified = unidentified
         self._ask = ask
         self._minter = minter
         self._devices = devices
@@ -82,14 +87,14 @@ class Judge:
                 await self._ask(question)
                 question = self._question(attempt)
             if isinstance(question, (UnknownKey, Opaque)):
-                return self._unidentified(question.otherwise)
+                return self._unidentified(attempt, question.otherwise)
             if isinstance(question, Answer):
                 return question
             decision = await self._pdp.ask(question)
             # A block may have come while we waited, or an agent's end.
             withdrawn = self._identifier.withdrawn(question.principal, self._clock())
             if withdrawn is not None:
-                return self._unidentified(withdrawn)
+                return self._unidentified(attempt, withdrawn)
             return self._blocked(question.principal, attempt) or self._answer(question, decision)
         except Exception:
             return self._failed()
@@ -100,7 +105,7 @@ class Judge:
         if isinstance(principal, (UnknownKey, Opaque)):
             return principal
         if isinstance(principal, Refusal):
-            return self._blocked(None, attempt) or self._unidentified(principal)
+            return self._blocked(None, attempt) or self._unidentified(attempt, principal)
         return self._blocked(principal, attempt) or self._request(principal, attempt, now)
 
     def _request(self, principal: Principal, attempt: Attempt, now: float) -> AccessRequest | Answer:
@@ -112,7 +117,7 @@ class Judge:
         if route is None:
             return self._bad("no_route")
         if not self._meant_for(route.service, principal):
-            return self._unidentified(Refusal("invalid_token", "the token is for another service"))
+            return self._unidentified(attempt, Refusal("invalid_token", "the token is for another service"))
         try:
             body = read_json(attempt.body) if attempt.body else None
         except Ambiguous:
@@ -171,9 +176,9 @@ class Judge:
         _COUNTED["blocked"].inc()
         return Answer(403, refusal_id(), "deny", ("blocked",), principal=principal)
 
-    def _unidentified(self, refusal: Refusal) -> Answer:
+    def _unidentified(self, attempt: Attempt, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()
-        return Answer(
+        answer = Answer(
             refusal.status,
             refusal_id(),
             "deny",
@@ -181,6 +186,8 @@ class Judge:
             challenge.of(refusal, self._identity),
             self._identifier.nonce(self._clock()),
         )
+        self._saw_unidentified(attempt, answer, refusal)
+        return answer
 
     def _bad(self, reason: str) -> Answer:
         _COUNTED["unfit"].inc()
@@ -190,14 +197,6 @@ class Judge:
         _COUNTED["error"].inc()
         _log.exception("judging failed, refused")
         return Answer(503, refusal_id(), "deny", ("unavailable",))
-
-
-def _audiences(config: Config) -> dict[str, set[str]]:
-    """By issuer, what its tokens must be meant for where a service has no audience of its own."""
-    audiences = {issuer.issuer: {issuer.audience} for issuer in config.identity.issuers}
-    if config.token_service is not None:  # what we exchanged is for what it was exchanged for
-        audiences[config.token_service.issuer] = set().union(*audiences.values())
-    return audiences
 
 
 def refusal_id() -> str:

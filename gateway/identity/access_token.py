@@ -29,6 +29,7 @@ class Trust:
     issuer: Issuer
     keys: KeySet
     audiences: Collection[str]  # a token must be meant for one of these
+    ours: bool = False  # we signed it, of what another vouched for
 
 
 def verify(
@@ -51,7 +52,7 @@ def verify(
     wrong = _unlike(said, token.typ, trust.issuer)
     if wrong:
         return Refusal("invalid_token", wrong)
-    principal = principal_of(said, trust.issuer, trust.audiences, longest_chain, now)
+    principal = principal_of(said, trust.issuer, trust.audiences, longest_chain, now, trust.ours)
     return _complete(principal, said) if isinstance(principal, Principal) else principal
 
 

@@ -109,6 +109,8 @@ def _bound(principal: Principal, scheme: str, token: str, certificate: ClientCer
     """Check sender constraints (RFC 8705 section 3.1, RFC 9449); one that we cannot check is a refusal."""
     confirmation = principal.attributes.get("cnf")
     bound = binding(scheme, token, confirmation)
+    if bound is None and str(principal.attributes.get("typ")).lower() == "dpop":  # as Keycloak says it
+        return Refusal("invalid_token", "a DPoP token that is not bound to a key")
     if isinstance(bound, Refusal):
         return bound
     if confirmation is None:

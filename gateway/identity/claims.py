@@ -5,6 +5,7 @@ Nobody calls this before the claims are known to be the issuer's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from decimal import Decimal
 from typing import Any, Final
@@ -12,11 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config import ClaimNames, Issuer
-from gateway.identity.delegation import actors_of, kind_of, principal_id
+from gateway.identity.delegation import actors_of, kind_of, principal_id, subject_id
 from gateway.identity.refusal import Refusal
 from policy import Principal, too_deep
 
+SUBJECT_ISSUER: Final = "sub_iss"  # in tokens of ours: who vouched for the subject
 _TIMES: Final = ("exp", "iat", "nbf", "auth_time")
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+\Z")  # RFC 6749 section 3.3
 _LATEST: Final = 1e11  # Unix seconds; a later time is in milliseconds, or a mistake
 
 
@@ -39,9 +42,17 @@ _READ: Final = frozenset(Claims.__struct_fields__) - {"cnf"}  # cnf stays an att
 
 
 def principal_of(
-    said: dict[str, Any], issuer: Issuer, audiences: Collection[str], longest_chain: int, now: float
+    said: dict[str, Any],
+    issuer: Issuer,
+    audiences: Collection[str],
+    longest_chain: int,
+    now: float,
+    ours: bool = False,
 ) -> Principal | Refusal:
-    """The principal in an issuer's claims at `now` (Unix seconds). The token must be meant for one of `audiences`."""
+    """The principal in an issuer's claims at `now` (Unix seconds). The token must be meant for one of `audiences`.
+
+    `ours`: our own token service made it, of what another vouched for (`sub_iss`); the principal is that one's still.
+    """
     if too_deep(said):
         return Refusal("invalid_token", "claims nest too deep")
     try:
@@ -51,16 +62,19 @@ def principal_of(
         return Refusal("invalid_token", f"claims: {error}")
     audience = (claims.aud,) if isinstance(claims.aud, str) else tuple(claims.aud)
     wrong = _wrong(claims, issuer, now) or ("" if set(audience) & set(audiences) else "audience")
-    subject = principal_id(claims.sub, "workload" if claims.sub == client else "person")  # RFC 9068 section 5
-    actors = actors_of(claims.act, issuer.issuer, longest_chain)
+    # RFC 9068 section 5; Entra ID tells it by `idtyp`, and has a subject that is not the client's id.
+    by_itself = bool(client) and (claims.sub == client or said.get("idtyp") == "app")
+    named = subject_id(client if by_itself else claims.sub, by_itself, issuer.vouches_for)
+    subject = principal_id(claims.sub, "person") if ours else named
+    actors = actors_of(claims.act, issuer.issuer, longest_chain, None if ours else issuer.vouches_for)
     if wrong or subject is None:
-        return Refusal("invalid_token", wrong or "sub is not a usable id")
+        return Refusal("invalid_token", wrong or "sub is no usable id, or the issuer may not vouch for it")
     if isinstance(actors, Refusal):
         return actors
     return Principal(
         id=subject,
         kind=kind_of(subject),
-        issuer=issuer.issuer,
+        issuer=str(said.get(SUBJECT_ISSUER, issuer.issuer)) if ours else issuer.issuer,
         actors=actors,
         proof=("bearer",),
         assurance=claims.acr,
@@ -71,7 +85,7 @@ def principal_of(
         audience=audience,
         scopes=scopes,
         roles=roles,
-        attributes=_rest(said, issuer.claims),
+        attributes=_rest(said, issuer.claims, {SUBJECT_ISSUER} if ours else set()),
     )
 
 
@@ -114,6 +128,8 @@ def _named(said: dict[str, Any], names: ClaimNames) -> tuple[tuple[str, ...], tu
     scopes, roles = _first(said, names.scopes, "scope"), claim(said, names.roles)
     if isinstance(scopes, str):
         scopes = [scope for scope in scopes.split(" ") if scope]
+    if isinstance(scopes, list) and not all(isinstance(scope, str) and _SCOPE.match(scope) for scope in scopes):
+        raise ValueError("a scope is no scope-token")  # whoever joins such ones with blanks makes others of them
     client, token = _first(said, names.client, "client_id", "azp"), _first(said, names.jti, "jti")
     return (
         msgspec.convert([] if scopes is None else scopes, tuple[str, ...]),
@@ -123,8 +139,8 @@ def _named(said: dict[str, Any], names: ClaimNames) -> tuple[tuple[str, ...], tu
     )
 
 
-def _rest(said: dict[str, Any], names: ClaimNames) -> dict[str, Any]:
-    read = _READ | {names.scopes, names.roles, names.client, names.jti, "scope", "client_id", "azp", "jti"}
+def _rest(said: dict[str, Any], names: ClaimNames, also: set[str]) -> dict[str, Any]:
+    read = also | _READ | {names.scopes, names.roles, names.client, names.jti, "scope", "client_id", "azp", "jti"}
     return {name: value for name, value in said.items() if name not in read}
 
 

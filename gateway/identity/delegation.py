@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.identity.refusal import Refusal
 from policy import Actor, PrincipalKind
 
+Kinds = Collection[PrincipalKind]
 # Ids travel in headers and logs: printable ASCII without blanks, and short.
 _ID = re.compile(r"(person|agent|workload):[!-~]{1,256}\Z")
 _BARE = re.compile(r"[!-~]{1,256}\Z")
@@ -24,14 +25,32 @@ def principal_id(name: str, bare: PrincipalKind) -> str | None:
     return f"{bare}:{name}" if _BARE.match(name) else None
 
 
+def subject_id(name: str, by_itself: bool, kinds: Kinds) -> str | None:
+    """A principal id from the `sub` claim of an issuer that may vouch for these `kinds`; None if that is none, or
+    another's to name. `by_itself`: the client acts for nobody but itself (RFC 9068 section 5), and is no person.
+    """
+    identifier = principal_id(name, "workload" if by_itself else "person")
+    if identifier is None or not _may_name(identifier, kinds):
+        return None
+    other = "person" if by_itself else "workload"
+    return None if kind_of(identifier) == other else identifier
+
+
+def _may_name(identifier: str, kinds: Kinds) -> bool:
+    """Only a trust domain names its workloads (SPIFFE-ID, section 2.1)."""
+    kind, _, name = identifier.partition(":")
+    return kind in kinds and not name.startswith("spiffe:")
+
+
 def kind_of(identifier: str) -> PrincipalKind:
     """The kind that an id begins with."""
     return identifier.partition(":")[0]  # type: ignore[return-value]  # principal_id admits nothing else
 
 
-def actors_of(act: Any, issuer: str, longest: int) -> tuple[Actor, ...] | Refusal:
+def actors_of(act: Any, issuer: str, longest: int, kinds: Kinds | None) -> tuple[Actor, ...] | Refusal:
     """The chain in an `act` claim of `issuer`, the current actor first (RFC 8693 section 4.1). Refused: a chain longer
-    than `longest`, and one in which an actor stands twice, for whoever comes round to act again hides behind another.
+    than `longest`, an actor of a kind that the issuer may not vouch for (None: it may for all), and one who stands
+    twice, for whoever comes round to act again hides behind another.
 
     All but the first is history: it can make a request be refused, and never be what allows it.
     """
@@ -42,6 +61,8 @@ def actors_of(act: Any, issuer: str, longest: int) -> tuple[Actor, ...] | Refusa
         actor = _actor(act, issuer)
         if actor is None:
             return Refusal("invalid_token", "act claim without a usable sub, or with an iss that is none")
+        if kinds is not None and not _may_name(actor.id, kinds):
+            return Refusal("invalid_token", f"the issuer may not vouch for {actor.id}")
         if any(actor.id == earlier.id for earlier in actors):
             return Refusal("invalid_token", f"{actor.id} stands twice in the delegation chain")
         actors.append(actor)

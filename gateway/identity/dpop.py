@@ -87,11 +87,13 @@ def verify_proof(
     settings: Dpop,
     replay: ReplayStore,
     nonces: Nonces,
+    born: float = 0.0,
 ) -> Proof | Refusal:
     """Check the value of a request's one DPoP header, in the order of RFC 9449 section 4.3, and the replay last.
 
     `url` is the request's as its sender saw it. `bound` is None where no token came, but shall be issued for the key.
-    `now` is in Unix seconds.
+    `now` is in Unix seconds. A proof that was made when what `replay` remembers began (`born`, Unix seconds), or
+    before, may have been seen by one that is gone: it counts with a nonce, and its sender is asked for one.
     """
     shown = _signed(proof, settings.algorithms)
     if isinstance(shown, Refusal):
@@ -103,7 +105,7 @@ def verify_proof(
         return _invalid(f"claims: {error}")
     wrong = (
         _other_request(claims, method, url)
-        or _untimely(claims, settings, nonces, now)
+        or _untimely(claims, settings, nonces, now, born)
         or _other_token(claims, thumbprint, bound)
         or _seen(claims, thumbprint, settings, replay, now)
     )
@@ -146,8 +148,8 @@ def _other_request(claims: _Claims, method: str, url: str) -> Refusal | None:
     return None if named == uri.normal(url) else _invalid("htu is another resource")
 
 
-def _untimely(claims: _Claims, settings: Dpop, nonces: Nonces, now: float) -> Refusal | None:
-    if settings.nonce and (claims.nonce is None or not nonces.fresh(claims.nonce, now)):
+def _untimely(claims: _Claims, settings: Dpop, nonces: Nonces, now: float, born: float) -> Refusal | None:
+    if (settings.nonce or claims.iat <= born) and (claims.nonce is None or not nonces.fresh(claims.nonce, now)):
         return Refusal("use_dpop_nonce", "no fresh nonce")
     leeway = settings.leeway_seconds
     if claims.iat > now + leeway or (claims.nbf is not None and claims.nbf > now + leeway):

@@ -4,7 +4,7 @@ request proves by itself is checked on each.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final, Protocol
@@ -15,7 +15,7 @@ from prometheus_client import Counter
 from gateway.config import Identity, TrustDomain
 from gateway.identity import bearer, client_certificate
 from gateway.identity.access_token import Trust
-from gateway.identity.bearer import Answers, Believed, Opaque, Verified
+from gateway.identity.bearer import Answer, Answers, Believed, Opaque, Verified
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.credentials import Credentials
 from gateway.identity.dpop import Proof
@@ -24,11 +24,14 @@ from gateway.identity.proofs import Proofs
 from gateway.identity.refusal import Refusal
 from gateway.identity.signatures import Signed
 from gateway.identity.spiffe import Bundle, x509_svid
+from gateway.identity.standing import fallen
 from policy import Principal
 
 _REFUSED = Counter("portcullis_gateway_identity_refused_total", "Credentials refused", ["error"])
 
 
+_ORDINARY: Final = 2048  # bytes of what is known of a token
+_ORDINARY_LENGTH: Final = 1200  # characters of one
 Missing = UnknownKey | Opaque  # what an issuer must be asked for
 
 
@@ -69,13 +72,14 @@ class _Known:
     verified: Verified
     principal: Principal  # as the registry of agents has let it pass
     epoch: int  # of that registry
+    weight: int  # bytes that it may take
 
 
 class Identifier:
     """Turns credentials into principals. Does no I/O: keys, bundles and issuers' answers are put in, time is passed in.
 
-    What is remembered is bounded by `identity.remembered`; the oldest is forgotten, and verified again when it comes
-    back. Of a token only a digest stays.
+    What is remembered is bounded by `identity.remembered`, where a token of more than ordinary length counts for
+    several; the oldest is forgotten, and verified again when it comes back. Of a token only a digest stays.
     """
 
     def __init__(
@@ -85,11 +89,13 @@ class Identifier:
         proofs: Proofs | None = None,
         answers: Mapping[str, Answers] | None = None,
         audiences: Collection[str] = (),
+        own: Trust | None = None,
     ) -> None:
         """Without `proofs`, what would have to be proven is refused. `audiences`: those of the services, beside each
-        issuer's own.
+        issuer's own. `own`: ourselves as an issuer, where we are one.
         """
         issuers = {issuer.issuer: Trust(issuer, KeySet(), (issuer.audience, *audiences)) for issuer in settings.issuers}
+        issuers |= {own.issuer.issuer: own} if own else {}
         self._believed = Believed(
             issuers, {} if answers is None else answers, {}, settings.audience, settings.max_chain
         )
@@ -97,10 +103,17 @@ class Identifier:
         self._bundles: dict[str, Bundle | None] = {
             domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
         }
-        self._most = settings.remembered
+        self._vouching: Sequence[Bundle] | None = None
+        self._room = settings.remembered * _ORDINARY
+        self._taken = 0
         self._agents = agents
         self._proofs = proofs
         self._remembered: dict[bytes, _Known] = {}
+
+    @property
+    def remembered(self) -> int:
+        """Tokens and certificates that need not be verified again."""
+        return len(self._remembered)
 
     def put_keys(self, issuer: str, keys: KeySet) -> None:
         """Replace an issuer's keys; what was verified with others must be verified again."""
@@ -108,13 +121,16 @@ class Identifier:
         if known.keys == keys:
             return
         self._believed.issuers[issuer] = replace(known, keys=keys)
-        self._remembered.clear()
+        self._forget_all()
 
-    def put_bundles(self, bundles: Mapping[str, Bundle]) -> None:
-        """Replace the trust domains' bundles; what was verified with others must be verified again."""
+    def put_bundles(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None = None) -> None:
+        """Replace the trust domains' bundles; what was verified with others must be verified again. `vouching`: those
+        that any client certificate may stand on; None where the edge that looks at certificates is another's.
+        """
         self._believed.trust_domains = bundles
+        self._vouching = vouching
         self._bundles = {name: bundles.get(name) for name in self._bundles}
-        self._remembered.clear()
+        self._forget_all()
 
     def spoken_for(self, token: str, now: float) -> Principal | Refusal | Missing:
         """Who a token speaks for at `now` (Unix seconds), whoever sends it: what binds it to a sender is the asker's
@@ -128,6 +144,14 @@ class Identifier:
         if self._proofs is None:
             return Refusal("invalid_dpop_proof", "DPoP is not configured")
         return self._proofs.held(credentials, now)
+
+    def certificate(self, header: str, now: float) -> ClientCertificate | Refusal:
+        """The certificate that a client shows at `now` (Unix seconds), if it proves that it holds the key."""
+        certificate = client_certificate.parse(header)
+        if isinstance(certificate, Refusal):
+            return certificate
+        wrong = fallen(certificate, self._vouching, now)
+        return Refusal("invalid_token", wrong) if wrong else certificate
 
     def signer(self, credentials: Credentials, now: float) -> Principal | Refusal | None:
         """The agent that signed a request with all its content, whatever else it shows; None if nobody signed it."""
@@ -178,7 +202,7 @@ class Identifier:
         principal = self._agents.allowed(verified.principal, now)
         if isinstance(principal, Refusal):
             return principal
-        known = _Known(verified, principal, self._agents.epoch)
+        known = _Known(verified, principal, self._agents.epoch, _weight(credentials))
         self._remember(name, known)
         return known
 
@@ -189,9 +213,20 @@ class Identifier:
         if isinstance(certificate, Refusal):
             return certificate
         if credentials.authorization:
-            return bearer.shown(credentials.authorization, certificate, self._believed, now)
+            return self._standing(
+                bearer.shown(credentials.authorization, certificate, self._believed, now), certificate, now
+            )
         workload = x509_svid(certificate, self._bundles, now) if certificate else Refusal("", "no credentials")
         return Verified(workload) if isinstance(workload, Principal) else workload
+
+    def _standing(self, answer: Answer, certificate: ClientCertificate | None, now: float) -> Answer:
+        """A token that is bound to a certificate counts for as long as that stands."""
+        if certificate is None or not isinstance(answer, Verified) or "mtls" not in answer.principal.proof:
+            return answer
+        if wrong := fallen(certificate, self._vouching, now):
+            return Refusal("invalid_token", wrong)
+        ends = min(answer.principal.expires, certificate.expires)
+        return replace(answer, principal=msgspec.structs.replace(answer.principal, expires=ends))
 
     def _proven(self, known: _Known, proofs: Proofs, credentials: Credentials, now: float) -> Principal | Refusal:
         """The principal with what this request proves, too."""
@@ -216,19 +251,38 @@ class Identifier:
         return _also(principal, "http-signature")
 
     def _remember(self, name: bytes, known: _Known) -> None:
-        self._remembered.pop(name, None)
-        if len(self._remembered) >= self._most:
-            del self._remembered[next(iter(self._remembered))]
+        self._forget(name)
+        while self._remembered and self._taken + known.weight > self._room:
+            self._forget(next(iter(self._remembered)))
         self._remembered[name] = known
+        self._taken += known.weight
+
+    def _forget(self, name: bytes) -> None:
+        known = self._remembered.pop(name, None)
+        self._taken -= known.weight if known else 0
+
+    def _forget_all(self) -> None:
+        self._remembered.clear()
+        self._taken = 0
 
 
 def _has_bundle(domain: TrustDomain) -> bool:
     return bool(domain.bundle or domain.workload_api)
 
 
+def _weight(credentials: Credentials) -> int:
+    """Bytes that what is known of a token takes, at most: claims of many small parts take the most (measured: 15.5
+    bytes a character of the token), and one of ordinary length less than `_ORDINARY` in all.
+    """
+    return _ORDINARY + 16 * max(0, len(credentials.authorization) - _ORDINARY_LENGTH)
+
+
 def _digest(credentials: Credentials) -> bytes:
-    """Which token and certificate these are; other proofs are no part of what is remembered."""
-    text = f"{credentials.client_certificate}\n{credentials.authorization}"
+    """Which token and certificate these are; other proofs are no part of what is remembered. However its scheme is
+    spelled, a token is remembered once.
+    """
+    scheme, _, token = credentials.authorization.partition(" ")
+    text = f"{credentials.client_certificate}\n{scheme.lower()} {token}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

@@ -49,8 +49,11 @@ def answered(
     """
     if said.get("active") is not True:
         return Refusal("invalid_token", "the issuer says that the token is not active")
-    if str(said.get("token_type", "bearer")).lower() not in ("bearer", "dpop"):
+    kind, bound = str(said.get("token_type", "bearer")).lower(), said.get("cnf")
+    if kind not in ("bearer", "dpop"):
         return Refusal("invalid_token", "the issuer says that it is no access token")
+    if kind == "dpop" and not (isinstance(bound, dict) and "jkt" in bound):
+        return Refusal("invalid_token", "the issuer says that the token is bound to a key, and not to which")
     wrong = other_use(said)
     if wrong:
         return Refusal("invalid_token", wrong)

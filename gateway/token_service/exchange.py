@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.config import TokenService
+from gateway.identity.claims import SUBJECT_ISSUER
 from gateway.identity.delegation import may_act_allows
 from gateway.token_service.issued import CERTIFICATE, DPOP_KEY, ErrorCode, ExchangeError, Issued, Parties
 from gateway.token_service.request import ExchangeRequest
@@ -18,7 +19,7 @@ from policy import Actor, Principal
 # What we say ourselves. All other claims of the subject's token are kept: without one that limits her, a policy could
 # allow more.
 _TIMES = {"exp", "nbf", "iat", "auth_time"}
-_OURS = _TIMES | {"iss", "sub", "aud", "jti", "client_id", "azp", "scope", "roles", "acr", "act", "cnf"}
+_OURS = _TIMES | {SUBJECT_ISSUER, "iss", "sub", "aud", "jti", "client_id", "azp", "scope", "roles", "acr", "act", "cnf"}
 _MAY_ACT = "may_act"
 
 Registered = Callable[[Principal], bool]
@@ -66,7 +67,7 @@ def exchange(
     granted = " ".join(scopes)
     said = {"iss": settings.issuer, "aud": list(audience), "iat": int(now), "exp": ends, "jti": jti, "scope": granted}
     acting = {"client_id": actor.id, "act": act_claim(successor.actors), "cnf": cnf}
-    return Issued(_kept(subject) | said | acting, seconds, granted)
+    return Issued(_kept(subject) | said | acting | {SUBJECT_ISSUER: subject.issuer}, seconds, granted)
 
 
 def _chain(parties: Parties) -> tuple[Actor, ...]:
@@ -92,7 +93,7 @@ def _holds(parties: Parties) -> bool:
     """
     attributes = parties.subject.attributes
     bound = attributes.get("cnf")
-    if not bound or _MAY_ACT in attributes:
+    if bound is None or _MAY_ACT in attributes:
         return True
     return isinstance(bound, Mapping) and bound.items() <= parties.proven.items()
 

@@ -43,6 +43,13 @@ class Trust:
         self._agents = _agents(domains, clock)
         self._own = [domain.name for domain in domains if domain.bundle or domain.workload_api]
 
+    @property
+    def vouching(self) -> Sequence[Bundle] | None:
+        """All that a client certificate may stand on; None where this edge asks for no certificates."""
+        if self._authorities is None and not self._own:
+            return None
+        return (self._general(), *(self.bundles[name] for name in self._own))
+
     async def look(self) -> None:
         """Look at every file and ask every agent, once."""
         for agent in self._agents:
@@ -93,10 +100,9 @@ class Trust:
         if self._server is None or self._server.value is None:
             return None
         certificate, key = self._server.value
-        if self._authorities is None and not self._own:
+        if self.vouching is None:
             return TlsMaterial(certificate, key)
-        bundles = (self._general(), *(self.bundles[name] for name in self._own))
-        return TlsMaterial(certificate, key, b"".join(bundle.pem for bundle in bundles))
+        return TlsMaterial(certificate, key, b"".join(bundle.pem for bundle in self.vouching))
 
 
 def _with_lists(bundle: Bundle | None, lists: Watched[Revoked] | None) -> Bundle:

@@ -12,7 +12,7 @@ from gateway.config import Identity, Issuer, TrustDomain
 from gateway.identity import Credentials, Identifier, Refusal, UnknownKey
 from policy import Principal
 
-ISSUER = Issuer(issuer="i", jwks_url="http://unused", audience="bank")
+ISSUER = Issuer(issuer="i", jwks_url="http://unused", audience="bank", vouches_for=("person", "workload", "agent"))
 IDENTIFIER = Identifier(Identity(issuers=(ISSUER,), trust_domains=(TrustDomain(name="bank.example"),)))
 
 _json = st.recursive(

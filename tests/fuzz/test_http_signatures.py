@@ -22,7 +22,7 @@ NOW = 1_800_000_000.0
 TIMES: dict[str, Any] = {"created": int(NOW), "expires": int(NOW) + 60, "nonce": "n", "tag": "web-bot-auth"}
 AGENTS = [Agent(ed25519.Ed25519PrivateKey.generate()), Agent(ec.generate_private_key(ec.SECP256R1()))]
 KEYS = {agent.keyid: agent.key for agent in AGENTS}
-SETTINGS = HttpSignatures(authorities=("bank.example", "[::1]:8443"), components=())
+SETTINGS = HttpSignatures(components=())
 
 
 class Forgetful:

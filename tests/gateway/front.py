@@ -158,6 +158,9 @@ async def front() -> AsyncIterator[Front]:
         connector = aiohttp.TCPConnector(ssl=trust)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         await until(EnvoyAdmin(folder / "run" / ADMIN_SOCKET).ready, "the edge is ready")
+        await until(
+            lambda: time.time() >= int(gateway.started) + 1, "proofs of this second are younger than the gateway"
+        )
         edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen)
         await edge.register("agent:signer", signer.keyid)
         yield edge
@@ -181,10 +184,15 @@ def _config(folder: Path, upstream: int, directory: int, issuer: Signs) -> Confi
         ),
         identity=Identity(
             ca=folder / "server-ca.pem",
-            issuers=(Issuer(issuer=issuer.name, jwks_url=jwks, audience=AUDIENCE),),
+            issuers=(
+                Issuer(
+                    issuer=issuer.name, jwks_url=jwks, audience=AUDIENCE, vouches_for=("person", "workload", "agent")
+                ),
+            ),
             trust_domains=(TrustDomain(name=DOMAIN, bundle=folder / "workloads.pem"),),
             dpop=Dpop(),
-            signatures=HttpSignatures(authorities=(HOST,), directories=(f"https://localhost:{directory}",)),
+            authorities=(HOST,),
+            signatures=HttpSignatures(directories=(f"https://localhost:{directory}",)),
         ),
         policy=Policy(paths=(folder / "rules.rego", folder / "response.rego")),
         token_service=TokenService(issuer=OURS, audiences={AUDIENCE: (AUDIENCE,)}, life_seconds=120),

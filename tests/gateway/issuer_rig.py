@@ -44,7 +44,9 @@ class LocalIssuer:
 
     def config(self, **changes: Any) -> Issuer:
         """This issuer as configured; without validation, so that times can be as short as a test wants."""
-        return Issuer(issuer=self.url, audience="bank").model_copy(update=changes)
+        return Issuer(issuer=self.url, audience="bank", vouches_for=("person", "workload", "agent")).model_copy(
+            update=changes
+        )
 
     async def _answer(self, name: str, body: dict[str, Any]) -> web.Response:
         self.asked[name] += 1

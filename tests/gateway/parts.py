@@ -17,6 +17,7 @@ from gateway.enforcement import Judge
 from gateway.identity import Identifier, KeySet, Missing
 from gateway.sessions import Sessions
 from gateway.transactions import KeyRing, Minter
+from gateway.unidentified import Unidentified
 from policy import AccessRequest, Bundle, Decision, Pdp, embedded_pdp
 
 ISSUER = "https://issuer.bank.example"
@@ -69,7 +70,16 @@ class Bank:
                 Route(prefix="/step", service="bank"),
                 Route(prefix="/bank.Ledger/", service="ledger"),
             ),
-            identity=Identity(issuers=(Issuer(issuer=ISSUER, jwks_url="http://unused", audience="bank"),)),
+            identity=Identity(
+                issuers=(
+                    Issuer(
+                        issuer=ISSUER,
+                        jwks_url="http://unused",
+                        audience="bank",
+                        vouches_for=("person", "workload", "agent"),
+                    ),
+                )
+            ),
         )
         self.identifier = Identifier(self.config.identity, audiences=tuple(audiences.values()))
         self.sessions = Sessions()
@@ -90,6 +100,7 @@ class Bank:
             self._ask,
             self.minter,
             self.devices,
+            Unidentified().saw,
         )
 
     def token(self, subject: str = "person:alice", account: str = "1001", **changes: Any) -> str:

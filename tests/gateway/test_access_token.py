@@ -215,7 +215,11 @@ def test_claims_that_do_not_hold(changes: dict[str, Any]) -> None:
 
 
 def test_scopes_are_parted_by_blanks_alone() -> None:
-    assert principal(signed(claims(scope="a\u00a0b  c\td"))).scopes == ("a\u00a0b", "c\td")
+    assert principal(signed(claims(scope="a:b  c"))).scopes == ("a:b", "c")
+    for odd in ("a\u00a0b", "c\td", 'a"b'):
+        refused(signed(claims(scope=odd)))
+        refused(signed(claims(scope=[odd])))
+    refused(signed(claims(scope=["payments read"])))
 
 
 @pytest.mark.parametrize("twice", ['"sub": "bob"', '"aud": "bank"', '"\\u0073ub": "bob"'])

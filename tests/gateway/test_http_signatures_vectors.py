@@ -386,7 +386,7 @@ class Never:
 
 
 def test_an_agent_of_the_drafts_is_let_in_where_that_is_configured() -> None:
-    settings = HttpSignatures(authorities=("example.com",), components=())
+    settings = HttpSignatures(components=())
     answer = verify_signature(BARE, {BOT_KEY: ED25519}, now=1735689700.0, settings=settings, replay=Never())
     assert isinstance(answer, Signed)
     assert (answer.keyid, answer.agent, answer.components) == (BOT_KEY, BOT, ('"@authority"', '"signature-agent"'))

@@ -88,7 +88,9 @@ def mint(key: Any = _EC, alg: str = "ES256", headers: dict[str, Any] | None = No
 
 @pytest.fixture
 def identifier() -> Identifier:
-    issuer = Issuer(issuer=ISSUER, jwks_url="http://unused", audience="bank")
+    issuer = Issuer(
+        issuer=ISSUER, jwks_url="http://unused", audience="bank", vouches_for=("person", "workload", "agent")
+    )
     made = Identifier(Identity(issuers=(issuer,), trust_domains=(TrustDomain(name="bank.example"),), max_chain=2))
     made.put_keys(ISSUER, keys(("k1", _EC), ("r1", _RSA)))
     return made
@@ -273,10 +275,11 @@ RFC8705_THUMBPRINT = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
 
 
 def test_a_token_bound_as_in_rfc_8705_counts_with_that_certificate_alone(identifier: Identifier) -> None:
-    bound = mint(cnf={"x5t#S256": RFC8705_THUMBPRINT})
-    shown = forwarded(x509.load_pem_x509_certificate(RFC8705_CERTIFICATE.encode()))
-    answer = show(identifier, bound, shown)
+    certificate = x509.load_pem_x509_certificate(RFC8705_CERTIFICATE.encode())
+    shown, in_its_time = forwarded(certificate), certificate.not_valid_before_utc.timestamp() + 3600
+    bound = mint(cnf={"x5t#S256": RFC8705_THUMBPRINT}, iat=in_its_time, exp=in_its_time + 600)
+    answer = show(identifier, bound, shown, now=in_its_time)
     assert isinstance(answer, Principal)
     assert answer.proof == ("bearer", "mtls")
-    assert isinstance(show(identifier, bound, forwarded(SHOWN)), Refusal)
-    assert isinstance(show(identifier, bound), Refusal)
+    assert isinstance(show(identifier, bound, forwarded(SHOWN), now=in_its_time), Refusal)
+    assert isinstance(show(identifier, bound, now=in_its_time), Refusal)

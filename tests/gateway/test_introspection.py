@@ -38,7 +38,7 @@ ACTIVE = {
     "extension_field": "twenty-seven",
 }
 AUDIENCE = "https://protected.example.net/resource"
-ISSUER = Issuer(issuer="https://server.example.com/", audience=AUDIENCE)
+ISSUER = Issuer(issuer="https://server.example.com/", audience=AUDIENCE, vouches_for=("person", "workload", "agent"))
 THEN = 1419352000.0
 
 

@@ -107,6 +107,7 @@ def test_the_agent_gets_a_token_of_its_own_on_her_behalf() -> None:
     grant = issued(ask(wanting(scope=("accounts:read",), audience=("accounts",))))
     assert said(grant) == {
         "iss": HERE,
+        "sub_iss": IDP,
         "sub": "person:alice",
         "aud": ["accounts"],
         "iat": NOW,
@@ -323,7 +324,13 @@ _AGENTS = ("agent:1", "agent:2", "agent:3", "agent:4", "agent:5")
 _SELDOM = st.sampled_from(("", "", "", "", *_AGENTS))
 _FEW = st.sampled_from(([], [], ["bank"], ["accounts"], ["bank", "accounts"], ["payments"], ["other"], ["nowhere"]))
 _SHORT = SETTINGS.model_copy(update={"max_chain": 2})
-_HERE = Issuer(issuer=HERE, jwks_url="http://unused", audience="bank", leeway_seconds=0)
+_HERE = Issuer(
+    issuer=HERE,
+    jwks_url="http://unused",
+    audience="bank",
+    leeway_seconds=0,
+    vouches_for=("person", "workload", "agent"),
+)
 
 
 def reach(audiences: tuple[str, ...]) -> set[str]:
@@ -408,7 +415,7 @@ class Exchanges(RuleBasedStateMachine):
             return multiple()
         claims = said(answer)
         audiences = [name for name in _AUDIENCES if name != "nowhere"]
-        child = principal_of(claims, _HERE, audiences, _SHORT.max_chain, self.now)
+        child = principal_of(claims, _HERE, audiences, _SHORT.max_chain, self.now, ours=True)
         assert isinstance(child, Principal), child
         before = token.principal.attributes
         self.holds(token, child, claims, request)

@@ -65,8 +65,16 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (base | changes).items() if value is not None}
 
 
+ANYBODY = ("person", "workload", "agent")
+
+
 def trust(keys: KeySet = KEYS, audiences: tuple[str, ...] = ("bank",), **settings: Any) -> dict[str, Trust]:
-    issuer = Issuer(**({"issuer": ISSUER, "audience": "bank", "algorithms": ("ES256", "RS256", "EdDSA")} | settings))
+    issuer = Issuer(
+        **(
+            {"issuer": ISSUER, "audience": "bank", "algorithms": ("ES256", "RS256", "EdDSA"), "vouches_for": ANYBODY}
+            | settings
+        )
+    )
     return {issuer.issuer: Trust(issuer, keys, audiences)}
 
 

@@ -55,7 +55,7 @@ async def door(realm: Realm, subject: str = "sub", **changes: Any) -> AsyncItera
     config = Config(
         services={"bank": Service(address="127.0.0.1", port=1)},
         routes=(Route(prefix="/", service="bank"),),
-        identity=Identity(issuers=(issuer,), dpop=Dpop()),
+        identity=Identity(issuers=(issuer,), authorities=("bank.example",), dpop=Dpop()),
     )
     async with aiohttp.ClientSession() as session:
         yield Door(Identification(config, Registry(), session))

@@ -4,6 +4,7 @@ verified it. A directory holds an agent's keys.
 """
 
 from gateway.identity.signatures.base import signature_base
+from gateway.identity.signatures.derived import derived
 from gateway.identity.signatures.directory import Directory
 from gateway.identity.signatures.directory_client import DirectoryClient
 from gateway.identity.signatures.message import Message
@@ -17,6 +18,7 @@ __all__ = [
     "Presented",
     "Replay",
     "Signed",
+    "derived",
     "presented",
     "signature_base",
     "verify_signature",

@@ -38,6 +38,8 @@ def verify_jwt_svid(
     name = _name(claims.get("sub"))
     if isinstance(name, str):
         return _refused(f"sub: {name}")
+    if "cnf" in claims:  # no JWT-SVID has one, and whose sender we do not look at must not be bound to it
+        return _refused("the token is bound to a sender")
     if wrong := _wrong_signature(jws, bundles.get(name.trust_domain)) or _wrong(claims, audience, now, leeway):
         return _refused(wrong)
     return _principal(name, claims, leeway)
