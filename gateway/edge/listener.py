@@ -7,7 +7,16 @@ from typing import Any
 from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.claimed import removals
-from gateway.edge.filters import access_log, any_of, asked_headers, permit_filter, request_filter, router, tether_filter
+from gateway.edge.filters import (
+    access_log,
+    any_of,
+    asked_headers,
+    buffer_filter,
+    permit_filter,
+    request_filter,
+    router,
+    tether_filter,
+)
 from gateway.edge.secrets import transport_socket
 
 LISTENER = "edge"
@@ -49,7 +58,7 @@ def connection_manager(edge: Edge, identity: Identity, judge: bool, asks_certifi
 
 
 def _asking(edge: Edge, asked: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
+    return [buffer_filter(), request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
