@@ -133,7 +133,7 @@ def _sanitize(edge: Edge) -> dict[str, Any]:
     which = "" if edge.proxy_protocol_from else "DIRECT_"  # whose packets these are, whatever a PROXY header says
     caller = {"key": "x-forwarded-for", "value": f"%DOWNSTREAM_{which}REMOTE_ADDRESS_WITHOUT_PORT%"}
     action = "APPEND_IF_EXISTS_OR_ADD" if edge.trusted_proxies else "OVERWRITE_IF_EXISTS_OR_ADD"
-    mutations = [*removals(), {"append": {"header": caller, "append_action": action}}]
+    mutations = [*removals(edge.strip_headers), {"append": {"header": caller, "append_action": action}}]
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",
