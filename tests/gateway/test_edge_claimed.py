@@ -71,6 +71,14 @@ async def test_claims_end_at_the_edge_and_everything_else_passes(
         assert len(seen["x-request-id"]) == 36
 
 
+async def test_names_and_prefixes_may_be_as_long_and_as_many_as_there_are() -> None:
+    names = [f"{'a' * 60}{number}" for number in range(40)]
+    async with rig(strip_headers=tuple(f"{name}*" for name in names)) as edge:
+        async with edge.http.get(edge.url("/accounts/1"), headers={f"{name}-z": "1" for name in names}) as answer:
+            assert answer.status == 200
+        assert not [name for name in edge.seen[0]["headers"] if name.startswith("aaa")]
+
+
 async def test_without_further_names_only_those_that_are_known_go(edge: Rig) -> None:
     async with rig() as plain, plain.http.get(plain.url("/accounts/1"), headers={"x-core-clerk": "7"}) as answer:
         assert answer.status == 200
