@@ -35,6 +35,26 @@ def _range(text: str) -> str:
 Range = Annotated[str, AfterValidator(_range)]  # of addresses, in CIDR notation
 
 
+# What the edge and the gateway read requests by: without them nobody could prove anything, or bodies have no end.
+_NEEDED = (
+    *("authorization", "connection", "content-digest", "content-length", "dpop", "expect", "host", "signature"),
+    *("signature-agent", "signature-input", "te", "transfer-encoding", "upgrade", "x-forwarded-for"),
+)
+
+
+def _stripped(text: str) -> str:
+    name = text.lower()
+    start, is_prefix = name.removesuffix("*"), name.endswith("*")
+    for needed in _NEEDED:
+        if needed == start or (is_prefix and needed.startswith(start)):
+            raise PydanticCustomError("header", "would take {name} away", {"name": needed})
+    return name
+
+
+# A header's name, or the beginning of names before a `*`.
+Stripped = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\*?$"), AfterValidator(_stripped)]
+
+
 class Branch(BaseModel):
     """A part of the tree."""
 
@@ -63,6 +83,7 @@ class Edge(Branch):
     drain_seconds: Annotated[Integer, Field(ge=0, le=600)] = 5
     trusted_proxies: tuple[Range, ...] = ()  # HTTP proxies in front, whose X-Forwarded-For counts
     proxy_protocol_from: tuple[Range, ...] = ()  # balancers: they send PROXY headers, and nobody else may connect
+    strip_headers: tuple[Stripped, ...] = ()  # that callers may not send, beside all that are known to claim something
 
     @model_validator(mode="after")
     def _one_way(self) -> Edge:

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from gateway.agents import Registry, chain_allowed
 from gateway.config import Config, TokenService
 from gateway.decision_api import Bounds, serve_unix
-from gateway.edge import EXCHANGE_PATH
+from gateway.edge import EXCHANGE_CONNECTIONS, EXCHANGE_PATH
 from gateway.identity import Credentials, Identifier, Message, Missing, Refusal
 from gateway.token_service import ExchangeError, ExchangeRequest, Issued, Parties, exchange, token_application
 from gateway.token_service.issued import CERTIFICATE, DPOP_KEY
@@ -23,7 +23,7 @@ from gateway.transactions import SigningKeys
 from policy import Principal
 
 _BOUNDS: Final = Bounds(64 * 1024, 10.0)
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = EXCHANGE_CONNECTIONS + 64  # the edge's, all of which are let in, with one for each worker thread
 _CERTIFICATE: Final = "x-forwarded-client-cert"
 _REFUSED: Final = "what was shown is not accepted"
 

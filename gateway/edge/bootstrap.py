@@ -16,6 +16,7 @@ ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> En
 AUTHZ_CLUSTER = "authz"
 EXCHANGE_CLUSTER = "token-service"
 EXCHANGE_SOCKET = "token.sock"
+EXCHANGE_CONNECTIONS = 64  # to the token service; beyond it, each worker thread has at least one
 GATEWAY_CLUSTER = "gateway"
 
 MANY = 1_000_000  # circuit breakers' bound: Envoy's own default of 1024 would cap live streams
@@ -86,10 +87,12 @@ def ads_source() -> dict[str, Any]:
     return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 
 
-def circuit_breakers() -> dict[str, Any]:
-    """Bounds high enough that ten thousand live streams meet none of them."""
-    bounds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), MANY)
-    return {"thresholds": [{"priority": "DEFAULT", **bounds}]}
+def circuit_breakers(connections: int = MANY) -> dict[str, Any]:
+    """Bounds high enough that ten thousand live streams meet none of them, or so many connections, for whose turn
+    requests wait.
+    """
+    bounds = dict.fromkeys(("max_pending_requests", "max_requests", "max_retries"), MANY)
+    return {"thresholds": [{"priority": "DEFAULT", "max_connections": connections, **bounds}]}
 
 
 def http_protocol(version: str) -> dict[str, Any]:
@@ -110,7 +113,10 @@ def _authz_cluster(run: Path) -> dict[str, Any]:
 
 
 def _token_cluster(run: Path) -> dict[str, Any]:
-    return _unix_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET, "http1")
+    cluster, options = _unix_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET, "http1"), http_protocol("http1")
+    options[_HTTP_OPTIONS]["common_http_protocol_options"] = {"idle_timeout": "5s"}  # sooner than the service cuts it
+    bounded = circuit_breakers(EXCHANGE_CONNECTIONS)
+    return {**cluster, "circuit_breakers": bounded, "typed_extension_protocol_options": options}
 
 
 def _unix_cluster(name: str, socket: Path, version: str) -> dict[str, Any]:

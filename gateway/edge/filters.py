@@ -22,6 +22,8 @@ _SIGNATURE_HEADERS = ("signature", "signature-input", "signature-agent", "conten
 _REFUSAL_HEADERS = ("www-authenticate", "dpop-nonce", "content-type", DECISION_HEADER)
 TRANSACTION_HEADER = "txn-token"  # for the upstream alone: in no log
 _RBAC = "envoy.filters.http.rbac"
+_BUFFER = "envoy.filters.http.buffer"
+_FORM_BYTES = 64 * 1024  # the longest that the token service reads
 
 
 def asked_headers(identity: Identity) -> tuple[str, ...]:
@@ -119,9 +121,21 @@ def route_filters(route: Route) -> dict[str, Any]:
     return {EXT_AUTHZ: any_of(kind, check_settings={"with_request_body": body})}
 
 
+def buffer_filter() -> dict[str, Any]:
+    """Sends a request on once it is whole; 413 for a longer one. Off unless a route turns it on."""
+    buffer = any_of("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=_FORM_BYTES)
+    return {**_filter(_BUFFER, buffer), "disabled": True}
+
+
 def unjudged() -> dict[str, Any]:
     """What a route changes that everybody may ask, and the edge itself answers."""
     return {EXT_AUTHZ: _switch(disabled=True), _RBAC: _switch(disabled=True)}
+
+
+def whole() -> dict[str, Any]:
+    """What a route changes that sends only whole requests on: who is slow to send keeps the edge waiting alone."""
+    buffer = {"max_request_bytes": _FORM_BYTES}
+    return {_BUFFER: _switch(config=any_of("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer))}
 
 
 def access_log(edge: Edge) -> dict[str, Any]:

@@ -7,7 +7,16 @@ from typing import Any
 from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.claimed import removals
-from gateway.edge.filters import access_log, any_of, asked_headers, permit_filter, request_filter, router, tether_filter
+from gateway.edge.filters import (
+    access_log,
+    any_of,
+    asked_headers,
+    buffer_filter,
+    permit_filter,
+    request_filter,
+    router,
+    tether_filter,
+)
 from gateway.edge.secrets import transport_socket
 
 LISTENER = "edge"
@@ -49,7 +58,7 @@ def connection_manager(edge: Edge, identity: Identity, judge: bool, asks_certifi
 
 
 def _asking(edge: Edge, asked: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
+    return [buffer_filter(), request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
@@ -124,7 +133,7 @@ def _sanitize(edge: Edge) -> dict[str, Any]:
     which = "" if edge.proxy_protocol_from else "DIRECT_"  # whose packets these are, whatever a PROXY header says
     caller = {"key": "x-forwarded-for", "value": f"%DOWNSTREAM_{which}REMOTE_ADDRESS_WITHOUT_PORT%"}
     action = "APPEND_IF_EXISTS_OR_ADD" if edge.trusted_proxies else "OVERWRITE_IF_EXISTS_OR_ADD"
-    mutations = [*removals(), {"append": {"header": caller, "append_action": action}}]
+    mutations = [*removals(edge.strip_headers), {"append": {"header": caller, "append_action": action}}]
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

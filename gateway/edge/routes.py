@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.config import Config, Route, Service
 from gateway.edge.bootstrap import EXCHANGE_CLUSTER, circuit_breakers, http_protocol
-from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged
+from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged, whole
 from gateway.edge.listener import ROUTES
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
@@ -73,8 +73,12 @@ def _token_service() -> dict[str, Any]:
     return {
         "name": "token-service",
         "match": {"path": EXCHANGE_PATH},
-        "route": {"cluster": EXCHANGE_CLUSTER, "prefix_rewrite": "/token", "timeout": "10s"},
-        "typed_per_filter_config": unjudged(),
+        "route": {
+            "cluster": EXCHANGE_CLUSTER,
+            "prefix_rewrite": "/token",
+            "max_stream_duration": {"max_stream_duration": "10s"},  # from the first byte to the answer's last
+        },
+        "typed_per_filter_config": unjudged() | whole(),
     }
 
 

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
-from gateway.enforcement.judge import Judge
+from gateway.enforcement.judge import Judge, refusal_id
 from gateway.identity import Credentials
 from gateway.transactions import HEADER as TRANSACTION_HEADER
 
@@ -52,17 +52,27 @@ class ExtAuthz(asyncio.Protocol):
         del self._parser  # it and we hold each other: what was read would stay until the garbage is collected
 
     def data_received(self, data: bytes) -> None:
-        """Parse; anything that is not an HTTP request within the bounds closes the connection."""
+        """Parse. Anything that is not an HTTP request within the bounds closes the connection; what Envoy let through
+        and the parser does not read, a method that nobody knows, is refused before that.
+        """
         self._size += len(data)
         if self._size > _LARGEST:
-            self._refuse("too large")
+            self._close("too large")
             return
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._refuse(str(error))
+        except httptools.HttpParserUpgrade as error:
+            self._close(str(error))
+        except httptools.HttpParserError as error:
+            self._unreadable()
+            self._close(str(error))
 
-    def _refuse(self, why: str) -> None:
+    def _unreadable(self) -> None:
+        """Left without an answer, Envoy would tell the caller that we are away."""
+        if self._waiting is None:
+            self._transport.write(encode(Answer(400, refusal_id(), "deny", ("unreadable",)), last=True))
+
+    def _close(self, why: str) -> None:
         _CLOSED.inc()
         _log.warning("not an authorization request, closed", error=why)
         self._transport.close()
@@ -127,10 +137,11 @@ class ExtAuthz(asyncio.Protocol):
         return self._headers.get(name.encode(), b"").decode("latin-1")
 
 
-def encode(answer: Answer, method: str, address: str = "") -> bytes:
+def encode(answer: Answer, method: str = "", address: str = "", last: bool = False) -> bytes:
     """The HTTP response that tells Envoy, and through it the caller, the answer. To HEAD it has no body.
 
-    `address`, where given, is what upstream and access log learn as the caller's.
+    `address`, where given, is what upstream and access log learn as the caller's. After a refusal that is the `last`,
+    Envoy sends nothing more on this connection.
     """
     principal = answer.principal
     told = f"x-forwarded-for: {address}\r\n".encode("latin-1") if address else b""
@@ -147,6 +158,7 @@ def encode(answer: Answer, method: str, address: str = "") -> bytes:
         *(f"{name}: {value}".encode("ascii") for name, value in answer.identity()),
         *([b"www-authenticate: " + answer.challenge.encode("latin-1")] if answer.challenge else []),
         *([b"dpop-nonce: " + answer.nonce.encode("ascii")] if answer.nonce else []),
+        *([b"connection: close"] if last else []),
     ]
     return b"\r\n".join(head) + b"\r\n" + told + b"\r\n" + (b"" if method == "HEAD" else body)
 

@@ -15,7 +15,7 @@ from gateway.config import Config, Route
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import Answer, Attempt
-from gateway.enforcement.target import match, split
+from gateway.enforcement.target import METHODS, match, split
 from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
 from gateway.transactions import Minter
@@ -109,6 +109,8 @@ class Judge:
         return self._blocked(principal, attempt) or self._request(principal, attempt, now)
 
     def _request(self, principal: Principal, attempt: Attempt, now: float) -> AccessRequest | Answer:
+        if attempt.method not in METHODS:
+            return self._bad("unknown_method")
         target = split(attempt.target)
         if target is None:
             return self._bad("ambiguous_path")

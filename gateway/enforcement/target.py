@@ -1,12 +1,25 @@
-"""A request's target as policy sees it: what is judged must be what the upstream serves."""
+"""A request's line as policy sees it: what is judged must be what the upstream serves."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import unquote
 
 from gateway.config import Route
+
+# Methods that there are; all that the HTTP parser of the fast path reads, so that each enforcement point refuses the
+# same. CONNECT is none of them: it asks for a tunnel, which nobody gets.
+METHODS: Final = frozenset(
+    (
+        *("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"),  # RFC 9110
+        *("PATCH", "QUERY", "LINK", "UNLINK", "PURGE", "SOURCE"),
+        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"),  # WebDAV (RFC 4918) and its extensions
+        *("ACL", "BIND", "CHECKOUT", "MERGE", "MKACTIVITY", "MKCALENDAR", "REBIND", "REPORT", "SEARCH", "UNBIND"),
+        *("M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"),  # UPnP
+    )
+)
 
 # Spellings that a server may read differently from us: escaped unreserved or separator characters and controls, escapes
 # of escapes, path parameters, backslashes, raw bytes outside ASCII, dot segments and empty segments.

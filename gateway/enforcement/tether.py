@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
 import structlog
+from envoy.config.core.v3.base_pb2 import HeaderValue
 from envoy.service.ext_proc.v3.external_processor_pb2 import (
     CommonResponse,
     HeaderMutation,
@@ -99,10 +100,7 @@ async def _drain(context: Any) -> None:
 
 def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT, scheme: str = "https") -> Attempt:
     """The attempt in a stream's first message."""
-    headers = {
-        header.key: (header.raw_value.decode("latin-1") if header.raw_value else header.value)
-        for header in message.request_headers.headers.headers
-    }
+    headers = _joined(message.request_headers.headers.headers)
 
     def get(name: str) -> str:
         return str(headers.get(name, ""))
@@ -117,6 +115,16 @@ def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT, scheme: st
         address=proxies.caller(get("x-forwarded-for")),
         credentials=Credentials(get("authorization"), get("x-forwarded-client-cert"), get("dpop"), request),
     )
+
+
+def _joined(lines: Iterable[HeaderValue]) -> dict[str, str]:
+    """The headers by name. Repeated lines are joined as ext_authz joins them, so that both see the same request."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        value = line.raw_value.decode("latin-1") if line.raw_value else line.value
+        earlier = headers.get(line.key)
+        headers[line.key] = value if earlier is None else f"{earlier},{value}"
+    return headers
 
 
 def admission(answer: Answer, address: str = "") -> ProcessingResponse:

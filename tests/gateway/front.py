@@ -22,6 +22,7 @@ import msgspec
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from multidict import CIMultiDict
 
 from bench.identities.callers import AUDIENCE, HOST, KINDS, Signs, issuers
 from gateway.agents import Order, Profile
@@ -84,7 +85,9 @@ class Front:
             return await self._get(own, path, named)
 
     async def _get(self, session: aiohttp.ClientSession, path: str, named: Mapping[str, str]) -> tuple[int, str]:
-        async with session.get(self._url(path), headers={"host": HOST, **named}) as answer:
+        headers = CIMultiDict(host=HOST)
+        headers.extend(named)
+        async with session.get(self._url(path), headers=headers) as answer:
             await answer.read()
             return answer.status, answer.headers.get("www-authenticate", "")
 

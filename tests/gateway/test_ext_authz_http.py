@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -125,12 +126,32 @@ async def test_one_connection_carries_many(bank: Bank, client: aiohttp.ClientSes
             assert answer.status == 200
 
 
-@pytest.mark.parametrize("junk", [b"\x00\x01\x02", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\ncontent-length: x\r\n\r\n"])
-async def test_what_is_not_http_is_closed(socket: Path, junk: bytes) -> None:
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x00\x01\x02",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        b"FOO / HTTP/1.1\r\nhost: bank\r\n\r\n",
+        b"get / HTTP/1.1\r\nhost: bank\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_read_is_refused_and_closed(socket: Path, junk: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(socket))
     writer.write(junk)
     async with asyncio.timeout(5):
-        assert await reader.read() == b""
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert {b"x-portcullis-effect: deny", b"connection: close"} <= set(head.split(b"\r\n"))
+    assert json.loads(body)["reasons"] == ["unreadable"]
+    writer.close()
+
+
+async def test_a_tunnel_is_refused_and_closed(bank: Bank, socket: Path) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    writer.write(f"CONNECT bank:1 HTTP/1.1\r\nauthorization: Bearer {bank.token()}\r\n\r\nGET / HTTP/1.1".encode())
+    async with asyncio.timeout(5):
+        assert b" 200 " not in await reader.read()
     writer.close()
 
 

@@ -52,6 +52,13 @@ async def test_her_own_account_is_allowed(bank: Bank) -> None:
     assert decision.id == answer.id
 
 
+@pytest.mark.parametrize("method", ["", "FOO", "get", "CONNECT", "PRI", "GET,GET", "A" * 10_000])
+async def test_a_method_that_there_is_not_is_refused(bank: Bank, method: str) -> None:
+    answer = await bank.judge.ask(attempt(bank.token(), method=method))
+    assert (answer.status, answer.reasons) == (400, ("unknown_method",))
+    assert not bank.seen
+
+
 async def test_another_account_is_refused_with_reason_and_id(bank: Bank) -> None:
     answer = await bank.judge.ask(attempt(bank.token(), "/accounts/1002"))
     assert (answer.status, answer.reasons) == (403, ("not_yours",))
