@@ -15,6 +15,7 @@ from gateway.config import Config, Route
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import match, split
 from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
@@ -60,6 +61,7 @@ class Judge:
         self._ask = ask
         self._minter = minter
         self._devices = devices
+        self._refusal_log = RefusalLog()
         self._clock = clock
 
     def at_once(self, attempt: Attempt) -> Answer | None:
@@ -173,9 +175,11 @@ class Judge:
 
     def _unidentified(self, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()
+        identifier = refusal_id()
+        self._refusal_log.tell(identifier, refusal)
         return Answer(
             refusal.status,
-            refusal_id(),
+            identifier,
             "deny",
             (refusal.error or "no_credentials",),
             challenge.of(refusal, self._identity),

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway.agents import Agent, Profile, Registry, Vetting
 from gateway.config import Transactions
 from gateway.enforcement import Answer, Attempt
-from gateway.identity import Credentials, Identifier
+from gateway.enforcement.refusal_log import RefusalLog
+from gateway.identity import Credentials, Identifier, Refusal
 from policy import AccessRequest, BlockPolicy, Cause, Decision, Target, TargetKind
 from telemetry import Event, EventBatch, Kind
 from tests.gateway.parts import ISSUER, Bank
@@ -70,6 +72,30 @@ async def test_an_agent_that_cannot_step_up_is_told_that_it_lacks_scope(bank: Ba
     answer = await bank.judge.ask(attempt(bank.token(act={"sub": "agent:bot"}), "/step"))
     assert (answer.status, answer.effect) == (403, "step_up")
     assert answer.challenge == 'Bearer realm="portcullis", error="insufficient_scope"'
+
+
+async def test_the_log_alone_says_why_nobody_was_identified(bank: Bank) -> None:
+    with capture_logs() as lines:
+        answer = await bank.judge.ask(attempt(bank.token(aud="urn:other")))
+        assert (await bank.judge.ask(attempt(""))).reasons == ("no_credentials",)
+        assert (await bank.judge.ask(attempt(bank.token()))).allowed
+    said = {"event": "not identified", "log_level": "info", "error": "invalid_token", "why": "audience"}
+    assert lines == [said | {"decision": answer.id}]
+    assert b"audience" not in answer.body()
+    assert "audience" not in answer.challenge
+
+
+def test_the_log_of_refusals_is_bounded_by_the_second_and_by_the_line() -> None:
+    now, written = [0.0], []
+    log = RefusalLog(lambda: now[0])
+    for second in (0.0, 0.9, 1.0):
+        now[0] = second
+        with capture_logs() as lines:
+            for number in range(8):
+                log.tell(f"r-{number}", Refusal("invalid_token", "x" * 10_000))
+        written.append(len(lines))
+    assert written == [8, 2, 8]
+    assert len(lines[0]["why"]) == 300
 
 
 async def test_a_token_for_one_service_is_none_for_another() -> None:
