@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
-from gateway.identity_crosschecks import issuers
+from gateway.identity_crosschecks import issuers, token_service
 from gateway.trust_crosschecks import trust_domains, trust_files
 from gateway.yaml_document import Key
 
@@ -24,6 +24,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _services(config)
     yield from _routes(config)
     yield from issuers(config)
+    yield from token_service(config)
     yield from trust_domains(config)
     yield from _addresses(config)
     yield from _table(config)

@@ -1,4 +1,4 @@
-"""Checks of what the configuration says of issuers that take more than one value to make."""
+"""Checks of what the configuration says of issuers, ourselves among them, that take more than one value to make."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from gateway.config import Config, Introspection, Issuer
+from gateway.config import Config, Introspection, Issuer, TokenService
 from gateway.yaml_document import Key
 
 Problem = tuple[Key, str]
@@ -35,6 +35,28 @@ def issuers(config: Config) -> Iterator[Problem]:
     for index in asked[1:]:
         why = f"an opaque token does not say whose it is: only one issuer can be asked, and issuers.{asked[0]} is"
         yield ("identity", "issuers", index, "introspection"), why
+
+
+def token_service(config: Config) -> Iterator[Problem]:
+    """Names that make tokens which nothing accepts, or that no token has."""
+    if config.token_service is not None:
+        yield from _exchanged(config, config.token_service)
+
+
+def _exchanged(config: Config, settings: TokenService) -> Iterator[Problem]:
+    key: Key = ("token_service", "audiences")
+    known = {issuer.audience for issuer in config.identity.issuers}
+    known |= {service.audience for service in config.services.values() if service.audience}
+    told = ", ".join(sorted(known)) or "none"
+    if not settings.audiences:
+        yield key, "there must be at least one, or no token could be exchanged"
+    for held, narrower in settings.audiences.items():
+        if held not in known:
+            yield (*key, held), f"no issuer or service has the audience {held!r} (there are: {told})"
+        for index, name in enumerate(narrower):
+            if name not in known:
+                why = "nothing would accept the token"
+                yield (*key, held, index), f"no issuer or service has the audience {name!r} (there are: {told}): {why}"
 
 
 def _introspection(key: Key, issuer: Issuer, settings: Introspection) -> Iterator[Problem]:

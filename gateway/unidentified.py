@@ -25,7 +25,9 @@ class Unidentified:
         self._second, self._told = 0, 0
 
     def saw(self, attempt: Attempt, answer: Answer, refusal: Refusal) -> None:
-        """Log why an attempt came to nothing."""
+        """Log why an attempt came to nothing. Who showed nothing is asked for something, and not told of."""
+        if not refusal.error:
+            return
         second = int(self._clock())
         if second != self._second:
             self._second, self._told = second, 0
@@ -36,7 +38,7 @@ class Unidentified:
         _log.info(
             "caller not identified",
             decision=answer.id,
-            error=refusal.error or "no_credentials",
+            error=refusal.error,
             detail=refusal.detail[:_LONGEST],
             address=attempt.address,
             host=attempt.host[:_LONGEST],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,8 @@ _log = logging.getLogger(__name__)
 class Jwks:
     """Keys from a file or an http(s) URL, which must not redirect. They are read again after `period` seconds, and when
     a token names one that is not there, but at most once in `pause` seconds. While the source does not answer they
-    count for `bound` seconds. Raises ValueError for a URL of another kind.
+    count for `bound` seconds. `tls` says which authorities may vouch for an https source, none means the system's:
+    `ssl.create_default_context(cafile=…)`. Raises ValueError for a URL of another kind.
     """
 
     def __init__(
@@ -37,9 +39,10 @@ class Jwks:
         pause: float = 3.0,
         period: float = 300.0,
         bound: float = 3600.0,
+        tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read = _reader(source)
+        self._read = _reader(source, tls)
         self._pause, self._period, self._bound = pause, period, bound
         self._clock = clock
         self._lock = threading.Lock()
@@ -100,13 +103,13 @@ class Jwks:
             flight.set_result(None)
 
 
-def _reader(source: str | Path) -> Callable[[], bytes]:
+def _reader(source: str | Path, tls: ssl.SSLContext | None) -> Callable[[], bytes]:
     if isinstance(source, Path) or "://" not in source:
         return lambda: _bounded(Path(source).read_bytes())
     if urlsplit(source).scheme not in ("http", "https"):
         raise ValueError(f"keys come from a file or an http(s) URL, not from {source}")
     opener = OpenerDirector()  # no proxy, no redirect: the keys come from where it was said, or not at all
-    for handler in (HTTPHandler(), HTTPSHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
+    for handler in (HTTPHandler(), HTTPSHandler(context=tls), HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
         opener.add_handler(handler)
 
     def read() -> bytes:

@@ -29,6 +29,22 @@ def profile_of(file: Path | None, options: dict[str, Any], amounts: Sequence[str
     return profile
 
 
+def thumbprint(file: Path) -> str:
+    """The thumbprint (RFC 7638) of the public key in a JWK file. Raises typer.BadParameter."""
+    import msgspec
+
+    from gateway.identity import public_key
+
+    try:
+        key = public_key(msgspec.json.decode(text(file)))
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="--jwk") from error
+    if key is None:
+        what = "is not one public key for signatures (RFC 7517); the private one stays with the agent"
+        raise typer.BadParameter(f"{file} {what}", param_hint="--jwk")
+    return key.thumbprint
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return read_document(text(file)).values

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from console.cli.agent_profile import profile_of
+from console.cli.agent_profile import profile_of, thumbprint
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, seconds
 from console.cli.output import Format, show, show_outcome, show_rows
 from console.client import Client
@@ -59,6 +59,10 @@ def add(
     key: Annotated[
         list[str] | None, typer.Option(metavar="THUMBPRINT", help="A key of its own (RFC 7638); repeat.")
     ] = None,
+    jwk: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Such a key, public, as a JWK; - for stdin; repeat.", allow_dash=True),
+    ] = None,
     spiffe_id: Annotated[str, typer.Option(metavar="URI", help="Its SPIFFE id.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="It is registered already: declare it anew.")] = False,
     by: By = "",
@@ -68,7 +72,8 @@ def add(
 ) -> None:
     """Register an agent. What is not listed is not allowed."""
     options: dict[str, Any] = {"id": agent, "owner": owner, "purpose": purpose, "model": model, "version": version}
-    options |= {"tools": tool, "may_act_for": act_for, "keys": key, "spiffe_id": spiffe_id}
+    keys = [*(key or []), *map(thumbprint, jwk or [])]
+    options |= {"tools": tool, "may_act_for": act_for, "keys": keys, "spiffe_id": spiffe_id}
     options["expires"] = time.time() + seconds(expires) if expires else None
     profile = profile_of(file, options, amount or [])
     order = {"profile": profile, "reason": reason, "by": by, "replace": replace, "dry_run": dry_run}

@@ -51,6 +51,7 @@ PERSONS = {
     CAROL: Person("c-carol"),
     TINA: Person(roles=("teller",), limit=1000),
 }
+TOOLS = ("accounts.read", "payments.create", "ledger.read")
 AGENTS = {INVOICE_BOT: Agent(ALICE, 200), LEDGER_BOT: Agent(CAROL, 0)}
 
 
@@ -62,7 +63,7 @@ def accounts() -> dict[str, dict[str, Any]]:
 
 def profiles(now: float) -> list[dict[str, Any]]:
     """What the bank registers of each agent, for a day from `now` (Unix seconds)."""
-    made = {"owner": "team:payments", "purpose": "pays and reads", "model": "demo", "version": "1"}
+    made = {"owner": "team:payments", "purpose": "pays and reads", "model": "demo", "version": "1", "tools": TOOLS}
     return [
         {"id": name, **made, "expires": now + 86_400, "amounts": {"EUR": each.limit}, "may_act_for": [each.acts_for]}
         for name, each in AGENTS.items()

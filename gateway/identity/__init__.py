@@ -10,6 +10,7 @@ from gateway.identity.delegation import kind_of, principal_id
 from gateway.identity.discovery import Discovery
 from gateway.identity.identifier import Identifier, Missing
 from gateway.identity.introspection import Introspector
+from gateway.identity.jwk import public_key
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.jwks_client import JwksClient
 from gateway.identity.proofs import Proofs
@@ -33,4 +34,5 @@ __all__ = [
     "client_certificate",
     "kind_of",
     "principal_id",
+    "public_key",
 ]

@@ -27,7 +27,8 @@ class JwksClient:
     """One issuer's keys, given to `put` whenever they change.
 
     They count until the issuer has not confirmed them for `keys_seconds`: a key that it removed meanwhile counts no
-    longer than that. Then there are none, and `missing` says since when the issuer is unreachable.
+    longer than that. Then there are none, and `missing` says since when the issuer is unreachable. The log has a line
+    when fetches begin to fail, when the keys count no more, and when the issuer is back; each failure is counted.
     """
 
     def __init__(
@@ -88,6 +89,8 @@ class JwksClient:
 
     def _confirmed(self) -> None:
         _FETCHES.labels(self._issuer.issuer, "ok").inc()
+        if self._failing:
+            _log.info("issuer reachable again", issuer=self._issuer.issuer, since=self._failing)
         self._failing = ""
         if self._end is not None:
             self._end.cancel()
@@ -95,8 +98,9 @@ class JwksClient:
 
     def _failed(self, why: str) -> bool:
         _FETCHES.labels(self._issuer.issuer, "failed").inc()
-        _log.error("keys of an issuer cannot be fetched", issuer=self._issuer.issuer, error=why)
         self._discovery.forget()
+        if not self._failing:
+            _log.error("keys of an issuer cannot be fetched", issuer=self._issuer.issuer, error=why)
         self._failing = self._failing or _now()
         if self._end is None:
             self._distrust()
@@ -104,7 +108,9 @@ class JwksClient:
 
     def _distrust(self) -> None:
         self._end = None
-        self._change(KeySet(missing=f"issuer unreachable since {self._failing or _now()}"))
+        since = self._failing or _now()
+        if self._change(KeySet(missing=f"issuer unreachable since {since}")):
+            _log.error("issuer unreachable, its tokens are refused", issuer=self._issuer.issuer, since=since)
 
     def _change(self, fresh: KeySet) -> bool:
         if fresh == self.keys:

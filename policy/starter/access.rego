@@ -8,12 +8,17 @@
 #   principals[id]                  a record: {"status": "active", "roles": ["adviser"], "limit": 1000}
 #   roles[name]                     what a role may: {"permissions": ["accounts:read"], "limit": 1000}
 #   risk[id]                        "high" asks for more, or denies
+#
+# An agent that the bank has registered is held to what its record lists: input.principal.agent.tools and .amounts.
 package portcullis.access
 
 strong_authentication := "urn:bank:strong"
 
 # Seconds for which a strong authentication counts.
 strong_authentication_age := 300
+
+# Of payments that name no currency.
+own_currency := "EUR"
 
 decision := {"effect": "deny", "reasons": deny} if count(deny) > 0
 
@@ -60,9 +65,19 @@ scope_needed := "payments:write" if payment
 
 scope_needed := "ledger:read" if ledger_call
 
+# As the tools of a registered agent are named.
+tool_needed := "accounts.read" if account
+
+tool_needed := "payments.create" if payment
+
+tool_needed := "ledger.read" if ledger_call
+
 # --- Who asks --------------------------------------------------------------------------------------
 
 acted_by_agent if input.principal.actors[0].kind == "agent"
+
+# The record of the agent that acts now, where it is registered.
+registered := input.principal.agent if count(input.principal.agent) > 0
 
 # A role is a person's own: no agent holds it for them.
 person if {
@@ -167,6 +182,19 @@ deny contains "over_limit" if {
 	exceeds(data.principals[id].limit)
 }
 
+# What its record does not list, a registered agent may not use, nor move.
+deny contains "tool_not_registered" if {
+	tool_needed
+	registered
+	not tool_needed in registered.tools
+}
+
+deny contains "over_registered_amount" if {
+	payment
+	registered
+	not within_registered_amount
+}
+
 # A record that says anything but "active": suspended, closed, under investigation.
 deny contains "not_active" if record.status != "active"
 
@@ -213,6 +241,13 @@ within(limit) if {
 }
 
 exceeds(limit) if not within(limit)
+
+within_registered_amount if within(registered.amounts[input.body.currency])
+
+within_registered_amount if {
+	not input.body.currency
+	within(registered.amounts[own_currency])
+}
 
 # --- Reasons to ask for a stronger authentication --------------------------------------------------
 

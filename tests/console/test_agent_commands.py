@@ -91,6 +91,48 @@ def test_an_agent_is_registered_from_options(call: Any) -> None:
     assert agent["amounts"] == {"EUR": 0.5, "JPY": 100}
 
 
+# RFC 7638 section 3.1, and RFC 8037 appendix A.3
+RSA = (
+    '{"kty": "RSA", "e": "AQAB", "alg": "RS256", "kid": "2011-04-29", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbW'
+    "hM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf"
+    "0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6W"
+    'eZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}'
+)
+ED25519 = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+THUMBPRINTS = ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]
+
+
+def test_keys_are_given_as_files_or_thumbprints(call: Any, tmp_path: Path) -> None:
+    file = tmp_path / "rsa.jwk"
+    file.write_text(RSA)
+    given = ("--key", "A" * 43, "--jwk", str(file), "--jwk", "-")
+    answer = data(call("add", "agent:x", *NEEDED, *given, "-o", "json", text=json.dumps(ED25519)))
+    assert answer["agent"]["keys"] == ["A" * 43, *THUMBPRINTS]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (json.dumps(ED25519 | {"d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}), "stays with the agent"),
+        (json.dumps({"keys": [ED25519]}), "is not one public key"),
+        (json.dumps(ED25519 | {"use": "enc"}), "is not one public key"),
+        ("[" * 100_000, ""),
+        ("no json", ""),
+        (None, "No such file"),
+    ],
+)
+def test_what_is_no_public_key_registers_nobody(
+    call: Any, bank: BankOperations, tmp_path: Path, content: str | None, why: str
+) -> None:
+    file = tmp_path / "key.jwk"
+    if content is not None:
+        file.write_text(content)
+    result = call("add", "agent:x", *NEEDED, "--jwk", str(file))
+    assert (result.exit_code, result.stdout, bank.ordered) == (2, "", [])
+    assert why in " ".join(result.stderr.replace("│", " ").split())
+    assert "nWGxne" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

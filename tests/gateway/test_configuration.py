@@ -152,6 +152,35 @@ def test_routes_name_services_and_are_reachable() -> None:
     assert problems(shadowed) == ("bank.yaml:4: routes.1.prefix: never reached: routes.0 matches all of it first",)
 
 
+EXCHANGING = """\
+services: {accounts: {address: h, port: 1}, ledger: {address: h, port: 2, audience: ledger}}
+routes: [{prefix: /, service: accounts}]
+identity: {issuers: [{issuer: "https://i", audience: bank}]}
+token_service: {issuer: "https://bank.example/portcullis", audiences: %s}
+"""
+
+
+@pytest.mark.parametrize("audiences", ["{bank: [bank]}", "{bank: []}", "{bank: [ledger], ledger: [ledger]}"])
+def test_a_token_is_exchanged_for_an_audience_that_something_has(audiences: str) -> None:
+    assert parse((EXCHANGING % audiences).encode(), "bank.yaml", {}).config.token_service is not None
+
+
+@pytest.mark.parametrize(
+    ("audiences", "key", "why"),
+    [
+        ("{}", "", "there must be at least one, or no token could be exchanged"),
+        ("{url: [bank]}", ".url", "no issuer or service has the audience 'url' (there are: bank, ledger)"),
+        (
+            "{bank: [ledger, accounts]}",
+            ".bank.1",
+            "no issuer or service has the audience 'accounts' (there are: bank, ledger): nothing would accept the token",
+        ),
+    ],
+)
+def test_a_token_that_nothing_would_accept_is_not_issued(audiences: str, key: str, why: str) -> None:
+    assert problems(EXCHANGING % audiences) == (f"bank.yaml:4: token_service.audiences{key}: {why}",)
+
+
 def test_an_empty_file_lacks_services_and_routes() -> None:
     assert problems("") == ("bank.yaml:1: services: is required", "bank.yaml:1: routes: is required")
 

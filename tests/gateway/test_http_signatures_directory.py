@@ -12,7 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from structlog.testing import capture_logs
 
+from gateway.config import HttpSignatures
+from gateway.directories import Directories
 from gateway.identity.signatures import Directory, DirectoryClient
 from gateway.identity.signatures.directory import MEDIA_TYPE, WELL_KNOWN
 from tests.http_signer import Agent
@@ -145,22 +148,12 @@ async def client(host: Host, clock: Time) -> AsyncIterator[DirectoryClient]:
     app.router.add_get("/elsewhere", host.other)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
         origin = str(server.make_url("/")).removesuffix("/")
-        yield DirectoryClient(origin, session, keep=60, pause=2, clock=clock)
+        yield DirectoryClient(origin, session, keep=60, clock=clock)
 
 
-async def test_a_storm_makes_one_fetch(host: Host, client: DirectoryClient) -> None:
-    answers = await asyncio.gather(*(client.refresh() for _ in range(50)))
-    assert host.fetches == 1
-    assert all(answers)
-    assert set(client.keys(NOW)) == {ONE.keyid}
-
-
-async def test_unknown_keys_make_one_fetch_in_a_pause(host: Host, client: DirectoryClient, clock: Time) -> None:
+async def test_each_refresh_is_a_fetch_and_says_whether_keys_changed(host: Host, client: DirectoryClient) -> None:
     assert await client.refresh()
-    clock.now += 1.9
-    assert not await client.refresh()
-    assert host.fetches == 1
-    clock.now = 102.0
+    assert set(client.keys(NOW)) == {ONE.keyid}
     assert not await client.refresh()  # the same keys
     assert host.fetches == 2
 
@@ -226,3 +219,55 @@ async def test_a_host_that_does_not_listen_has_no_keys() -> None:
         client = DirectoryClient("http://127.0.0.1:1", session, keep=60)
         assert not await client.refresh()
         assert client.keys(NOW) == {}
+
+
+async def test_the_log_says_once_what_is_wrong_with_a_directory(host: Host, client: DirectoryClient) -> None:
+    host.media_type = "application/json"
+    with capture_logs() as lines:
+        for _ in range(3):
+            await client.refresh()
+        assert client.failing
+        host.media_type = MEDIA_TYPE
+        for _ in range(2):
+            await client.refresh()
+    assert [line["event"] for line in lines] == [
+        "key directory cannot be read, known keys count on",
+        "key directory read again",
+    ]
+    assert lines[0]["error"] == f"{client.origin}{WELL_KNOWN}: Content-Type application/json, not {MEDIA_TYPE}"
+
+
+class Sleeps:
+    """Sleeps that a test ends, one after the other."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[tuple[float, asyncio.Event]] = asyncio.Queue()
+
+    async def __call__(self, seconds: float) -> None:
+        over = asyncio.Event()
+        self.begun.put_nowait((seconds, over))
+        await over.wait()
+
+    async def next(self) -> tuple[float, asyncio.Event]:
+        return await asyncio.wait_for(self.begun.get(), 5.0)
+
+
+@pytest.mark.parametrize(("keep", "period"), [(3600, 60.0), (100, 25.0)])
+async def test_a_directory_that_is_away_at_the_start_is_asked_again_soon(
+    host: Host, client: DirectoryClient, keep: int, period: float
+) -> None:
+    # Not validated: this directory has no TLS.
+    settings = HttpSignatures.model_construct(directories=(client.origin,), keep_seconds=keep)
+    sleeps, over = Sleeps(), asyncio.Event()
+    async with aiohttp.ClientSession() as session:
+        directories = Directories(settings, session, sleeps)
+        keeping = asyncio.create_task(directories.keep())  # begins when we first wait
+        try:
+            for status, pause, known in ((503, 5.0, set()), (200, period, {ONE.keyid}), (503, 5.0, {ONE.keyid})):
+                host.status = status
+                over.set()
+                seconds, over = await sleeps.next()
+                assert (seconds, set(directories.at(NOW))) == (pause, known)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway.agents import Agent, Profile, Registry, Vetting
 from gateway.config import Transactions
@@ -77,6 +78,18 @@ async def test_an_agent_that_cannot_step_up_is_told_that_it_lacks_scope(bank: Ba
     answer = await bank.judge.ask(attempt(bank.token(act={"sub": "agent:bot"}), "/step"))
     assert (answer.status, answer.effect) == (403, "step_up")
     assert answer.challenge == 'Bearer realm="portcullis", error="insufficient_scope"'
+
+
+async def test_the_log_alone_says_why_nobody_was_identified(bank: Bank) -> None:
+    with capture_logs() as lines:
+        answer = await bank.judge.ask(attempt(bank.token(aud="urn:other")))
+        assert (await bank.judge.ask(attempt(""))).reasons == ("no_credentials",)
+        assert (await bank.judge.ask(attempt(bank.token()))).allowed
+    assert [(line["decision"], line["error"], line["detail"]) for line in lines] == [
+        (answer.id, "invalid_token", "audience")
+    ]
+    assert b"audience" not in answer.body()
+    assert "audience" not in answer.challenge
 
 
 async def test_a_token_for_one_service_is_none_for_another() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config import Identity, Issuer
 from gateway.identity import Discovery, JwksClient, KeySet, Refusal, UnknownKey
@@ -222,6 +223,32 @@ async def test_keys_that_were_never_fetched_have_a_reason(issuer: LocalIssuer, s
     asker = Asker(issuer, session)
     await asker.refresh()
     assert (await asker.next()).missing.startswith("issuer unreachable since 2")
+
+
+async def test_the_log_has_changes_of_state_and_not_each_failure(
+    issuer: LocalIssuer, session: aiohttp.ClientSession
+) -> None:
+    asker = Asker(issuer, session, keys_seconds=0.2)
+    with capture_logs() as lines:
+        await asker.refresh()
+        assert lines == []
+        issuer.instead = (503, b"", {})
+        for _ in range(5):
+            await asker.refresh()
+        await asker.next()
+        assert (await asker.next()).missing
+        for _ in range(5):
+            await asker.refresh()
+        issuer.instead = None
+        await asker.refresh()
+    assert [line["event"] for line in lines] == [
+        "keys of an issuer cannot be fetched",
+        "issuer unreachable, its tokens are refused",
+        "issuer reachable again",
+    ]
+    assert {line["issuer"] for line in lines} == {issuer.url}
+    assert "status 503" in lines[0]["error"]
+    assert lines[1]["since"] == lines[2]["since"] != ""
 
 
 class Ring:

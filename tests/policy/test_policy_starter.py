@@ -23,6 +23,14 @@ def agent(**changes: Any) -> Principal:
     return Principal(**{**fields, "attributes": {"limit": 500}, **changes})
 
 
+def registered_agent(**record: Any) -> Principal:
+    return agent(attributes={"limit": 10**6}, agent={"id": BOT.id, "tools": [], "amounts": {}, **record})
+
+
+READS = registered_agent(tools=["accounts.read", "ledger.read"], amounts={"EUR": 500})
+PAYS = registered_agent(tools=["payments.create"], amounts={"EUR": 500, "CHF": 99.95})
+NO_AMOUNTS = registered_agent(tools=["payments.create"])
+
 TINA = Principal(
     id="person:tina",
     kind="person",
@@ -46,6 +54,11 @@ def get(path: str) -> dict[str, Any]:
 def pay(amount: Any, source: str = "1001") -> dict[str, Any]:
     body = {"from": source, "to": "1002", "amount": amount}
     return {"action": "POST", "service": "accounts", "path": "/payments", "body": body}
+
+
+def pay_in(currency: Any, amount: Any) -> dict[str, Any]:
+    asked = pay(amount)
+    return asked | {"body": asked["body"] | {"currency": currency}}
 
 
 def call(method: str) -> dict[str, Any]:
@@ -78,6 +91,21 @@ TABLE = [
     ("agent reads", agent(), get("/accounts/1001"), {}, "allow", ("own_account",)),
     ("agent at foreign account", agent(), get("/accounts/1002"), {}, "deny", ("not_your_account",)),
     ("agent for nobody", LONELY, get("/accounts/1001"), {}, "deny", ("no_delegation", "not_your_account")),
+    ("agent with the tool", READS, get("/accounts/1001"), {}, "allow", ("own_account",)),
+    ("agent with the tool, by gRPC", READS, call("Watch"), {}, "allow", ("ledger",)),
+    ("agent without the tool", PAYS, get("/accounts/1001"), {}, "deny", ("tool_not_registered",)),
+    ("agent without the tool, by gRPC", PAYS, call("Balance"), {}, "deny", ("tool_not_registered",)),
+    ("agent without any tool", registered_agent(), get("/accounts/1001"), {}, "deny", ("tool_not_registered",)),
+    ("agent without the tool pays", READS, pay(1), {}, "deny", ("tool_not_registered",)),
+    ("agent within its amount", PAYS, pay(500), {}, "allow", ("own_payment",)),
+    ("agent over its amount", PAYS, pay(500.01), {}, "deny", ("over_registered_amount",)),
+    ("agent within another currency's amount", PAYS, pay_in("CHF", 99.95), {}, "allow", ("own_payment",)),
+    ("agent over another currency's amount", PAYS, pay_in("CHF", 99.96), {}, "deny", ("over_registered_amount",)),
+    ("agent in a currency of no amount", PAYS, pay_in("USD", 1), {}, "deny", ("over_registered_amount",)),
+    ("agent in a currency of no kind", PAYS, pay_in(None, 1), {}, "deny", ("over_registered_amount",)),
+    ("agent in a currency of many", PAYS, pay_in(["EUR"], 1), {}, "deny", ("over_registered_amount",)),
+    ("agent without any amount", NO_AMOUNTS, pay(1), {}, "deny", ("over_registered_amount",)),
+    ("agent's amount of text", PAYS, pay("1"), {}, "deny", ("bad_amount", "over_limit", "over_registered_amount")),
     ("agent at risk", agent(), get("/accounts/1001"), {"agent:invoice-bot": "high"}, "deny", ("agent_at_risk",)),
     ("agent at low risk", agent(), get("/accounts/1001"), {"agent:invoice-bot": "low"}, "allow", ("own_account",)),
     ("person at risk reads", ALICE, get("/accounts/1001"), {"person:alice": "high"}, "allow", ("own_account",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,8 +85,8 @@ class Publisher:
 
 
 @contextmanager
-def publisher() -> Iterator[Publisher]:
-    """One on a port of its own."""
+def publisher(tls: ssl.SSLContext | None = None) -> Iterator[Publisher]:
+    """One on a port of its own, with TLS where it has a certificate."""
     served = Publisher()
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,7 +103,10 @@ def publisher() -> Iterator[Publisher]:
             """Nothing: a test's output is its own."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.url = f"http://127.0.0.1:{server.server_port}/.well-known/jwks.json"
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
+    served.url = f"{scheme}://127.0.0.1:{server.server_port}/.well-known/portcullis/jwks.json"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -15,14 +15,17 @@ from verifier.asgi import TransactionMiddleware
 class Served:
     """An application behind the middleware, and what came of each connection."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.scopes: list[Any] = []
-        self.app = TransactionMiddleware(self._application, Jwks(key_file(folder)), issuer=GATEWAY, audience=SERVICE)
+        keys = Jwks(key_file(folder))
+        self.app = TransactionMiddleware(self._application, keys, issuer=GATEWAY, audience=SERVICE, **options)
 
     async def _application(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
 
-    async def ask(self, *tokens: str, kind: str = "http", name: bytes = b"txn-token") -> list[Any]:
+    async def ask(
+        self, *tokens: str, kind: str = "http", name: bytes = b"txn-token", path: str = "/accounts"
+    ) -> list[Any]:
         sent: list[Any] = []
 
         async def send(message: Any) -> None:
@@ -32,7 +35,7 @@ class Served:
             raise AssertionError("nothing is read before the token is verified")
 
         headers = [(b"host", b"bank"), *((name, token.encode("latin-1")) for token in tokens)]
-        await self.app({"type": kind, "headers": headers}, receive, send)
+        await self.app({"type": kind, "path": path, "headers": headers}, receive, send)
         return sent
 
 
@@ -90,3 +93,26 @@ async def test_a_life_span_passes(served: Served) -> None:
 
     await served.app({"type": "lifespan"}, never, never)
     assert served.scopes == [{"type": "lifespan"}]
+
+
+async def test_an_open_path_needs_no_token_and_has_no_transaction(tmp_path: Path) -> None:
+    served = Served(tmp_path, open_paths=["/healthz"])
+    for tokens in ((), ("nonsense",), (fresh(),)):
+        assert await served.ask(*tokens, path="/healthz") == []
+    assert ["portcullis.transaction" in scope for scope in served.scopes] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/", "/healthz/../accounts", "//healthz", "/HEALTHZ", "/healthz;x", "/", "", "/a/healthz"]
+)
+async def test_nothing_else_is_open(tmp_path: Path, path: str) -> None:
+    served = Served(tmp_path, open_paths=["/healthz"])
+    assert (await served.ask(path=path))[0]["status"] == 401
+    assert served.scopes == []
+
+
+@pytest.mark.parametrize(("options", "kind"), [({}, "http"), ({"open_paths": ["/healthz"]}, "websocket")])
+async def test_no_path_is_open_unasked_and_no_websocket(tmp_path: Path, options: dict[str, Any], kind: str) -> None:
+    served = Served(tmp_path, **options)
+    assert await served.ask(path="/healthz", kind=kind) != []
+    assert served.scopes == []

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from tests.authority import Authority
 from tests.verifier.rig import KEY, OTHER, Publisher, key_file, published, publisher, signed, until
 from verifier import Jwks, NotVerified
 
@@ -47,6 +51,19 @@ def test_keys_come_from_a_url_once_for_many_tokens(served: Publisher) -> None:
     for _ in range(10):
         assert keys.keys(TOKEN).keys() == {"k1"}
     assert served.asked == 1
+
+
+def test_a_server_of_the_banks_own_authority_is_believed_by_who_names_the_authority(tmp_path: Path) -> None:
+    bank, other = Authority(tmp_path, "bank"), Authority(tmp_path, "other")
+    certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.load_cert_chain(*bank.issue("gateway", x509.IPAddress(ip_address("127.0.0.1"))))
+    with publisher(certificate) as served:
+        believed = Jwks(served.url, tls=ssl.create_default_context(cafile=bank.certificate))
+        assert believed.keys(TOKEN).keys() == {"k1"}
+        for stranger in (None, ssl.create_default_context(cafile=other.certificate)):
+            with pytest.raises(NotVerified, match="CERTIFICATE_VERIFY_FAILED"):
+                Jwks(served.url, tls=stranger).keys(TOKEN)
+        assert served.asked == 1
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/jwks", "file:///etc/passwd", "gopher://a"])

@@ -4,7 +4,6 @@ and never fetched, since who may name an address for us to fetch makes us knock 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 
@@ -22,8 +21,8 @@ _LARGEST = 1 << 18  # bytes of a directory
 
 
 class DirectoryClient:
-    """One origin's keys: a storm of unknown keys makes one fetch, one in `pause` seconds at most. A directory that is
-    away is believed for `keep` seconds after it was last read, then it has no keys.
+    """One origin's keys, fetched when its keeper says so and never for a request: a key that nobody knows costs no
+    fetch. A directory that is away is believed for `keep` seconds after it was last read, then it has no keys.
     """
 
     def __init__(
@@ -31,54 +30,49 @@ class DirectoryClient:
         origin: str,
         session: aiohttp.ClientSession,
         keep: float,
-        pause: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.origin = origin
         self._session = session
         self._keep = keep
-        self._pause = pause
         self._clock = clock
         self._directory = Directory()
-        self._read = self._asked = float("-inf")  # by the clock: when it last answered, and when we last asked
-        self._under_way: asyncio.Future[bool] | None = None
+        self._read = float("-inf")  # by the clock: when it last answered
+        self.failing = False  # whether the last fetch failed
 
     def keys(self, now: float) -> Mapping[str, PublicKey]:
         """The keys valid at `now` (Unix seconds), by thumbprint."""
         return self._directory.at(now) if self._clock() - self._read < self._keep else {}
 
     async def refresh(self) -> bool:
-        """Fetch, or share the fetch under way, unless one just ended; true if the keys changed. A failure keeps the
-        known keys and is counted.
+        """Fetch; true if the keys changed. A failure keeps the known keys and is counted; the first of several in a row
+        is logged, and their end.
         """
-        if self._under_way is None:
-            if self._clock() - self._asked < self._pause:
-                return False
-            self._under_way = asyncio.ensure_future(self._fetch())
-            self._under_way.add_done_callback(self._ended)
-        return await asyncio.shield(self._under_way)
-
-    def _ended(self, fetch: asyncio.Future[bool]) -> None:
-        self._asked = self._clock()
-        self._under_way = None
-
-    async def _fetch(self) -> bool:
         try:
             fresh = Directory.parse(await self._document())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            _FETCHES.labels(self.origin, "failed").inc()
-            _log.error("key directory unreachable, keeping known keys", origin=self.origin, error=str(error))
+            self._failed(str(error) or type(error).__name__)
             return False
         _FETCHES.labels(self.origin, "ok").inc()
+        if self.failing:
+            _log.info("key directory read again", origin=self.origin)
         changed = fresh != self._directory
-        self._directory, self._read = fresh, self._clock()
+        self._directory, self._read, self.failing = fresh, self._clock(), False
         return changed
+
+    def _failed(self, why: str) -> None:
+        _FETCHES.labels(self.origin, "failed").inc()
+        if not self.failing:
+            _log.error("key directory cannot be read, known keys count on", origin=self.origin, error=why)
+        self.failing = True
 
     async def _document(self) -> bytes:
         """The body of a 200 of the directory's own media type; no redirect leads elsewhere. Raises ValueError."""
         url, timeout = self.origin + WELL_KNOWN, aiohttp.ClientTimeout(5)
         headers = {"Accept": MEDIA_TYPE}
         async with self._session.get(url, timeout=timeout, headers=headers, allow_redirects=False) as response:
-            if response.status != 200 or response.content_type != MEDIA_TYPE:
-                raise ValueError(f"status {response.status} with {response.content_type}")
+            if response.status != 200:
+                raise ValueError(f"{url}: status {response.status}, not 200")
+            if response.content_type != MEDIA_TYPE:
+                raise ValueError(f"{url}: Content-Type {response.content_type}, not {MEDIA_TYPE}")
             return await read_bounded(response.content.iter_any(), _LARGEST)
