@@ -38,7 +38,7 @@ _Compliance = Literal["compliant", "not-compliant"]
 class _Caep(msgspec.Struct):
     """CAEP section 2. Each type adds its own; names that we do not know are ignored (SSF section 5.3.3)."""
 
-    event_timestamp: int | float | Decimal | None = None
+    event_timestamp: Any = 0  # checked apart: a Decimal may be text, too
     initiating_entity: Literal["admin", "user", "policy", "system"] | msgspec.UnsetType = msgspec.UNSET
     reason_admin: _Reasons | msgspec.UnsetType = msgspec.UNSET
     reason_user: _Reasons | msgspec.UnsetType = msgspec.UNSET
@@ -122,9 +122,13 @@ KNOWN: Final = frozenset(_CLAIMS)
 def check_claims(event_type: str, claims: dict[str, Any]) -> None:
     """Raises ValueError if the members of an event of a known type are not as its specification says."""
     said = msgspec.convert(claims, _CLAIMS[event_type])
-    time = said.event_timestamp if isinstance(said, _Caep) else None
-    if "event_timestamp" in claims and isinstance(said, _Caep) and (time is None or not 0 <= time <= _LATEST):
+    if isinstance(said, _Caep) and not is_time(said.event_timestamp):
         raise ValueError("event_timestamp is no time")
+
+
+def is_time(value: Any) -> bool:
+    """Whether a claim is a time in Unix seconds (a NumericDate of RFC 7519)."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= _LATEST
 
 
 def short_name(event_type: str) -> str:
