@@ -22,7 +22,7 @@ class SecurityEvent(msgspec.Struct, frozen=True):
 
     type: str  # a URI
     subject: Subject
-    claims: dict[str, Any]  # the event's own members
+    claims: dict[str, Any]  # the event's own members; a number that is no integer is a Decimal
     issuer: str
     jti: str  # of the token that told it
     issued: float  # Unix seconds

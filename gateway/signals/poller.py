@@ -1,4 +1,4 @@
-"""Polls a transmitter for its events (RFC 8936): one question at a time, and nothing acknowledged that is not durable."""
+"""Polls a transmitter for its events (RFC 8936): one question at a time, acknowledging what is durable."""
 
 from __future__ import annotations
 
