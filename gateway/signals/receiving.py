@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Final
 
 import aiohttp
 
@@ -22,6 +23,8 @@ from gateway.signals.receiver import Fetch, Outcome, Receiver
 from gateway.signals.stream import Stream
 from gateway.signals.transmitter_metadata import TransmitterDiscovery, TransmitterMetadata
 
+_SHORTEST_TOKEN: Final = 16
+
 
 def read_push_tokens(settings: Signals) -> dict[str, str]:
     """By issuer, what a transmitter must show when it pushes. Raises OSError and ValueError for a file without it."""
@@ -32,8 +35,8 @@ def _push_token(settings: Transmitter) -> str:
     if settings.push_token_file is None:
         return settings.push_token.get_secret_value() if settings.push_token else ""
     token = settings.push_token_file.read_text(encoding="ascii").strip()
-    if not token.isprintable() or len(token) < 16:
-        raise ValueError(f"{settings.push_token_file}: a push token has at least 16 characters, all visible")
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or " " in token:
+        raise ValueError(f"{settings.push_token_file}: a push token has at least {_SHORTEST_TOKEN} visible characters")
     return token
 
 

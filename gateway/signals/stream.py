@@ -120,7 +120,8 @@ class Stream:
 
     def notice(self, event: SecurityEvent) -> bool:
         """Take an event about the stream itself. False if it is not about ours, or answers what was not asked."""
-        if event.subject.members.get("") != (SubjectId("opaque", "", self._id),):
+        about_ours = event.subject.members.get("") == (SubjectId("opaque", "", self._id),)
+        if self._id and not about_ours:  # while it is being made, the transmitter knows its id before us
             return False
         if event.type != VERIFICATION:
             self._put_status(event.claims["status"])

@@ -29,8 +29,8 @@ class StreamConfiguration(msgspec.Struct, frozen=True):
     aud: str | list[str]
     delivery: Delivery
     events_delivered: tuple[str, ...] = ()
-    min_verification_interval: float = 0
-    inactivity_timeout: float = 0
+    min_verification_interval: int = 0  # seconds
+    inactivity_timeout: int = 0  # seconds
     description: str = ""
 
     @property

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.decision_api import Bounds, serve_unix
 from gateway.identity import KeySet
 from gateway.signals import SecurityEvent, Subject, SubjectId
 from tests.gateway.issuer_rig import new_key, public
@@ -334,6 +337,23 @@ async def test_a_body_that_ends_early_is_refused(endpoints: Endpoints) -> None:
     scope = {"type": "http", "method": "POST", "path": "/events", "query_string": b"", "headers": headers}
     await endpoints.app(scope, receive, send)
     assert sent[0]["status"] == 400
+
+
+async def test_over_a_socket_a_megabyte_gets_the_rfcs_error(endpoints: Endpoints, tmp_path: Path) -> None:
+    socket = tmp_path / "signals.sock"
+    async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(serve_unix(endpoints.app, socket, Bounds(2 << 20, DEADLINE), 8))
+        while not socket.exists():  # noqa: ASYNC110  # the file is the event
+            await asyncio.sleep(0.001)
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session:
+            for token, status in ((event_token(), 202), ("x" * (1 << 20), 400), (event_token(), 202)):
+                headers = {"content-type": "application/secevent+jwt"}
+                async with session.post("http://here/events", data=token, headers=headers) as response:
+                    assert response.status == status
+                    if status == 400:
+                        assert (await response.json())["err"] == "invalid_request"
+        serving.cancel()
+    assert len(endpoints.delivered) == 2
 
 
 # --- Whatever comes -----------------------------------------------------------------------------------

@@ -199,6 +199,33 @@ async def test_a_verification_that_never_comes_is_noticed() -> None:
         assert counted(_VERIFIED, issuer=transmitter.url, result="missing") == 1
 
 
+async def test_a_transmitter_may_verify_before_we_know_the_stream() -> None:
+    async with transmitting() as (transmitter, session):
+        stream = stream_of(transmitter, session)
+        assert stream.notice(_about(transmitter, VERIFICATION, {}, "stream-1"))
+        assert not stream.notice(_about(transmitter, VERIFICATION, {"state": "of whom?"}, "stream-1"))
+        await stream.establish()
+        assert not stream.notice(_about(transmitter, VERIFICATION, {}, "another"))
+
+
+@pytest.mark.parametrize(
+    ("told", "period"),
+    [
+        ({}, 300.0),
+        ({"inactivity_timeout": 120}, 60.0),
+        ({"inactivity_timeout": 1}, 1.0),
+        ({"inactivity_timeout": 10**9}, 300.0),
+        ({"min_verification_interval": 3600}, 3600.0),
+        ({"min_verification_interval": 10**18}, 86_400.0),
+        ({"inactivity_timeout": 120, "min_verification_interval": -5}, 60.0),
+    ],
+)
+async def test_how_often_a_stream_is_verified(told: dict[str, Any], period: float) -> None:
+    async with transmitting() as (transmitter, session):
+        transmitter.stream_changes = told
+        assert (await stream_of(transmitter, session).establish()).period == period
+
+
 async def test_a_state_that_was_not_sent_is_not_accepted() -> None:
     async with transmitting() as (transmitter, session):
         transmitter.echo = False
@@ -209,6 +236,7 @@ async def test_a_state_that_was_not_sent_is_not_accepted() -> None:
             return stream.notice(_about(transmitter, VERIFICATION, claims, name))
 
         assert not told({"state": ""})
+        assert stream.status is None
         async with asyncio.timeout(DEADLINE), asyncio.TaskGroup() as tasks:
             verified = tasks.create_task(stream.verify())
             await until(lambda: transmitter.states)
