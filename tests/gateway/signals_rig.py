@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode
@@ -115,14 +115,15 @@ class Endpoints:
         self, token: str | bytes, kind: str = "application/secevent+jwt", **headers: str
     ) -> tuple[int, dict[str, str], Any]:
         body = token.encode() if isinstance(token, str) else token
-        return await self.ask("/events", body, {"content-type": kind, "accept": "application/json"} | headers)
+        base = {"content-type": kind, "accept": "application/json"}
+        return await self.ask("/events", body, [*base.items(), *headers.items()])
 
     async def logout(self, token: str) -> tuple[int, dict[str, str], Any]:
-        form = {"content-type": "application/x-www-form-urlencoded"}
+        form = [("content-type", "application/x-www-form-urlencoded")]
         return await self.ask("/logout", urlencode({"logout_token": token}).encode(), form)
 
     async def ask(
-        self, path: str, body: bytes, headers: dict[str, str], method: str = "POST"
+        self, path: str, body: bytes, headers: Iterable[tuple[str, str]], method: str = "POST"
     ) -> tuple[int, dict[str, str], Any]:
         sent: list[Any] = []
         messages = iter([{"type": "http.request", "body": body, "more_body": False}])
@@ -133,7 +134,7 @@ class Endpoints:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        told = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        told = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": told}
         await self.app(scope, receive, send)
         names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

@@ -18,7 +18,7 @@ from tests.gateway.signals_rig import IDP, Endpoints, configuration, counted, ev
 from tests.gateway.token_rig import KEYS, NOW, RSA, STRANGER, encoded, signed
 
 SID = "08a5019c-17e1-4977-8f42-65a12843ea02"
-FORM = {"content-type": "application/x-www-form-urlencoded"}
+FORM = [("content-type", "application/x-www-form-urlencoded")]
 
 
 @pytest.fixture
@@ -187,11 +187,11 @@ async def test_a_key_that_is_not_known_is_fetched(endpoints: Endpoints) -> None:
         (urlencode([("logout_token", logout_token())] * 2).encode(), FORM),
         (urlencode([("logout_token", logout_token()), *[("a", "b")] * 20]).encode(), FORM),
         (b"logout_token=" + b"x" * (1 << 20), FORM),
-        (urlencode({"logout_token": logout_token()}).encode(), {"content-type": "application/json"}),
-        (urlencode({"logout_token": logout_token()}).encode(), {}),
+        (urlencode({"logout_token": logout_token()}).encode(), [("content-type", "application/json")]),
+        (urlencode({"logout_token": logout_token()}).encode(), []),
     ],
 )
-async def test_requests_that_end_nothing(endpoints: Endpoints, body: bytes, headers: dict[str, str]) -> None:
+async def test_requests_that_end_nothing(endpoints: Endpoints, body: bytes, headers: list[tuple[str, str]]) -> None:
     status, names, answer = await endpoints.ask("/logout", body, headers)
     assert (status, names["cache-control"], answer["error"]) == (400, "no-store", "invalid_request")
     assert not endpoints.delivered
@@ -200,7 +200,7 @@ async def test_requests_that_end_nothing(endpoints: Endpoints, body: bytes, head
 async def test_what_else_stands_in_the_form_is_ignored(endpoints: Endpoints) -> None:
     body = urlencode({"logout_token": logout_token(), "state": "s"}).encode()
     assert (await endpoints.ask("/logout", body, FORM))[0] == 200
-    assert (await endpoints.ask("/logout", b"", {}, "GET"))[0] == 405
+    assert (await endpoints.ask("/logout", b"", [], "GET"))[0] == 405
 
 
 @given(st.binary(max_size=200) | st.dictionaries(st.text(), st.text()).map(lambda form: urlencode(form).encode()))

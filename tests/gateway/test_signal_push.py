@@ -167,6 +167,13 @@ async def test_a_transmitter_must_show_its_token() -> None:
     assert (await endpoints.push(token, authorization=f"Bearer {PUSH_TOKEN}"))[0] == 202
 
 
+async def test_of_two_authorizations_none_counts() -> None:
+    endpoints = Endpoints(push_tokens={TRANSMITTER: PUSH_TOKEN})
+    shown = [("authorization", f"Bearer {PUSH_TOKEN}")] * 2
+    headers = [("content-type", "application/secevent+jwt"), *shown]
+    assert (await endpoints.ask("/events", event_token().encode(), headers))[0] == 401
+
+
 async def test_a_transmitter_that_is_polled_may_not_push() -> None:
     endpoints = Endpoints(configuration(transmitter(delivery="poll", token="t" * 16)))
     assert await endpoints.error(event_token()) == "access_denied"
@@ -273,8 +280,8 @@ async def test_another_content_type_is_refused(endpoints: Endpoints, kind: str) 
 
 
 async def test_other_methods_and_paths(endpoints: Endpoints) -> None:
-    assert (await endpoints.ask("/events", b"", {}, "GET"))[0] == 405
-    assert (await endpoints.ask("/other", b"", {}))[0] == 404
+    assert (await endpoints.ask("/events", b"", [], "GET"))[0] == 405
+    assert (await endpoints.ask("/other", b"", []))[0] == 404
 
 
 async def test_unknown_events_are_acknowledged_and_counted(endpoints: Endpoints) -> None:
