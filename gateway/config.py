@@ -397,6 +397,43 @@ class TokenService(Branch):
     max_chain: Annotated[Integer, Field(ge=1, le=16)] = 4  # actors in the chain of what we issue
 
 
+class Transmitter(Branch):
+    """One transmitter of security events (SSF 1.0), and how its events come to us."""
+
+    issuer: str
+    audience: str  # whom its events name for us
+    jwks_url: str | None = None  # none means what its metadata says
+    algorithms: tuple[Algorithm, ...] = ("ES256", "RS256")
+    # "push" and "poll": we set its stream up; "unmanaged": its own administrator did, and it pushes.
+    delivery: Literal["push", "poll", "unmanaged"] = "push"
+    token: SecretStr | None = None  # with which we manage the stream and poll
+    token_file: Path | None = None
+    push_token: SecretStr | None = None  # what it must show when it pushes; none means that its signature is enough
+    push_token_file: Path | None = None
+    events: tuple[str, ...] = ()  # types asked for; empty means all of CAEP's
+    leeway_seconds: Annotated[Integer, Field(ge=0, le=300)] = 10  # between its clock and ours
+    max_age_seconds: Annotated[Integer, Field(ge=60, le=2_592_000)] = 86_400  # an older event is refused
+    keys_seconds: Annotated[Integer, Field(ge=10, le=86_400)] = 300  # that keys count while it is unreachable
+
+
+class Logout(Branch):
+    """An issuer of `identity.issuers` that tells us when somebody logs out (OIDC Back-Channel Logout 1.0)."""
+
+    issuer: str
+    client_id: str  # who we are to it: the logout token's audience
+    token_types: tuple[Literal["logout+jwt", "JWT", ""], ...] = ("logout+jwt",)  # the header's typ; "" for none
+
+
+class Signals(Branch):
+    """Who tells us that something changed, while streams live."""
+
+    url: str | None = None  # where transmitters reach us, without a path; needed where one pushes by our word
+    transmitters: tuple[Transmitter, ...] = ()
+    logout: tuple[Logout, ...] = ()
+    # Tokens of each sender remembered, so that none counts twice; beyond it they are refused. 85 MB when full.
+    replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000
+
+
 class Config(Branch):
     """The whole tree."""
 
@@ -409,6 +446,7 @@ class Config(Branch):
     transactions: Transactions = Transactions()
     token_service: TokenService | None = None  # none means that we issue no tokens to callers
     decisions: Decisions | None = None  # none means that nobody else may ask
+    signals: Signals = Signals()
     telemetry: Telemetry = Telemetry()
     detectors: Detectors = Detectors()
     guard: Guard = Guard()

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.identity_crosschecks import issuers, token_service
+from gateway.signals_crosschecks import signal_files, signals
 from gateway.trust_crosschecks import trust_domains, trust_files
 from gateway.yaml_document import Key
 
@@ -26,6 +27,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from issuers(config)
     yield from token_service(config)
     yield from trust_domains(config)
+    yield from signals(config)
     yield from _addresses(config)
     yield from _table(config)
     yield from _opa(config)
@@ -39,7 +41,7 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
-    for place, path in trust_files(config):
+    for place, path in (*trust_files(config), *signal_files(config)):
         yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
@@ -11,6 +12,7 @@ import aiohttp
 
 from gateway.config import Identity, Issuer
 from gateway.identity import Discovery, JwksClient, KeySet
+from gateway.identity.jwks_client import Discovering, Signer
 from gateway.keeping import keep_running
 
 _PATIENCE: Final = 0.8  # seconds that a request waits for keys, less than the edge waits for an answer
@@ -26,15 +28,20 @@ class Keyring(Protocol):
         ...
 
 
-class Keys:
-    """The JWKS clients of all issuers, feeding one keyring."""
+class SignersKeys:
+    """The JWKS clients of all who sign something, feeding one keyring. `discoveries`: by name."""
 
-    def __init__(self, settings: Identity, keyring: Keyring, session: aiohttp.ClientSession) -> None:
-        self.discoveries = {issuer.issuer: _discovery(issuer, session) for issuer in settings.issuers}
-        self._issuers = {issuer.issuer: issuer for issuer in settings.issuers}
+    def __init__(
+        self,
+        signers: Sequence[Signer],
+        discoveries: Mapping[str, Discovering],
+        keyring: Keyring,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._issuers = {signer.issuer: signer for signer in signers}
         self._clients = {
-            name: JwksClient(issuer, session, self.discoveries[name], partial(keyring.put_keys, name))
-            for name, issuer in self._issuers.items()
+            name: JwksClient(signer, session, discoveries[name], partial(keyring.put_keys, name))
+            for name, signer in self._issuers.items()
         }
 
     async def fetch(self, issuer: str) -> None:
@@ -54,6 +61,14 @@ class Keys:
         while True:
             await client.refresh()
             await asyncio.sleep(min(period, _RETRY) if client.failing else period)
+
+
+class Keys(SignersKeys):
+    """Those of the issuers of access tokens."""
+
+    def __init__(self, settings: Identity, keyring: Keyring, session: aiohttp.ClientSession) -> None:
+        self.discoveries = {issuer.issuer: _discovery(issuer, session) for issuer in settings.issuers}
+        super().__init__(settings.issuers, self.discoveries, keyring, session)
 
 
 def _discovery(issuer: Issuer, session: aiohttp.ClientSession) -> Discovery:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,6 +17,9 @@ from gateway.identity.http_json import Unreachable, ask_json
 _LARGEST: Final = 1 << 18  # bytes of a metadata document
 _OPENID: Final = "/.well-known/openid-configuration"
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
+
+
+M = TypeVar("M")
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -44,32 +48,42 @@ def metadata_of(document: dict[str, Any], issuer: str) -> Metadata:
         raise ValueError(str(error)) from None
     if metadata.issuer != issuer:
         raise ValueError(f"metadata of another issuer: {metadata.issuer!r}")
-    allowed = ("https", "http") if urlsplit(issuer).scheme == "http" else ("https",)
     for url in (metadata.jwks_uri, metadata.token_endpoint, metadata.introspection_endpoint):
-        if url and not (urlsplit(url).scheme in allowed and urlsplit(url).hostname):
-            raise ValueError(f"{url!r} is no {allowed[0]}:// address")
+        if url:
+            require_endpoint(url, issuer)
     return metadata
 
 
-class Discovery:
-    """Fetches one issuer's metadata, and again when it is older than `period` seconds. Many askers make one fetch."""
+def require_endpoint(url: str, issuer: str) -> None:
+    """Raises ValueError if an issuer's endpoint is no https:// address, and no http:// one where the issuer is."""
+    allowed = ("https", "http") if urlsplit(issuer).scheme == "http" else ("https",)
+    if not (urlsplit(url).scheme in allowed and urlsplit(url).hostname):
+        raise ValueError(f"{url!r} is no {allowed[0]}:// address")
+
+
+class MetadataClient(Generic[M]):
+    """Fetches metadata from the first of some addresses that has them, and again when they are older than `period`
+    seconds. Many askers make one fetch. `read` raises ValueError for what is not to be believed.
+    """
 
     def __init__(
         self,
-        issuer: str,
+        urls: Sequence[str],
+        read: Callable[[dict[str, Any]], M],
         session: aiohttp.ClientSession,
-        period: float = 300.0,
-        clock: Callable[[], float] = time.monotonic,
+        period: float,
+        clock: Callable[[], float],
     ) -> None:
-        self._issuer = issuer
+        self._urls = urls
+        self._read = read
         self._session = session
         self._period = period
         self._clock = clock
-        self._known: Metadata | None = None
+        self._known: M | None = None
         self._fetched = 0.0
         self._turn = asyncio.Lock()
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> M:
         """The metadata. Raises Unreachable; what was known before is not used beyond its period."""
         async with self._turn:
             if self._known is None or self._clock() - self._fetched >= self._period:
@@ -80,11 +94,24 @@ class Discovery:
         """What was known led nowhere: fetch it again."""
         self._known = None
 
-    async def _fetch(self) -> Metadata:
+    async def _fetch(self) -> M:
         problems: list[str] = []
-        for url in metadata_urls(self._issuer):
+        for url in self._urls:
             try:
-                return metadata_of(await ask_json(self._session, url, _LARGEST), self._issuer)
+                return self._read(await ask_json(self._session, url, _LARGEST))
             except (Unreachable, ValueError) as error:
                 problems.append(str(error))
         raise Unreachable("; ".join(problems))
+
+
+class Discovery(MetadataClient[Metadata]):
+    """One issuer's metadata."""
+
+    def __init__(
+        self,
+        issuer: str,
+        session: aiohttp.ClientSession,
+        period: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(metadata_urls(issuer), partial(metadata_of, issuer=issuer), session, period, clock)

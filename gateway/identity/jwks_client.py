@@ -6,14 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 import structlog
 from prometheus_client import Counter
 
-from gateway.config import Issuer
-from gateway.identity.discovery import Discovery
 from gateway.identity.http_json import Unreachable, ask_json
 from gateway.identity.jwks import KeySet
 
@@ -21,6 +19,46 @@ _log = structlog.get_logger()
 _FETCHES = Counter("portcullis_gateway_jwks_fetches_total", "JWKS fetches", ["issuer", "result"])
 _LARGEST: Final = 1 << 20  # bytes of a JWKS document
 _PAUSE: Final = 0.5  # seconds between two fetches
+
+
+class Signer(Protocol):
+    """Whose keys are fetched, as configured."""
+
+    @property
+    def issuer(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def jwks_url(self) -> str | None:
+        """Where its keys are; None where its metadata says."""
+        ...
+
+    @property
+    def keys_seconds(self) -> int:
+        """For which keys count while it is unreachable."""
+        ...
+
+
+class Metadata(Protocol):
+    """What an issuer says of itself."""
+
+    @property
+    def jwks_uri(self) -> str:
+        """Where its keys are; "" if it does not say."""
+        ...
+
+
+class Discovering(Protocol):
+    """Who knows an issuer's metadata."""
+
+    async def metadata(self) -> Metadata:
+        """The metadata. Raises Unreachable."""
+        ...
+
+    def forget(self) -> None:
+        """What was known led nowhere: fetch it again."""
+        ...
 
 
 class JwksClient:
@@ -33,9 +71,9 @@ class JwksClient:
 
     def __init__(
         self,
-        issuer: Issuer,
+        issuer: Signer,
         session: aiohttp.ClientSession,
-        discovery: Discovery,
+        discovery: Discovering,
         put: Callable[[KeySet], None],
         pause: float = _PAUSE,
     ) -> None:

@@ -42,11 +42,11 @@ class ReplayStore:
         and for a key whose life is over, too long, or so old that it may be forgotten: whatever steps the clock makes,
         a key with the same end never counts twice. None where the store is full.
         """
-        self._forget(int(now // self._width))
+        self._end(int(now // self._width))
         bucket = int(until // self._width) if now <= until <= now + self._longest else -1
         if bucket <= self._forgotten:
             return self._no("late")
-        digest = hashlib.blake2b(key, digest_size=_DIGEST, key=self._secret).digest()
+        digest = self._digest(key)
         if any(digest in seen for seen in self._live.values()):
             return self._no("replayed")
         if self._held >= self._capacity:
@@ -56,11 +56,28 @@ class ReplayStore:
         self._held += 1
         return True
 
+    def holds(self, key: bytes) -> bool:
+        """Whether a key is remembered."""
+        digest = self._digest(key)
+        return any(digest in seen for seen in self._live.values())
+
+    def forget(self, key: bytes) -> None:
+        """What was to happen with a key did not: it counts as never seen."""
+        digest = self._digest(key)
+        for seen in self._live.values():
+            if digest in seen:
+                seen.remove(digest)
+                self._held -= 1
+                return
+
+    def _digest(self, key: bytes) -> bytes:
+        return hashlib.blake2b(key, digest_size=_DIGEST, key=self._secret).digest()
+
     def _no(self, why: str) -> bool:
         self._refused[why].inc()
         return False
 
-    def _forget(self, current: int) -> None:
+    def _end(self, current: int) -> None:
         """End the buckets before the current one, and free a few entries of ended ones."""
         for number in [number for number in self._live if number < current]:
             self._ended.append(self._live.pop(number))

@@ -29,6 +29,18 @@ def test_a_key_is_first_once(store: ReplayStore) -> None:
     assert store.first(b"b", NOW + 60, NOW) is True
 
 
+def test_a_key_that_is_forgotten_was_never_seen(store: ReplayStore) -> None:
+    for key in (b"a", b"b", b"c"):
+        assert store.first(key, NOW + 60, NOW) is True
+    assert store.holds(b"a")
+    store.forget(b"a")
+    store.forget(b"never there")
+    assert not store.holds(b"a")
+    assert len(store) == 2
+    assert store.first(b"a", NOW + 60, NOW) is True
+    assert store.first(b"d", NOW + 60, NOW) is None
+
+
 def test_another_end_does_not_make_it_another_key(store: ReplayStore) -> None:
     assert store.first(b"a", NOW + 5, NOW) is True
     assert store.first(b"a", NOW + 80, NOW) is False
