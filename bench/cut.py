@@ -72,8 +72,7 @@ async def measure(rounds: int, streams: int, cuts: int) -> Result:
     """Start everything and measure. Raises CannotRun."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cut-")))
-        folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
-        (folder / "plain").mkdir()
+        _prepare(folder)
         issuer = Issuer()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(held_upstream())
@@ -86,6 +85,11 @@ async def measure(rounds: int, streams: int, cuts: int) -> Result:
         site = Site(tokens, ours.port, config.state / "run" / "admin.sock", Parts.of(ours), plain, cuts)
         figures = await _harness(behind)
         return _result(figures, [await _round(site, number) for number in range(rounds)], site)
+
+
+def _prepare(folder: Path) -> None:
+    folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
+    (folder / "plain").mkdir()
 
 
 async def _harness(behind: int) -> Figures:

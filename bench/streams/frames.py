@@ -1,4 +1,4 @@
-"""HTTP/2 frames (RFC 9113) and header blocks that need no state (RFC 7541): literals, neither indexed nor compressed."""
+"""HTTP/2 frames (RFC 9113) and header blocks that need no state (RFC 7541): literals, as they are."""
 
 from __future__ import annotations
 

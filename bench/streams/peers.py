@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ async def drained(plain: Plain, tokens: dict[str, str], chosen: int, change: int
         start = time.monotonic()
         plain.ads.publish(resources(_changed(plain, change), judge=False))
         await victim.ended()
-        await _all_ended(people)
+        await _drained(people)
         return Drained([end - start for end in victim.ends], before - people.live - len(victim.ends))
 
 
@@ -65,11 +66,10 @@ async def _cut(admin: Path, caller: Caller) -> None:
             raise CannotRun(f"not every stream of {caller.principal} was cut")
 
 
-async def _all_ended(people: Crowd) -> None:
-    """What a drained listener takes with it ends within its drain time, which is over."""
-    end = time.monotonic() + _LEFT
-    while people.live and time.monotonic() < end:
-        await asyncio.sleep(0.1)
+async def _drained(people: Crowd) -> None:
+    """Wait until nobody's streams live, or the time is over in which a drained listener ends them."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(people.ended(), _LEFT)
 
 
 def _changed(plain: Plain, change: int) -> Config:

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from bench.result import CannotRun
-
 from bench.streams.frames import (
     PREFACE,
     STATUS_200,

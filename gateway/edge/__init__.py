@@ -8,7 +8,15 @@ refuses it; *Ads* carries that conversation. The *admin* socket answers whether 
 
 from gateway.edge.ads import Ads
 from gateway.edge.binary import EnvoyMissing, envoy_binary
-from gateway.edge.bootstrap import ADMIN_SOCKET, AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, bootstrap, envoy_command
+from gateway.edge.bootstrap import (
+    ADMIN_SOCKET,
+    AUTHZ_SOCKET,
+    EXCHANGE_SOCKET,
+    GRPC_SOCKET,
+    TETHER_SOCKET,
+    bootstrap,
+    envoy_command,
+)
 from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
@@ -26,6 +34,7 @@ __all__ = [
     "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
+    "TETHER_SOCKET",
     "Ads",
     "EdgeState",
     "EnvoyAdmin",

@@ -13,7 +13,7 @@ from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 from envoy.service.ext_proc.v3.external_processor_pb2 import HttpHeaders, ProcessingRequest
 
-from gateway.enforcement import Tether
+from gateway.enforcement import serve_tether
 from tests.gateway.parts import Bank
 
 
@@ -24,13 +24,13 @@ def bank() -> Bank:
 
 @pytest.fixture
 async def stub(bank: Bank, tmp_path: Path) -> AsyncIterator[Any]:
-    server = grpc.aio.server()
-    external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(bank.judge, bank.sessions), server)
-    server.add_insecure_port(f"unix:{tmp_path}/grpc.sock")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/grpc.sock") as channel:
+    path = tmp_path / "tether.sock"
+    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, path))
+    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         yield external_processor_pb2_grpc.ExternalProcessorStub(channel)
-    await server.stop(0)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
 
 
 def start(token: str, path: str = "/streams/1001") -> ProcessingRequest:
