@@ -46,7 +46,6 @@ class Tether(asyncio.Protocol):
         self._http2 = Http2()
         self._held: dict[int, Session] = {}
         self._asking: dict[int, asyncio.Task[None]] = {}
-        self._writing = False  # a write is due at the end of this turn of the loop
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -139,12 +138,10 @@ class Tether(asyncio.Protocol):
         self._http2.send(stream, admission(answer, address).SerializeToString())
 
     def _cut(self, stream: int, reason: str) -> None:
-        """End a live stream. All that are cut in one turn of the loop are written at once."""
+        """End a live stream, now: uvloop itself writes at once what one turn of the loop has to say."""
         if self._held.pop(stream, None) is not None:
             self._http2.abort(stream, PERMISSION_DENIED, reason)
-            if not self._writing:
-                self._writing = True
-                asyncio.get_running_loop().call_soon(self._write)
+            self._write()
 
     def _over(self, stream: int) -> None:
         if (task := self._asking.pop(stream, None)) is not None:
@@ -153,7 +150,6 @@ class Tether(asyncio.Protocol):
             self._sessions.close(session)
 
     def _write(self) -> None:
-        self._writing = False
         if data := self._http2.taken():
             self._transport.write(data)
 
