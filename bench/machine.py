@@ -29,6 +29,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
 
 
+def memory_kb(pid: int) -> float:
+    """Memory of one process that is its own, and its share of what it shares (PSS); 0 once it is gone."""
+    rows = [row.split() for row in _lines(f"/proc/{pid}/smaps_rollup")]
+    return next((float(row[1]) for row in rows if row[0] == "Pss:"), 0.0)
+
+
 def descendants(pid: int) -> list[int]:
     """Every process below this one."""
     parents = {int(entry.name): _stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal()}

@@ -135,8 +135,16 @@ class Issuer:
         return web.json_response({"keys": [{**key, "kid": "bench", "alg": "ES256", "use": "sig"}]})
 
 
+@dataclass(frozen=True)
+class Plain(Running):
+    """An Envoy of stock, with what its configuration can be changed by."""
+
+    config: Config
+    ads: Ads
+
+
 @asynccontextmanager
-async def plain_envoy(config: Config, folder: Path) -> AsyncIterator[Running]:
+async def plain_envoy(config: Config, folder: Path) -> AsyncIterator[Plain]:
     """Envoy with the same listener and routes and none of our filters, once it serves."""
     plain = config.model_copy(update={"edge": config.edge.model_copy(update={"port": free_port()})})
     ads, server = Ads(), grpc.aio.server()
@@ -147,7 +155,7 @@ async def plain_envoy(config: Config, folder: Path) -> AsyncIterator[Running]:
     try:
         async with process(*envoy_command(plain, folder)) as child:
             await until(EnvoyAdmin(folder / ADMIN_SOCKET).ready, "plain Envoy", child)
-            yield Running(child.pid, plain.edge.port)
+            yield Plain(child.pid, plain.edge.port, plain, ads)
     finally:
         await server.stop(None)
 

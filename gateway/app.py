@@ -16,7 +16,6 @@ import grpc
 import structlog
 from envoy.service.accesslog.v3 import als_pb2_grpc
 from envoy.service.auth.v3 import external_auth_pb2_grpc
-from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
@@ -25,8 +24,8 @@ from gateway.config import Config, Decisions, TokenService
 from gateway.decisions import run_decisions
 from gateway.detection import Detection
 from gateway.devices import Devices
-from gateway.edge import AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, Ads, resources
-from gateway.enforcement import AccessLogs, Authorization, Judge, Tether, serve_http
+from gateway.edge import AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, TETHER_SOCKET, Ads, resources
+from gateway.enforcement import AccessLogs, Authorization, Judge, serve_http, serve_tether
 from gateway.exchanges import Exchanges
 from gateway.identification import Identification
 from gateway.keeping import keep_running
@@ -149,6 +148,7 @@ class Gateway:
             tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
+            tasks.create_task(serve_tether(self.judge, self.sessions, _fresh(self.run / TETHER_SOCKET)))
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
@@ -171,7 +171,6 @@ class Gateway:
     async def _listen(self, stack: AsyncExitStack) -> None:
         server = grpc.aio.server()
         external_auth_pb2_grpc.add_AuthorizationServicer_to_server(Authorization(self.judge), server)
-        external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(self.judge, self.sessions), server)
         als_pb2_grpc.add_AccessLogServiceServicer_to_server(AccessLogs(self.door.publish), server)
         self.ads.add_to(server)
         server.add_insecure_port(f"unix:{_fresh(self.run / GRPC_SOCKET)}")

@@ -14,6 +14,7 @@ from gateway.edge.bootstrap import (
     EXCHANGE_CONNECTIONS,
     EXCHANGE_SOCKET,
     GRPC_SOCKET,
+    TETHER_SOCKET,
     bootstrap,
     envoy_command,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
+    "TETHER_SOCKET",
     "Ads",
     "EdgeState",
     "EnvoyAdmin",

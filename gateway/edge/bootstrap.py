@@ -1,4 +1,4 @@
-"""What Envoy is started with: two Unix-socket clusters of ours, an admin socket, and ADS for everything else."""
+"""What Envoy is started with: the Unix-socket clusters of ours, an admin socket, and ADS for everything else."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from gateway.config import Config
 from gateway.edge.binary import envoy_binary
 
 AUTHZ_SOCKET = "authz.sock"  # HTTP ext_authz, Envoy -> gateway
-GRPC_SOCKET = "grpc.sock"  # ADS, the tether and access logs, Envoy -> gateway
+GRPC_SOCKET = "grpc.sock"  # ADS and access logs, Envoy -> gateway
+TETHER_SOCKET = "tether.sock"  # the tether, Envoy -> gateway
 ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> Envoy
 AUTHZ_CLUSTER = "authz"
 EXCHANGE_CLUSTER = "token-service"
 EXCHANGE_SOCKET = "token.sock"
 EXCHANGE_CONNECTIONS = 64  # to the token service; beyond it, each worker thread has at least one
 GATEWAY_CLUSTER = "gateway"
+TETHER_CLUSTER = "tether"
 
 MANY = 1_000_000  # circuit breakers' bound: Envoy's own default of 1024 would cap live streams
 CONNECTIONS = 50_000  # downstream connections at once; beyond it new ones are refused
@@ -52,7 +54,7 @@ def bootstrap(config: Config, run: Path) -> dict[str, Any]:
             "cds_config": ads_source(),
             "lds_config": ads_source(),
         },
-        "static_resources": {"clusters": [_gateway_cluster(run), _authz_cluster(run), _token_cluster(run)]},
+        "static_resources": {"clusters": _clusters(run)},
         "stats_config": {
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _STATS]}},
         },
@@ -104,12 +106,13 @@ def http_protocol(version: str) -> dict[str, Any]:
     return {_HTTP_OPTIONS: options}
 
 
-def _gateway_cluster(run: Path) -> dict[str, Any]:
-    return _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2")
-
-
-def _authz_cluster(run: Path) -> dict[str, Any]:
-    return _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1")
+def _clusters(run: Path) -> list[dict[str, Any]]:
+    return [
+        _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2"),
+        _unix_cluster(TETHER_CLUSTER, run / TETHER_SOCKET, "http2"),
+        _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1"),
+        _token_cluster(run),
+    ]
 
 
 def _token_cluster(run: Path) -> dict[str, Any]:

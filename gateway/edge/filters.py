@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.config import Edge, Identity, Route
-from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER
+from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER, TETHER_CLUSTER
 
 EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dynamic-metadata namespace
 EXT_PROC = "envoy.filters.http.ext_proc"
@@ -71,7 +71,7 @@ def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
     """
     tether = any_of(
         "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
-        grpc_service={"envoy_grpc": {"cluster_name": GATEWAY_CLUSTER}},
+        grpc_service={"envoy_grpc": {"cluster_name": TETHER_CLUSTER}},
         failure_mode_allow=False,
         status_on_error={"code": "ServiceUnavailable"},
         message_timeout=milliseconds(edge.authorize_timeout_ms),

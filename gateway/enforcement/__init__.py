@@ -8,7 +8,7 @@ from gateway.enforcement.ext_authz_grpc import Authorization
 from gateway.enforcement.ext_authz_http import serve_http
 from gateway.enforcement.judge import Judge, refusal_id
 from gateway.enforcement.target import split
-from gateway.enforcement.tether import Tether
+from gateway.enforcement.tether import serve_tether
 
 __all__ = [
     "AccessLogs",
@@ -16,8 +16,8 @@ __all__ = [
     "Attempt",
     "Authorization",
     "Judge",
-    "Tether",
     "refusal_id",
     "serve_http",
+    "serve_tether",
     "split",
 ]

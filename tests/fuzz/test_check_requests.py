@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.enforcement import Attempt, Authorization, ext_authz_grpc, tether
+from gateway.enforcement import Attempt, Authorization, ext_authz_grpc, processing
 from gateway.identity import Refusal, UnknownKey
 from tests.gateway.parts import Bank
 
@@ -27,7 +27,7 @@ def checked(data: bytes) -> Attempt:
 
 
 def tethered(data: bytes) -> Attempt:
-    return tether.attempt_of(ProcessingRequest.FromString(data))
+    return processing.attempt_of(ProcessingRequest.FromString(data))
 
 
 @cache
@@ -92,7 +92,7 @@ def test_any_headers_of_a_stream(headers: list[tuple[str, bytes | str]]) -> None
     for name, value in headers:
         field = {"raw_value": value} if isinstance(value, bytes) else {"value": value}
         message.request_headers.headers.headers.add(key=name, **field)
-    attempt = tether.attempt_of(message)
+    attempt = processing.attempt_of(message)
     assert isinstance(bank().identifier.identify(attempt.credentials, 1.0), Refusal | UnknownKey)
     answer = bank().judge.at_once(attempt)
     assert answer is None or answer.status in (400, 401, 403)

@@ -27,6 +27,7 @@ from gateway.edge import (
     AUTHZ_SOCKET,
     EXT_PROC,
     GRPC_SOCKET,
+    TETHER_SOCKET,
     Ads,
     EnvoyAdmin,
     TlsMaterial,
@@ -277,7 +278,8 @@ async def _grpc_server(gateway: FakeGateway, ads: Ads, run: Path) -> grpc.aio.Se
     ads.add_to(server)
     proc_grpc.add_ExternalProcessorServicer_to_server(gateway, server)
     als_pb2_grpc.add_AccessLogServiceServicer_to_server(gateway, server)
-    server.add_insecure_port(f"unix:{run / GRPC_SOCKET}")
+    for name in (GRPC_SOCKET, TETHER_SOCKET):
+        server.add_insecure_port(f"unix:{run / name}")
     await server.start()
     return server
 

@@ -19,11 +19,10 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 from envoy.service.accesslog.v3 import als_pb2_grpc
-from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 
 from gateway.config import Config, Edge, Service, Tls
-from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, resources
-from gateway.enforcement import AccessLogs, Tether, serve_http
+from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, TETHER_SOCKET, Ads, EnvoyAdmin, resources
+from gateway.enforcement import AccessLogs, serve_http, serve_tether
 from policy import BlockPolicy, Cause, Target
 from telemetry import Event
 from tests.authority import Authority
@@ -106,9 +105,10 @@ async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) 
     judge, run = front.bank.judge, config.state
     serving = asyncio.create_task(serve_http(judge, run / AUTHZ_SOCKET))
     stack.callback(serving.cancel)
+    tethering = asyncio.create_task(serve_tether(judge, front.bank.sessions, run / TETHER_SOCKET))
+    stack.callback(tethering.cancel)
     server = grpc.aio.server()
     ads.add_to(server)
-    external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(judge, front.bank.sessions), server)
     logs = AccessLogs(lambda batch: front.events.extend(batch.events()))
     als_pb2_grpc.add_AccessLogServiceServicer_to_server(logs, server)
     server.add_insecure_port(f"unix:{run / GRPC_SOCKET}")

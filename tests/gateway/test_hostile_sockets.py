@@ -184,7 +184,14 @@ FRAMES = (
     packed({"type": "hello", "name": "x", "targets": [], "version": 99}),
     frame(b"a" * 10)[:7],
 )
-SOCKETS = {"authz.sock": HTTP, "admin.sock": HTTP, "grpc.sock": HTTP2, "detectors.sock": FRAMES, "lines.sock": FRAMES}
+SOCKETS = {
+    "authz.sock": HTTP,
+    "admin.sock": HTTP,
+    "grpc.sock": HTTP2,
+    "tether.sock": HTTP2,
+    "detectors.sock": FRAMES,
+    "lines.sock": FRAMES,
+}
 system = pytest.mark.system
 together = pytest.mark.asyncio(loop_scope="module")
 
@@ -225,16 +232,16 @@ async def test_nobody_is_taken_for_another_line(gateway: Child) -> None:
 @together
 async def test_messages_that_are_no_protobuf(gateway: Child) -> None:
     """Garbage in place of each message of each service ends that call, and no other."""
-    methods = (
-        "/envoy.service.auth.v3.Authorization/Check",
-        "/envoy.service.ext_proc.v3.ExternalProcessor/Process",
-        "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
-        "/nobody.Knows/This",
-    )
+    methods = {
+        "/envoy.service.auth.v3.Authorization/Check": "grpc.sock",
+        "/envoy.service.ext_proc.v3.ExternalProcessor/Process": "tether.sock",
+        "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs": "grpc.sock",
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources": "grpc.sock",
+        "/nobody.Knows/This": "grpc.sock",
+    }
     chance = random.Random(2)
-    async with grpc.aio.insecure_channel(f"unix:{gateway.run / 'grpc.sock'}") as channel:
-        for method in methods:
+    for method, socket in methods.items():
+        async with grpc.aio.insecure_channel(f"unix:{gateway.run / socket}") as channel:
             for data in (b"", b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", chance.randbytes(4000), b"\x0a" * 1_000_000):
                 call = channel.stream_stream(method)(iter([data]), timeout=5)
                 with suppress(grpc.aio.AioRpcError):
@@ -248,7 +255,7 @@ async def test_messages_that_are_no_protobuf(gateway: Child) -> None:
 async def test_streams_that_are_held_and_left(gateway: Child) -> None:
     """A thousand tethers that ask for nothing, and connections that say nothing, are held for nobody."""
     opened = gateway.files()
-    async with grpc.aio.insecure_channel(f"unix:{gateway.run / 'grpc.sock'}") as channel:
+    async with grpc.aio.insecure_channel(f"unix:{gateway.run / 'tether.sock'}") as channel:
         stub = external_processor_pb2_grpc.ExternalProcessorStub(channel)
         calls = [stub.Process() for _ in range(300)]
         await asyncio.gather(*(call.write(ProcessingRequest()) for call in calls[:100]))

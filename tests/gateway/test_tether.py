@@ -13,7 +13,7 @@ from envoy.config.core.v3.base_pb2 import HeaderMap, HeaderValue
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
 from envoy.service.ext_proc.v3.external_processor_pb2 import HttpHeaders, ProcessingRequest
 
-from gateway.enforcement import Tether
+from gateway.enforcement import Answer, Attempt, serve_tether
 from tests.gateway.parts import Bank
 
 
@@ -24,13 +24,13 @@ def bank() -> Bank:
 
 @pytest.fixture
 async def stub(bank: Bank, tmp_path: Path) -> AsyncIterator[Any]:
-    server = grpc.aio.server()
-    external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(Tether(bank.judge, bank.sessions), server)
-    server.add_insecure_port(f"unix:{tmp_path}/grpc.sock")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/grpc.sock") as channel:
+    path = tmp_path / "tether.sock"
+    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, path))
+    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         yield external_processor_pb2_grpc.ExternalProcessorStub(channel)
-    await server.stop(0)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
 
 
 def start(token: str, path: str = "/streams/1001") -> ProcessingRequest:
@@ -102,3 +102,54 @@ async def test_a_caller_that_vanishes_is_forgotten(bank: Bank, stub: Any) -> Non
     async with asyncio.timeout(5):
         while len(bank.sessions):  # noqa: ASYNC110  # the end of a cancelled call is told to the server alone
             await asyncio.sleep(0.001)
+
+
+async def test_when_the_gateway_goes_every_stream_ends(bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "tether.sock"
+    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, path))
+    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+        call, _ = await opened(external_processor_pb2_grpc.ExternalProcessorStub(channel), bank.token())
+        serving.cancel()
+        async with asyncio.timeout(5):
+            assert await call.code() == grpc.StatusCode.UNAVAILABLE
+    assert len(bank.sessions) == 0
+
+
+@pytest.mark.parametrize("message", [ProcessingRequest(), ProcessingRequest(response_trailers={})])
+async def test_what_is_no_request_ends_that_stream_alone(bank: Bank, stub: Any, message: ProcessingRequest) -> None:
+    beside, _ = await opened(stub, bank.token())
+    call = stub.Process()
+    await call.write(message)
+    async with asyncio.timeout(5):
+        assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert not beside.done()
+    assert len(bank.sessions) == 1
+
+
+async def test_the_trailers_of_a_live_stream_are_answered(bank: Bank, stub: Any) -> None:
+    call, _ = await opened(stub, bank.token())
+    await call.write(ProcessingRequest(response_trailers={}))
+    async with asyncio.timeout(5):
+        assert (await call.read()).WhichOneof("response") == "response_trailers"
+    assert len(bank.sessions) == 1
+
+
+async def test_a_stream_that_is_left_while_an_issuer_is_asked_is_never_held(bank: Bank, stub: Any) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def ask(attempt: Attempt) -> Answer:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            answered.set()
+        raise AssertionError
+
+    bank.judge.ask = ask  # type: ignore[method-assign]
+    call = stub.Process()
+    await call.write(start(bank.token()))
+    async with asyncio.timeout(5):
+        await asked.wait()
+        call.cancel()
+        await answered.wait()
+    assert len(bank.sessions) == 0
