@@ -25,7 +25,7 @@ class RefusalLog:
         self._second = self._lines = 0
 
     def tell(self, refusal_id: str, refusal: Refusal) -> None:
-        """Say why, under the id that the caller was given. Who showed nothing is asked for something, and not told of."""
+        """Say why, under the id that the caller was given; nothing of who showed nothing."""
         if not refusal.error:
             return
         second = int(self._monotonic())
