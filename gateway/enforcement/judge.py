@@ -176,7 +176,7 @@ class Judge:
     def _unidentified(self, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()
         identifier = refusal_id()
-        self._refusal_log.tell(identifier, refusal)
+        self._refusal_log.tell(refusal, decision=identifier)
         return Answer(
             refusal.status,
             identifier,

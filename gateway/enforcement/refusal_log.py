@@ -24,8 +24,8 @@ class RefusalLog:
         self._monotonic = monotonic
         self._second = self._lines = 0
 
-    def tell(self, refusal_id: str, refusal: Refusal) -> None:
-        """Say why, under the id that the caller was given; nothing of who showed nothing."""
+    def tell(self, refusal: Refusal, **place: str) -> None:
+        """Say why, and where: the id that the caller was given, for one; nothing of who showed nothing."""
         if not refusal.error:
             return
         second = int(self._monotonic())
@@ -35,4 +35,4 @@ class RefusalLog:
             _UNTOLD.inc()
             return
         self._lines += 1
-        _log.info("not identified", decision=refusal_id, error=refusal.error, why=refusal.detail[:_LONGEST])
+        _log.info("not identified", **place, error=refusal.error, why=refusal.detail[:_LONGEST])

@@ -11,8 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.agents import Agent, Profile, Registry, Vetting
 from gateway.config import Transactions
-from gateway.enforcement import Answer, Attempt
-from gateway.enforcement.refusal_log import RefusalLog
+from gateway.enforcement import Answer, Attempt, RefusalLog
 from gateway.identity import Credentials, Identifier, Refusal
 from policy import AccessRequest, BlockPolicy, Cause, Decision, Target, TargetKind
 from telemetry import Event, EventBatch, Kind
@@ -92,7 +91,7 @@ def test_the_log_of_refusals_is_bounded_by_the_second_and_by_the_line() -> None:
         now[0] = second
         with capture_logs() as lines:
             for number in range(8):
-                log.tell(f"r-{number}", Refusal("invalid_token", "x" * 10_000))
+                log.tell(Refusal("invalid_token", "x" * 10_000), decision=f"r-{number}")
         written.append(len(lines))
     assert written == [8, 2, 8]
     assert len(lines[0]["why"]) == 300
