@@ -15,6 +15,7 @@ from gateway.config import Config, Route
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import METHODS, match, split
 from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
@@ -29,13 +30,10 @@ _NUMBER = count()
 
 Ask = Callable[[Missing], Awaitable[None]]
 Witness = Callable[[AccessRequest, Decision], None]
-Unidentified = Callable[[Attempt, Answer, Refusal], None]
 
 
 class Judge:
-    """Answers attempts. `witness` sees the PDP's decisions, `unidentified` whom identification refused, and why; `ask`
-    gets from an issuer what identification lacks.
-    """
+    """Answers attempts. `witness` sees the PDP's decisions; `ask` gets from an issuer what identification lacks."""
 
     def __init__(
         self,
@@ -47,7 +45,6 @@ class Judge:
         ask: Ask,
         minter: Minter,
         devices: Devices,
-        unidentified: Unidentified,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
@@ -61,7 +58,7 @@ class Judge:
         self._blocklist = blocklist
         self._pdp = pdp
         self._witness = witness
-        self._saw_unidentified = unidentified
+        self._refusal_log = RefusalLog()
         self._ask = ask
         self._minter = minter
         self._devices = devices
@@ -180,16 +177,17 @@ class Judge:
 
     def _unidentified(self, attempt: Attempt, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()
-        answer = Answer(
+        identifier = refusal_id()
+        where = {"address": attempt.address, "path": attempt.target.partition("?")[0]}
+        self._refusal_log.tell(refusal, decision=identifier, **where)
+        return Answer(
             refusal.status,
-            refusal_id(),
+            identifier,
             "deny",
             (refusal.error or "no_credentials",),
             challenge.of(refusal, self._identity),
             self._identifier.nonce(self._clock()),
         )
-        self._saw_unidentified(attempt, answer, refusal)
-        return answer
 
     def _bad(self, reason: str) -> Answer:
         _COUNTED["unfit"].inc()
