@@ -15,8 +15,8 @@ from tests.gateway.front import SERVER, Front, front, request
 from tests.gateway.http2 import ask
 
 WHOLE = ('"@method"', '"@authority"', '"@path"', '"content-digest"')
-NONE = ((), (b"",), (b"", b""))  # DATA frames
-SOME = ((b"x",), (b"x", b"yz"), (b"", b"x"), (b"x", b""), (b"x" * 500, b"y" * 500))
+NONE: tuple[tuple[bytes, ...], ...] = ((), (b"",), (b"", b""))  # DATA frames
+SOME: tuple[tuple[bytes, ...], ...] = ((b"x",), (b"x", b"yz"), (b"", b"x"), (b"x", b""), (b"x" * 500, b"y" * 500))
 
 
 @pytest.fixture
