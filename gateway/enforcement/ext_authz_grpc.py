@@ -11,15 +11,7 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
-from gateway.enforcement.attempt import (
-    CREDENTIAL_HEADERS,
-    UNKNOWN,
-    UNREAD,
-    Answer,
-    Attempt,
-    Content,
-    request_of,
-)
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
