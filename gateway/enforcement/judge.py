@@ -14,7 +14,7 @@ from gateway.blocklist import Blocklist
 from gateway.config import Config, Route
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
-from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
 from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import METHODS, match, split
 from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
@@ -96,6 +96,18 @@ class Judge:
         except Exception:
             return self._failed()
 
+    def content(self, target: str, body: bytes) -> Content:
+        """What the edge showed of a request's content: all of it where the route has `body_bytes`; elsewhere its first
+        byte, where signatures must cover content, which others may follow; and nothing where they need not.
+        """
+        if not self._identity.binds_content:
+            return Content(body) if body else UNKNOWN
+        if not body:
+            return NOTHING
+        path, _ = split(target) or ("", "")
+        route = match(self._routes, path)
+        return Content(body) if route is not None and route.body_bytes else UNREAD
+
     def _question(self, attempt: Attempt) -> AccessRequest | Answer | Missing:
         now = self._clock()
         principal = self._identifier.identify(attempt.credentials, now)
@@ -118,7 +130,7 @@ class Judge:
         if not self._meant_for(route.service, principal):
             return self._unidentified(attempt, Refusal("invalid_token", "the token is for another service"))
         try:
-            body = read_json(attempt.body) if attempt.body else None
+            body = read_json(attempt.body) if attempt.body and route.body_bytes else None
         except Ambiguous:
             return self._bad("body_is_ambiguous")
         except ValueError:

@@ -60,6 +60,12 @@ async def test_a_method_that_there_is_not_is_refused(bank: Bank, method: str) ->
     assert not bank.seen
 
 
+async def test_policy_sees_a_body_only_where_its_route_shows_it(bank: Bank) -> None:
+    assert (await bank.judge.ask(attempt(bank.token(), body=b"x"))).allowed
+    assert (await bank.judge.ask(attempt(bank.token(), "/accounts/7", body=b'{"amount": 5}'))).status == 403
+    assert [request.body for request, _ in bank.seen] == [None, None]
+
+
 async def test_another_account_is_refused_with_reason_and_id(bank: Bank) -> None:
     answer = await bank.judge.ask(attempt(bank.token(), "/accounts/1002"))
     assert (answer.status, answer.reasons) == (403, ("not_yours",))
