@@ -40,7 +40,6 @@ from gateway.sessions import Sessions
 from gateway.sources import run_sources
 from gateway.transactions import Minter, Rotation, SigningKeys
 from gateway.trust import Trust
-from gateway.unidentified import Unidentified
 from policy import AccessRequest, Decision
 from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
@@ -102,7 +101,6 @@ class Gateway:
             self.identification.ask,
             self.minter,
             self.devices,
-            Unidentified().saw,
         )
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()

@@ -225,6 +225,11 @@ class Identity(Branch):
     device_claim: str = "device_id"  # the claim that names the caller's device
     remembered: Annotated[Integer, Field(ge=1, le=10_000_000)] = 100_000  # verified tokens, 2 KB each
 
+    @property
+    def binds_content(self) -> bool:
+        """Whether a signature must cover content, so that it has to be known whether a request has some."""
+        return self.signatures is not None and "content-digest" in self.signatures.components
+
 
 class OpaTls(Branch):
     """How OPA proves itself, which it must, and how we do, where it asks."""

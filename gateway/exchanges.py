@@ -16,9 +16,10 @@ from gateway.agents import Registry, chain_allowed
 from gateway.config import Config, TokenService
 from gateway.decision_api import Bounds, serve_unix
 from gateway.edge import EXCHANGE_CONNECTIONS, EXCHANGE_PATH
+from gateway.enforcement import RefusalLog
 from gateway.identity import Credentials, Identifier, Message, Missing, Refusal
 from gateway.token_service import ExchangeError, ExchangeRequest, Issued, Parties, exchange, token_application
-from gateway.token_service.issued import CERTIFICATE, DPOP_KEY
+from gateway.token_service.issued import CERTIFICATE, DPOP_KEY, ErrorCode
 from gateway.transactions import SigningKeys
 from policy import Principal
 
@@ -51,6 +52,7 @@ class Exchanges:
         self._signing = signing
         self._ask = ask
         self._clock = clock
+        self._refusal_log = RefusalLog()
 
     async def serve(self, socket: Path) -> None:
         """Answer on a Unix socket until cancelled. Raises OSError."""
@@ -61,14 +63,15 @@ class Exchanges:
         shown = self._shown(headers, body)
         subject = await self._spoken_for(request.subject_token)
         if isinstance(subject, Refusal):
-            return ExchangeError("invalid_request", f"subject_token: {_REFUSED}")
+            return self._refused("invalid_request", "subject_token", subject)
         sender = self._identifier.signer(shown, self._clock())
         if isinstance(sender, Refusal):
-            return ExchangeError("invalid_client", f"signature: {_REFUSED}")
+            return self._refused("invalid_client", "signature", sender)
         actor = await self._actor(request, sender, shown)
         if isinstance(actor, Refusal):
-            wrong = "actor_token" if request.actor_token else "the sender"
-            return ExchangeError("invalid_request" if request.actor_token else "invalid_client", f"{wrong}: {_REFUSED}")
+            if request.actor_token:
+                return self._refused("invalid_request", "actor_token", actor)
+            return self._refused("invalid_client", "the sender", actor)
         proven = self._proven(headers, shown)
         if isinstance(proven, ExchangeError):
             return proven
@@ -86,7 +89,10 @@ class Exchanges:
         return issued.signed(self._signing.ring.signer(self._clock()))
 
     def _registered(self, successor: Principal, now: float) -> bool:
-        return not isinstance(chain_allowed(successor, self._agents, now, required=True), Refusal)
+        answer = chain_allowed(successor, self._agents, now, required=True)
+        if isinstance(answer, Refusal):
+            self._refusal_log.tell(answer, exchange="the chain of actors")
+        return not isinstance(answer, Refusal)
 
     async def _spoken_for(self, token: str) -> Principal | Refusal:
         return await self._asked(partial(self._identifier.spoken_for, token))
@@ -137,7 +143,7 @@ class Exchanges:
         if shown.client_certificate:
             certificate = self._identifier.certificate(shown.client_certificate, self._clock())
             if isinstance(certificate, Refusal):
-                return ExchangeError("invalid_request", f"certificate: {_REFUSED}")
+                return self._refused("invalid_request", "certificate", certificate)
             proven[CERTIFICATE] = certificate.thumbprint
         return proven
 
@@ -145,4 +151,11 @@ class Exchanges:
         nonce = self._identifier.nonce(self._clock())
         again = refusal.error == "use_dpop_nonce"
         told = {"dpop-nonce": nonce} if nonce else {}
-        return ExchangeError("use_dpop_nonce" if again else "invalid_dpop_proof", f"DPoP: {_REFUSED}", told)
+        return self._refused("use_dpop_nonce" if again else "invalid_dpop_proof", "DPoP", refusal, told)
+
+    def _refused(
+        self, error: ErrorCode, what: str, refusal: Refusal, told: dict[str, str] | None = None
+    ) -> ExchangeError:
+        """Which of what was shown is not accepted; why, the log says alone."""
+        self._refusal_log.tell(refusal, exchange=what)
+        return ExchangeError(error, f"{what}: {_REFUSED}", told or {})

@@ -109,14 +109,16 @@ def router() -> dict[str, Any]:
     )
 
 
-def route_filters(route: Route) -> dict[str, Any]:
-    """What a route changes: a stream has the tether in place of ext_authz; a route with body shows it."""
+def route_filters(route: Route, identity: Identity) -> dict[str, Any]:
+    """What a route changes: a stream has the tether in place of ext_authz; a route with body shows it. Where signatures
+    must cover content, other routes show its first byte: in HTTP/2 nothing else tells whether there is some.
+    """
     if route.stream:
         enabled = any_of("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", overrides={})
         return {EXT_AUTHZ: _switch(disabled=True), EXT_PROC: _switch(config=enabled)}
-    if not route.body_bytes:
+    if not route.body_bytes and not identity.binds_content:
         return {}
-    body = {"max_request_bytes": route.body_bytes, "allow_partial_message": False}
+    body = {"max_request_bytes": route.body_bytes or 1, "allow_partial_message": not route.body_bytes}
     kind = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
     return {EXT_AUTHZ: any_of(kind, check_settings={"with_request_body": body})}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from gateway.config import Config, Route, Service
+from gateway.config import Config, Identity, Route, Service
 from gateway.edge.bootstrap import EXCHANGE_CLUSTER, circuit_breakers, http_protocol
 from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged, whole
 from gateway.edge.listener import ROUTES
@@ -19,7 +19,7 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     """The one RouteConfiguration resource: the first route that matches wins. `jwks`: the keys that sign transaction
     tokens, as JSON, which the edge itself answers with for whoever asks.
     """
-    routes = [_judged(route) if judge else _route(route) for route in config.routes]
+    routes = [_judged(route, config.identity) if judge else _route(route) for route in config.routes]
     if judge and jwks:
         routes.insert(0, _published(jwks))
     if judge and config.token_service:
@@ -57,12 +57,12 @@ def _route(route: Route) -> dict[str, Any]:
     return {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
 
 
-def _judged(route: Route) -> dict[str, Any]:
+def _judged(route: Route, identity: Identity) -> dict[str, Any]:
     judge = EXT_PROC if route.stream else EXT_AUTHZ
     decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({judge}:{DECISION_HEADER})%"}
     return {
         **_route(route),
-        "typed_per_filter_config": route_filters(route),
+        "typed_per_filter_config": route_filters(route, identity),
         "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],

@@ -7,6 +7,7 @@ from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.ext_authz_grpc import Authorization
 from gateway.enforcement.ext_authz_http import serve_http
 from gateway.enforcement.judge import Judge, refusal_id
+from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import split
 from gateway.enforcement.tether import serve_tether
 
@@ -16,6 +17,7 @@ __all__ = [
     "Attempt",
     "Authorization",
     "Judge",
+    "RefusalLog",
     "refusal_id",
     "serve_http",
     "serve_tether",

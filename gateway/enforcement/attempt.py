@@ -18,7 +18,21 @@ CREDENTIAL_HEADERS: Final = ("authorization", "dpop", "signature", "signature-in
 SIGNED_HEADERS: Final = ("authorization", "content-digest", "signature", "signature-agent", "signature-input")
 
 
-def request_of(get: Callable[[str], str], method: str, scheme: str, host: str, target: str, body: bytes) -> Message:
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """What an enforcement point knows of a request's content."""
+
+    body: bytes | None  # all of it, b"" for none; None where it was not read, or not to its end
+    unread: bool = False  # whether there is certainly some, where it was not read
+
+
+NOTHING: Final = Content(b"")
+UNREAD: Final = Content(None, unread=True)
+UNKNOWN: Final = Content(None)  # what the method lets one expect
+
+
+def request_of(
+    get: Callable[[str], str], method: str, scheme: str, host: str, target: str, content: Content
+) -> Message:
     """A request that proves something by itself, as its sender saw it. `get` finds a header by its name in lower case,
     "" for none.
     """
@@ -31,7 +45,8 @@ def request_of(get: Callable[[str], str], method: str, scheme: str, host: str, t
         path=path,
         query=query if mark else None,
         headers=headers,
-        body=body or None,
+        body=content.body,
+        unread=content.unread,
     )
 
 

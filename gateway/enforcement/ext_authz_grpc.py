@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
 from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 from google.rpc.status_pb2 import Status
 
-from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
 from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
 _PERMISSION_DENIED = 7  # google.rpc.Code
+_PARTIAL = "x-envoy-auth-partial-body"  # "true" where Envoy showed the beginning; its "false" may be the caller's own
 
 
 class Authorization:
@@ -40,7 +42,7 @@ def attempt_of(request: CheckRequest, scheme: str = "https") -> Attempt:
         return str(http.headers.get(name, ""))
 
     proves = "dpop" in http.headers or "signature-input" in http.headers
-    asked = request_of(get, http.method, scheme, http.host, http.path, body) if proves else None
+    asked = request_of(get, http.method, scheme, http.host, http.path, _content(http, body)) if proves else None
     return Attempt(
         method=http.method,
         target=http.path,
@@ -49,6 +51,17 @@ def attempt_of(request: CheckRequest, scheme: str = "https") -> Attempt:
         credentials=Credentials(get("authorization"), f'Cert="{shown}"' if shown else "", get("dpop"), asked),
         body=body,
     )
+
+
+def _content(http: AttributeContext.HttpRequest, body: bytes) -> Content:
+    """What a mesh showed of a request's content (`with_request_body`). Where it showed none, headers and the bytes that
+    have come so far may still say that there is some. That they do not proves nothing: HTTP/2 needs neither.
+    """
+    length = http.headers.get("content-length", "")
+    chunked = not body and "transfer-encoding" in http.headers
+    if chunked or length not in ("", str(len(body))) or http.size > len(body) or http.headers.get(_PARTIAL) == "true":
+        return UNREAD
+    return Content(body) if body or length else UNKNOWN
 
 
 def response(answer: Answer) -> CheckResponse:

@@ -123,7 +123,8 @@ class ExtAuthz(asyncio.Protocol):
         proof, request = "", None
         if b"dpop" in self._headers or b"signature-input" in self._headers:
             proof = self._get("dpop")
-            request = request_of(self._get, method, self._judge.scheme, host, target, self._body)
+            content = self._judge.content(target, self._body)
+            request = request_of(self._get, method, self._judge.scheme, host, target, content)
         return Attempt(
             method=method,
             target=target,

@@ -14,7 +14,8 @@ from gateway.blocklist import Blocklist
 from gateway.config import Config, Route
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
-from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
+from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import METHODS, match, split
 from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
@@ -29,13 +30,10 @@ _NUMBER = count()
 
 Ask = Callable[[Missing], Awaitable[None]]
 Witness = Callable[[AccessRequest, Decision], None]
-Unidentified = Callable[[Attempt, Answer, Refusal], None]
 
 
 class Judge:
-    """Answers attempts. `witness` sees the PDP's decisions, `unidentified` whom identification refused, and why; `ask`
-    gets from an issuer what identification lacks.
-    """
+    """Answers attempts. `witness` sees the PDP's decisions; `ask` gets from an issuer what identification lacks."""
 
     def __init__(
         self,
@@ -47,7 +45,6 @@ class Judge:
         ask: Ask,
         minter: Minter,
         devices: Devices,
-        unidentified: Unidentified,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
@@ -61,7 +58,7 @@ class Judge:
         self._blocklist = blocklist
         self._pdp = pdp
         self._witness = witness
-        self._saw_unidentified = unidentified
+        self._refusal_log = RefusalLog()
         self._ask = ask
         self._minter = minter
         self._devices = devices
@@ -99,6 +96,18 @@ class Judge:
         except Exception:
             return self._failed()
 
+    def content(self, target: str, body: bytes) -> Content:
+        """What the edge showed of a request's content: all of it where the route has `body_bytes`; elsewhere its first
+        byte, where signatures must cover content, which others may follow; and nothing where they need not.
+        """
+        if not self._identity.binds_content:
+            return Content(body) if body else UNKNOWN
+        if not body:
+            return NOTHING
+        path, _ = split(target) or ("", "")
+        route = match(self._routes, path)
+        return Content(body) if route is not None and route.body_bytes else UNREAD
+
     def _question(self, attempt: Attempt) -> AccessRequest | Answer | Missing:
         now = self._clock()
         principal = self._identifier.identify(attempt.credentials, now)
@@ -121,7 +130,7 @@ class Judge:
         if not self._meant_for(route.service, principal):
             return self._unidentified(attempt, Refusal("invalid_token", "the token is for another service"))
         try:
-            body = read_json(attempt.body) if attempt.body else None
+            body = read_json(attempt.body) if attempt.body and route.body_bytes else None
         except Ambiguous:
             return self._bad("body_is_ambiguous")
         except ValueError:
@@ -180,16 +189,17 @@ class Judge:
 
     def _unidentified(self, attempt: Attempt, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()
-        answer = Answer(
+        identifier = refusal_id()
+        where = {"address": attempt.address, "path": attempt.target.partition("?")[0]}
+        self._refusal_log.tell(refusal, decision=identifier, **where)
+        return Answer(
             refusal.status,
-            refusal_id(),
+            identifier,
             "deny",
             (refusal.error or "no_credentials",),
             challenge.of(refusal, self._identity),
             self._identifier.nonce(self._clock()),
         )
-        self._saw_unidentified(attempt, answer, refusal)
-        return answer
 
     def _bad(self, reason: str) -> Answer:
         _COUNTED["unfit"].inc()

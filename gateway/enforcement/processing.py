@@ -18,7 +18,7 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.enforcement.address import DIRECT, Proxies
-from gateway.enforcement.attempt import CREDENTIAL_HEADERS, Answer, Attempt, request_of
+from gateway.enforcement.attempt import CREDENTIAL_HEADERS, NOTHING, UNREAD, Answer, Attempt, request_of
 from gateway.enforcement.ext_authz_grpc import options, refusal_headers
 from gateway.identity import Credentials
 
@@ -35,7 +35,8 @@ def attempt_of(message: ProcessingRequest, proxies: Proxies = DIRECT, scheme: st
 
     method, target, host = get(":method"), get(":path"), get(":authority")
     proves = "dpop" in headers or "signature-input" in headers
-    request = request_of(get, method, scheme, host, target, b"") if proves else None
+    content = NOTHING if message.request_headers.end_of_stream else UNREAD
+    request = request_of(get, method, scheme, host, target, content) if proves else None
     return Attempt(
         method=method,
         target=target,

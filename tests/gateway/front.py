@@ -73,6 +73,7 @@ class Front:
     session: aiohttp.ClientSession
     gateway: Gateway
     upstream: list[Any] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)  # what the upstream was sent beside those headers
 
     async def get(
         self, path: str = "/accounts/1001", shown: Mapping[str, str] | None = None, certificate: Leaf | None = None
@@ -153,7 +154,8 @@ async def front() -> AsyncIterator[Front]:
         folder = Path(tempfile.mkdtemp(prefix="edge-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         seen: list[Any] = []
-        upstream = await _upstream(stack, seen, issuer)
+        bodies: list[bytes] = []
+        upstream = await _upstream(stack, seen, bodies, issuer)
         config = _config(folder, upstream, await _directory(stack, folder, signer), issuer)
         gateway = await stack.enter_async_context(Gateway.open(config))
         await stack.enter_async_context(envoy(config, folder / "run"))
@@ -161,10 +163,8 @@ async def front() -> AsyncIterator[Front]:
         connector = aiohttp.TCPConnector(ssl=trust)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         await until(EnvoyAdmin(folder / "run" / ADMIN_SOCKET).ready, "the edge is ready")
-        await until(
-            lambda: time.time() >= int(gateway.started) + 1, "proofs of this second are younger than the gateway"
-        )
-        edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen)
+        await until(lambda: time.time() >= int(gateway.started) + 1, "what is proven now is younger than the gateway")
+        edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen, bodies)
         await edge.register("agent:signer", signer.keyid)
         yield edge
 
@@ -183,6 +183,7 @@ def _config(folder: Path, upstream: int, directory: int, issuer: Signs) -> Confi
         services={"accounts": Service(address="127.0.0.1", port=upstream)},
         routes=(
             Route(prefix="/streams/", service="accounts", stream=True),
+            Route(prefix="/payments", service="accounts", body_bytes=1000),
             Route(prefix="/", service="accounts"),
         ),
         identity=Identity(
@@ -202,9 +203,10 @@ def _config(folder: Path, upstream: int, directory: int, issuer: Signs) -> Confi
     )
 
 
-async def _upstream(stack: AsyncExitStack, seen: list[Any], issuer: Signs) -> int:
+async def _upstream(stack: AsyncExitStack, seen: list[Any], bodies: list[bytes], issuer: Signs) -> int:
     async def keep(request: web.Request) -> web.Response:
         seen.append(request.headers.copy())
+        bodies.append(await request.read())
         return web.Response(text="ok")
 
     async def jwks(request: web.Request) -> web.Response:

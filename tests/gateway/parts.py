@@ -17,7 +17,6 @@ from gateway.enforcement import Judge
 from gateway.identity import Identifier, KeySet, Missing
 from gateway.sessions import Sessions
 from gateway.transactions import KeyRing, Minter
-from gateway.unidentified import Unidentified
 from policy import AccessRequest, Bundle, Decision, Pdp, embedded_pdp
 
 ISSUER = "https://issuer.bank.example"
@@ -100,7 +99,6 @@ class Bank:
             self._ask,
             self.minter,
             self.devices,
-            Unidentified().saw,
         )
 
     def token(self, subject: str = "person:alice", account: str = "1001", **changes: Any) -> str:

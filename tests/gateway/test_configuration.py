@@ -173,8 +173,8 @@ def test_a_token_is_exchanged_for_an_audience_that_something_has(audiences: str)
         (
             "{bank: [ledger, accounts]}",
             ".bank.1",
-            "no issuer or service has the audience 'accounts' (there are: bank, ledger): nothing would "
-            "accept the token",
+            "no issuer or service has the audience 'accounts' (there are: bank, ledger): "
+            "nothing would accept the token",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
 
 from gateway.edge import EXCHANGE_PATH
 from tests.gateway.front import FORM, WORKLOADS, Front, front, proof, request
@@ -69,7 +70,15 @@ async def test_a_person_hands_her_agent_a_narrower_token_and_nobody_else_can_use
         wider = form | {"scope": "accounts:read admin"}
         assert (await edge.exchange(wider, proof(key, "POST", EXCHANGE_PATH)))[1]["error"] == "invalid_scope"
         stranger = form | {"actor_token": edge.issuer.token(sub="agent:unregistered")}
-        assert (await edge.exchange(stranger, proof(key, "POST", EXCHANGE_PATH)))[0] == 400
+        idle = form | {"actor_token": edge.issuer.token(sub="agent:invoice-bot", aud="elsewhere")}
+        with capture_logs() as lines:
+            for wrong in (stranger, idle):
+                assert (await edge.exchange(wrong, proof(key, "POST", EXCHANGE_PATH)))[0] == 400
+        logged = [(line["exchange"], line["why"]) for line in lines if line["event"] == "not identified"]
+        assert logged == [
+            ("actor_token", "agent:unregistered: not registered"),
+            ("actor_token", "audience"),
+        ]
         unbound = await edge.exchange(form, "")
         assert (unbound[0], unbound[1]["error"]) == (400, "invalid_request")
         assert (await edge.exchange(form, "not.a.proof"))[1]["error"] == "invalid_dpop_proof"

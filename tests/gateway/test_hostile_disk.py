@@ -52,8 +52,11 @@ class Gateway:
 
     def fill(self) -> None:
         """From now on no file of the ledger's grows by much: ENOSPC's twin, EFBIG (RLIMIT_FSIZE)."""
-        largest = max(file.stat().st_size for file in (self.state / "ledger").iterdir())
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (largest + SLACK, resource.RLIM_INFINITY))
+        sizes = [0]
+        for file in (self.state / "ledger").iterdir():
+            with suppress(FileNotFoundError):  # a head that has just taken its predecessor's place
+                sizes.append(file.stat().st_size)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (max(sizes) + SLACK, resource.RLIM_INFINITY))
 
     def free(self) -> None:
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, UNLIMITED)

@@ -328,6 +328,13 @@ def test_content_that_is_announced_must_be_covered(method: str, headers: tuple[A
     assert isinstance(answer, Refusal) == may
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "POST"])
+def test_content_that_is_there_and_was_not_read_is_refused_whatever_the_method(method: str) -> None:
+    unread = changed(PAYMENT, method=method, body=None, unread=True)
+    refused(signed(unread, ('"@method"', '"@target-uri"')), "content-digest is not covered")
+    refused(signed(unread), "was not read")
+
+
 # RFC 9530, appendix B.
 HELLO = b'{"hello": "world"}\n'
 

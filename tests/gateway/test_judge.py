@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from gateway.agents import Agent, Profile, Registry, Vetting
 from gateway.config import Transactions
-from gateway.enforcement import Answer, Attempt
-from gateway.identity import Credentials, Identifier
+from gateway.enforcement import Answer, Attempt, RefusalLog
+from gateway.identity import Credentials, Identifier, Refusal
 from policy import AccessRequest, BlockPolicy, Cause, Decision, Target, TargetKind
 from telemetry import Event, EventBatch, Kind
 from tests.gateway.parts import ISSUER, Bank
@@ -60,6 +60,12 @@ async def test_a_method_that_there_is_not_is_refused(bank: Bank, method: str) ->
     assert not bank.seen
 
 
+async def test_policy_sees_a_body_only_where_its_route_shows_it(bank: Bank) -> None:
+    assert (await bank.judge.ask(attempt(bank.token(), body=b"x"))).allowed
+    assert (await bank.judge.ask(attempt(bank.token(), "/accounts/7", body=b'{"amount": 5}'))).status == 403
+    assert [request.body for request, _ in bank.seen] == [None, None]
+
+
 async def test_another_account_is_refused_with_reason_and_id(bank: Bank) -> None:
     answer = await bank.judge.ask(attempt(bank.token(), "/accounts/1002"))
     assert (answer.status, answer.reasons) == (403, ("not_yours",))
@@ -85,11 +91,24 @@ async def test_the_log_alone_says_why_nobody_was_identified(bank: Bank) -> None:
         answer = await bank.judge.ask(attempt(bank.token(aud="urn:other")))
         assert (await bank.judge.ask(attempt(""))).reasons == ("no_credentials",)
         assert (await bank.judge.ask(attempt(bank.token()))).allowed
-    assert [(line["decision"], line["error"], line["detail"]) for line in lines] == [
+    assert [(line["decision"], line["error"], line["why"]) for line in lines] == [
         (answer.id, "invalid_token", "audience")
     ]
     assert b"audience" not in answer.body()
     assert "audience" not in answer.challenge
+
+
+def test_the_log_of_refusals_is_bounded_by_the_second_and_by_the_line() -> None:
+    now, written = [0.0], []
+    log = RefusalLog(lambda: now[0])
+    for second in (0.0, 0.9, 1.0):
+        now[0] = second
+        with capture_logs() as lines:
+            for number in range(8):
+                log.tell(Refusal("invalid_token", "x" * 10_000), decision=f"r-{number}")
+        written.append(len(lines))
+    assert written == [8, 2, 8]
+    assert len(lines[0]["why"]) == 300
 
 
 async def test_a_token_for_one_service_is_none_for_another() -> None:

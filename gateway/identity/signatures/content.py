@@ -17,7 +17,7 @@ def may_have_content(message: Message) -> bool:
     """Whether a request has content, or may have some that nobody has read."""
     if message.body is not None:
         return message.body != b""
-    if message.values("transfer-encoding"):
+    if message.unread or message.values("transfer-encoding"):
         return True
     lengths = message.values("content-length")
     return any(length != "0" for length in lengths) if lengths else message.method not in _WITHOUT_CONTENT

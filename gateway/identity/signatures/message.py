@@ -17,6 +17,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     query: str | None = None  # percent-encoded, without its "?"; None where there is no "?"
     headers: tuple[tuple[str, str], ...] = ()  # name and value, in order, one for each line
     body: bytes | None = None  # the whole content, b"" for none; None where nobody has read it
+    unread: bool = False  # there is content that nobody has read to its end, whatever method and headers say
 
     def values(self, name: str) -> list[str]:
         """The values of a field by its name in lower case, one for each line, without the blanks around them."""
