@@ -39,8 +39,11 @@ class Order:
 
 @asynccontextmanager
 async def order(socket: Path) -> AsyncIterator[Order]:
-    """Connected to the admin socket, so that connecting is not in what is measured."""
-    reader, writer = await asyncio.open_unix_connection(socket)
+    """Connected to the admin socket, so that connecting is not in what is measured. Raises CannotRun."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(socket)
+    except OSError as error:
+        raise CannotRun(f"the gateway is gone: {error}") from error
     try:
         yield Order(reader, writer)
     finally:
