@@ -1,4 +1,4 @@
-"""The Shared Signals transmitter for tests: served on a Unix socket, asked by real clients, heard by a real receiver."""
+"""The Shared Signals transmitter for tests: served on a Unix socket, asked by clients, heard by a real receiver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from starlette.datastructures import Headers
 
 from gateway.config import SignalsReceiver, SignalsTransmitter
 from gateway.decision_api import Bounds, serve_unix
-from gateway.signals.transmitter import LARGEST, Patience, Store, Told, Transmitter, session_revoked, signals_application
+from gateway.signals.transmitter import (
+    LARGEST,
+    Patience,
+    Store,
+    Told,
+    Transmitter,
+    session_revoked,
+    signals_application,
+)
 from gateway.transactions import SigningKey
 
 ISSUER = "https://tr.example.com"
@@ -35,11 +43,12 @@ QUICK = Patience(answer=0.2, first=0.01, longest=0.05)
 
 
 def settings(**changes: Any) -> SignalsTransmitter:
-    """Two receivers, "a" and "b"; what is said of "a" otherwise."""
+    """Two receivers, "a" and "b", of which the second may hear of risks only. Changes are the first one's."""
     default_subjects = changes.pop("default_subjects", "ALL")
     a = {"id": "a", "audience": "https://a.example", "push_prefixes": ("https://receiver.example.com/",)}
-    others = SignalsReceiver(id="b", audience="https://b.example", events=("risk-level-change",))
-    receivers = (SignalsReceiver(**(a | changes)), others)
+    b = {"id": "b", "audience": "https://b.example", "events": ("risk-level-change",)}
+    most = {"max_waiting": changes.pop("max_waiting", 10_000)}
+    receivers = (SignalsReceiver(**(a | most | changes)), SignalsReceiver(**(b | most)))
     return SignalsTransmitter(issuer=ISSUER, receivers=receivers, default_subjects=default_subjects)
 
 
@@ -179,7 +188,9 @@ class LocalReceiver:
 async def until(happened: Callable[[], bool]) -> None:
     """Wait for it, with a deadline."""
     async with asyncio.timeout(DEADLINE):
-        while not happened():
+        while True:
+            if happened():
+                return
             await asyncio.sleep(0.005)
 
 

@@ -17,6 +17,8 @@ from prometheus_client import Counter
 from gateway.bounded import TooLarge, read_bounded
 from gateway.json_body import read_json
 from gateway.signals.transmitter.errors import err_of, refused
+from gateway.signals.transmitter.store import TransmitterUnwritable
+from gateway.signals.transmitter.stream import Push
 from gateway.signals.transmitter.token import TYP
 
 _LARGEST: Final = 4096  # bytes of an error that are read
@@ -29,8 +31,7 @@ class Parcel(msgspec.Struct, frozen=True):
 
     stream: str
     jti: str
-    url: str  # as `target` made it
-    authorization: str
+    push: Push  # its URL as `target` made it
     token: str
 
 
@@ -44,7 +45,7 @@ class Patience:
 
 
 class Desk(Protocol):
-    """Where parcels come from, and where it is reported what became of them."""
+    """Where parcels come from, and where it is reported what became of them. Raises TransmitterUnwritable."""
 
     async def next_parcel(self, stream: str) -> Parcel | None:
         """The first that may go out in a stream; None if there is none, or the stream is not one that pushes."""
@@ -92,18 +93,25 @@ class Pushing:
         try:
             self._woken.discard(stream)  # before the look: who wakes it from now on wants another
             failures = 0
-            while (parcel := await self._desk.next_parcel(stream)) is not None:
-                end = await self._push(parcel)
-                if end:
-                    failures = 0
-                    await self._desk.settle(parcel, end)
-                else:
+            while (end := await self._first(stream)) is not None:
+                if not end:
                     await self._sleep(self._delay(failures))
-                    failures += 1
+                failures = 0 if end else failures + 1
         finally:
             self._draining.discard(stream)
             if stream in self._woken:
                 self._rung.set()
+
+    async def _first(self, stream: str) -> str | None:
+        """How an attempt with the first parcel ended, as `_push` tells it; None if there is none."""
+        try:
+            parcel = await self._desk.next_parcel(stream)
+            end = await self._push(parcel) if parcel else None
+            if parcel and end:
+                await self._desk.settle(parcel, end)
+        except TransmitterUnwritable:  # a receiver may hear twice what we could not put on record
+            return ""
+        return end
 
     def _delay(self, failures: int) -> float:
         """Half of it by chance, so that streams which failed together do not try together."""
@@ -122,10 +130,10 @@ class Pushing:
 
     async def _posted(self, parcel: Parcel) -> str:
         headers = {"Content-Type": f"application/{TYP}", "Accept": "application/json", "Accept-Encoding": "identity"}
-        if parcel.authorization:
-            headers["Authorization"] = parcel.authorization
+        if parcel.push.authorization:
+            headers["Authorization"] = parcel.push.authorization
         async with self._session.post(
-            yarl.URL(parcel.url, encoded=True),
+            yarl.URL(parcel.push.url, encoded=True),
             data=parcel.token.encode(),
             headers=headers,
             allow_redirects=False,  # elsewhere is where nobody has allowed us to go

@@ -27,6 +27,7 @@ CREATE TRIGGER IF NOT EXISTS one_more AFTER INSERT ON waiting
 CREATE TRIGGER IF NOT EXISTS one_less AFTER DELETE ON waiting
     BEGIN UPDATE streams SET waiting = waiting - 1 WHERE id = old.stream; END;
 """
+_LOCKED = 1.0  # seconds to wait for another process, which should not be there
 _PUT = """
 INSERT INTO streams (id, receiver, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record
 """
@@ -76,7 +77,7 @@ class Store:
     def __init__(self, file: Path) -> None:
         """Open the file, or make it. Raises TransmitterUnreadable, TransmitterUnwritable, OSError."""
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._rows = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._rows = sqlite3.connect(file, _LOCKED, check_same_thread=False, isolation_level=None)
         self.news = News()
         try:
             self._rows.execute("PRAGMA journal_mode = WAL")

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import aiohttp
-import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from gateway.config import SignalsTransmitter
-from gateway.signals.transmitter.endpoint import target
-from gateway.signals.transmitter.errors import err_of, refused
+from gateway.signals.transmitter.outgoing import first_push, looked, settled
 from gateway.signals.transmitter.poll import Poll
 from gateway.signals.transmitter.push import Parcel, Patience, Pushing
 from gateway.signals.transmitter.rules import Rules
 from gateway.signals.transmitter.store import News, Store, Waiting
-from gateway.signals.transmitter.stream import UNKNOWN, Refused, Stream
+from gateway.signals.transmitter.stream import Refused
 from gateway.signals.transmitter.token import signed
 from gateway.signals.transmitter.told import Told
 from gateway.signals.transmitter.writer import Job, Writer
@@ -31,9 +29,9 @@ LONG_POLL: Final = 10.0  # seconds that a poll may wait, less than a proxy in fr
 _PATIENCE = Patience()
 _MOST_WAITING_POLLS = 2  # in one stream; a further one is answered at once
 _ENDED = Counter("portcullis_gateway_signals_ended_total", "What became of events in streams", ["end"])
+_POLLS = Gauge("portcullis_gateway_signals_polls_waiting", "Polls that wait for an event")
 _PAUSED = Counter("portcullis_gateway_signals_paused_total", "Streams paused because too many events waited")
 _TOLD = Counter("portcullis_gateway_signals_told_total", "Events that were published")
-_log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -99,7 +97,7 @@ class Transmitter:
         Waits for the first one, a while, unless asked not to. Raises TransmitterUnwritable.
         """
         with self._waiting(name) as (woken, patient):
-            found = await self.do(partial(self._settled, receiver, name, asked))
+            found = await self.do(partial(settled, self.rules, receiver, name, asked))
             if found == [] and asked.most and patient and not asked.at_once:
                 found = await self._first(receiver, name, asked.most, woken)
         if isinstance(found, Refused):
@@ -108,53 +106,23 @@ class Transmitter:
 
     async def next_parcel(self, stream: str) -> Parcel | None:
         """The first token that may be pushed in a stream."""
-        found = await self.do(partial(self._next, stream))
+        found = await self.do(partial(first_push, self.rules, stream))
         if found is None:
             return None
-        entry, url, authorization = found
-        return Parcel(stream, entry.jti, url, authorization, signed(entry.claims, self._signer()))
+        entry, push = found
+        return Parcel(stream, entry.jti, push, signed(entry.claims, self._signer()))
 
     async def settle(self, parcel: Parcel, end: str) -> None:
         """A push has ended."""
         await self.do(lambda store: store.settle(parcel.stream, [parcel.jti], end))
 
-    def _settled(self, receiver: str, name: str, asked: Poll, store: Store) -> list[Waiting] | Refused:
-        if self._polled(store, receiver, name) is None:
-            return UNKNOWN
-        store.settle(name, asked.acknowledged, "delivered")
-        for jti in {entry for entry in asked.refused if store.waits(name, entry)}:
-            said = asked.refused[jti]
-            store.settle(name, [jti], refused(name, jti, err_of(said) or "", said.get("description")))
-        return self._looked(receiver, name, asked.most, store)
-
-    def _looked(self, receiver: str, name: str, most: int, store: Store) -> list[Waiting] | Refused:
-        """One more than wanted, where there is one."""
-        stream = self._polled(store, receiver, name)
-        return UNKNOWN if stream is None else self.rules.deliverable(store, stream, most + 1)
-
-    def _polled(self, store: Store, receiver: str, name: str) -> Stream | None:
-        stream = store.stream(name, receiver)
-        return stream if stream and stream.push is None else None
-
-    def _next(self, name: str, store: Store) -> tuple[Waiting, str, str] | None:
-        stream = store.stream(name)
-        receiver = self.rules.receivers.get(stream.receiver) if stream else None
-        if stream is None or receiver is None or stream.push is None:
-            return None
-        url = target(stream.push.url, receiver.push_prefixes)
-        if url is None:  # the configuration has changed
-            _log.warning("push is not allowed any more", stream=name, receiver=receiver.id)
-            return None
-        found = self.rules.deliverable(store, stream, 1)
-        return (found[0], url, stream.push.authorization) if found else None
-
     async def _first(self, receiver: str, name: str, most: int, woken: asyncio.Event) -> list[Waiting] | Refused:
-        with suppress(TimeoutError):
+        with suppress(TimeoutError), _POLLS.track_inprogress():
             async with asyncio.timeout(self._long_poll):
                 while True:
                     await woken.wait()
                     woken.clear()
-                    if (found := await self.do(partial(self._looked, receiver, name, most))) != []:
+                    if (found := await self.do(partial(looked, self.rules, receiver, name, most))) != []:
                         return found
         return []
 

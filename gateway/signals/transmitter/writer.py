@@ -30,6 +30,10 @@ class _Ordered:
     done: asyncio.Future[Any]
 
 
+class _Spoilt(Exception):
+    """One job of several failed."""
+
+
 class Writer:
     """Owns the store. All methods but the thread's own belong to the loop; `committed` is called on the loop with the
     news of each commit, before any of its jobs returns.
@@ -93,22 +97,25 @@ class Writer:
         return group, False
 
     def _commit(self, group: list[_Ordered]) -> None:
-        """All in one transaction; where one of them fails, each in its own."""
+        """All in one transaction; where one of them fails, and not the disk, each in its own."""
         try:
             self._store.begin()
-            results = [ordered.job(self._store) for ordered in group]
+            results = _results(group, self._store)
             self._store.commit()
+        except _Spoilt:
+            self._undo()
+            for ordered in group:
+                self._commit([ordered])
         except Exception as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._store.rollback()
-            if len(group) > 1:
-                for ordered in group:
-                    self._commit([ordered])
-                return
-            _log.error("signals not on record", error=repr(error))
-            self._tell(self._fail, group[0], TransmitterUnwritable(repr(error)))
+            self._undo()
+            _log.error("signals not on record", jobs=len(group), error=repr(error))
+            self._tell(self._fail, group, repr(error))
         else:
             self._tell(self._finish, group, results, self._store.news)
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._store.rollback()
 
     def _tell(self, call: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to tell
@@ -121,11 +128,21 @@ class Writer:
             if not ordered.done.done():
                 ordered.done.set_result(result)
 
-    def _fail(self, ordered: _Ordered, error: TransmitterUnwritable) -> None:
-        self._waiting -= 1
-        _UNWRITABLE.inc()
-        if not ordered.done.done():
-            ordered.done.set_exception(error)
+    def _fail(self, group: list[_Ordered], why: str) -> None:
+        self._waiting -= len(group)
+        _UNWRITABLE.inc(len(group))
+        for ordered in group:
+            if not ordered.done.done():
+                ordered.done.set_exception(TransmitterUnwritable(why))
+
+
+def _results(group: list[_Ordered], store: Store) -> list[Any]:
+    try:
+        return [ordered.job(store) for ordered in group]
+    except Exception as error:
+        if len(group) > 1:
+            raise _Spoilt from error
+        raise
 
 
 def _seen(done: asyncio.Future[Any]) -> None:
