@@ -85,7 +85,7 @@ class Office:
             session.request(method, f"/ssf/{path}", headers=headers, **how) as answer,
         ):
             text = await answer.text()
-            return answer.status, json.loads(text) if text else None
+            return answer.status, json.loads(text) if answer.content_type == "application/json" and text else None
 
     async def ready(self) -> None:
         """Wait until it answers."""
