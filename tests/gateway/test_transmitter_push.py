@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from gateway.signals.transmitter.push import Parcel, Pushing
 from tests.gateway.test_transmitter_poll import ended
-from tests.gateway.transmitter_rig import UPDATED, LocalReceiver, emails, office, revoked, settings, until
+from tests.gateway.transmitter_rig import QUICK, UPDATED, LocalReceiver, emails, office, revoked, settings, until
 
 
 @pytest.fixture
@@ -168,3 +171,40 @@ async def test_a_full_stream_says_so_and_goes_on_at_its_receivers_word(tmp_path:
         await desk.ask("POST", "status", json={"stream_id": name, "status": "enabled"})
         await until(lambda: len(receiver.taken) == 3)
     assert emails(receiver.taken[1:]) == ["0", "1"]
+
+
+class EmptyDesk:
+    """A desk with nothing on it; a stream may be woken while it looks."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.meanwhile: Callable[[], None] | None = None
+
+    async def next_parcel(self, stream: str) -> Parcel | None:
+        self.asked.append(stream)
+        if self.meanwhile:
+            self.meanwhile()
+            self.meanwhile = None
+            for _ in range(5):  # turns of the loop, as a real look takes
+                await asyncio.sleep(0)
+        return None
+
+    async def settle(self, parcel: Parcel, end: str) -> None:
+        raise AssertionError("nothing was pushed")
+
+
+async def test_a_stream_is_looked_at_as_often_as_it_is_woken() -> None:
+    """Once, or it would never rest; and once more for what came while it was looked at, or that would be forgotten."""
+    desk = EmptyDesk()
+    async with aiohttp.ClientSession() as session:
+        pushing = Pushing(desk, session, QUICK)
+        running = asyncio.create_task(pushing.run())
+        desk.meanwhile = lambda: pushing.wake("a")
+        pushing.wake("a")
+        await until(lambda: len(desk.asked) >= 2)
+        pushing.wake("b")
+        await until(lambda: "b" in desk.asked)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert desk.asked == ["a", "a", "b"]

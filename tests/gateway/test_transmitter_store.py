@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.signals.transmitter import Store, Transmitter, TransmitterUnreadable, TransmitterUnwritable
 from gateway.signals.transmitter.outgoing import settled
@@ -49,7 +49,7 @@ class Deliveries(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.rules = Rules(settings(max_waiting=MOST))
+        self.conduct = Rules(settings(max_waiting=MOST))
         self.store = Store(self.folder / "signals.db")
         self.streams: dict[str, Model] = {}
         self.counted: Counter[str] = Counter()
@@ -74,25 +74,38 @@ class Deliveries(RuleBasedStateMachine):
         return result
 
     def poll(self, name: str, owner: str, **asked: Any) -> dict[str, dict[str, Any]] | Refused:
-        found = self.work(lambda store: settled(self.rules, owner, name, Poll(**asked), store))
+        found = self.work(lambda store: settled(self.conduct, owner, name, Poll(**asked), store))
         if isinstance(found, Refused):
             return found
         audience = f"https://{owner}.example"
         return {entry.jti: read(KEY.sign("secevent+jwt", entry.claims), audience) for entry in found[: MOST + 1]}
 
+    @initialize()
+    def begin(self) -> None:
+        for owner in ("a", "a", "b"):
+            self.create(owner)
+
     @precondition(lambda self: len(self.streams) < 4)
     @rule(owner=st.sampled_from(["a", "b"]))
     def create(self, owner: str) -> None:
-        stream = self.work(lambda store: self.rules.create(store, owner, {}))
+        stream = self.work(lambda store: self.conduct.create(store, owner, {}))
         assert isinstance(stream, Stream)
         self.streams[stream.id] = Model(owner)
 
-    @rule(kept=st.integers(0, 4).map(bool))
-    def publish(self, kept: bool) -> None:
-        """At times the process is killed before the commit."""
+    @rule(number=st.integers(1, MOST))
+    def publish(self, number: int) -> None:
+        for _ in range(number):
+            self.tell(kept=True)
+
+    @rule()
+    def killed(self) -> None:
+        """Before the commit."""
+        self.tell(kept=False)
+
+    def tell(self, kept: bool) -> None:
         self.told += 1
         told = risk_level_change({"format": "opaque", "id": "x"}, str(self.told), NOW, principal="USER", current="LOW")
-        number = self.work(lambda store: self.rules.tell(store, told, NOW), kept)
+        number = self.work(lambda store: self.conduct.tell(store, told, NOW), kept)
         if not kept:
             return
         for model in self.streams.values():
@@ -116,8 +129,10 @@ class Deliveries(RuleBasedStateMachine):
         sets = self.poll(name, model.owner)
         assert not isinstance(sets, Refused)
         self.check(name, sets)
-        known = [*dict.fromkeys([*sets, *self.seen, "none"])]  # ids are random: in the order in which they came
-        chosen = data.draw(st.lists(st.sampled_from(range(len(known))), unique=True))
+        old = [jti for jti in self.seen if jti in self.done][-2:]
+        others = [jti for jti in self.seen if jti not in self.done and jti not in sets]
+        known = [*sets, *others, *old, "none"]  # ids are random: in the order in which they came
+        chosen = data.draw(st.lists(st.sampled_from(range(len(known))), unique=True, min_size=1))
         split = data.draw(st.integers(0, len(chosen)))
         acknowledged, refused = ([known[at] for at in part] for part in (chosen[:split], chosen[split:]))
         left = self.poll(
@@ -137,19 +152,19 @@ class Deliveries(RuleBasedStateMachine):
     def set_status(self, data: st.DataObject, status: Status) -> None:
         name = data.draw(st.sampled_from([*self.streams]))
         model = self.streams[name]
-        self.work(lambda store: self.rules.set_status(store, model.owner, name, status, ""))
+        self.work(lambda store: self.conduct.set_status(store, model.owner, name, status, ""))
         if status == "disabled":
             self.drop(name, "disabled")
         elif model.notice:
             self.expected["outdated"] += 1
         model.status, model.notice = status, False
 
-    @precondition(lambda self: self.streams)
+    @precondition(lambda self: len(self.streams) > 2)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from([*self.streams]))
         self.drop(name, "deleted")
-        assert self.work(lambda store: self.rules.delete(store, self.streams[name].owner, name)) is None
+        assert self.work(lambda store: self.conduct.delete(store, self.streams[name].owner, name)) is None
         del self.streams[name]
 
     @precondition(lambda self: self.streams)
@@ -159,8 +174,8 @@ class Deliveries(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([*self.streams]))
         other = "b" if self.streams[name].owner == "a" else "a"
         assert isinstance(self.poll(name, other, acknowledged=tuple(self.seen)), Refused)
-        assert isinstance(self.work(lambda store: self.rules.set_status(store, other, name, "disabled", "")), Refused)
-        assert isinstance(self.work(lambda store: self.rules.delete(store, other, name)), Refused)
+        assert isinstance(self.work(lambda store: self.conduct.set_status(store, other, name, "disabled", "")), Refused)
+        assert isinstance(self.work(lambda store: self.conduct.delete(store, other, name)), Refused)
 
     @rule()
     def restart(self) -> None:
@@ -203,7 +218,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = hypothesis_settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestDeliveries.settings = hypothesis_settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 PUBLISHING = """
 import asyncio, sys

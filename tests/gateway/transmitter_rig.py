@@ -121,8 +121,8 @@ async def office(folder: Path, known: SignalsTransmitter | None = None, **how: A
     socket.unlink(missing_ok=True)
     async with aiohttp.ClientSession() as session:
         store = await asyncio.to_thread(Store, folder / "signals.db")
-        how = {"clock": lambda: time[0], "patience": QUICK, "long_poll": 0.3} | how
-        transmitter = Transmitter(store, known or settings(), lambda: KEY, session, **how)
+        whole: dict[str, Any] = {"clock": lambda: time[0], "patience": QUICK, "long_poll": 0.3} | how
+        transmitter = Transmitter(store, known or settings(), lambda: KEY, session, **whole)
         application = signals_application(transmitter, _identify)
         serving = serve_unix(application, socket, Bounds(LARGEST, DEADLINE), 16)
         tasks = [asyncio.create_task(serving), asyncio.create_task(transmitter.run())]
