@@ -439,6 +439,31 @@ class Signals(Branch):
     replay_entries: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000
 
 
+SignalsEvent = Literal["session-revoked", "risk-level-change", "device-compliance-change"]
+
+
+class SignalsReceiver(Branch):
+    """One of the bank's systems that may hear of our cuts (SSF 1.0)."""
+
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]  # by which it is identified
+    audience: Annotated[str, Field(pattern=r"^[!-~]{1,256}$")]  # its name in what it is sent
+    events: Annotated[tuple[SignalsEvent, ...], Field(min_length=1)] = (
+        "session-revoked",
+        "risk-level-change",
+        "device-compliance-change",
+    )
+    push_prefixes: tuple[str, ...] = ()  # below which it may have events pushed; none means that it polls
+    max_waiting: Annotated[Integer, Field(ge=1, le=1_000_000)] = 10_000  # events in each stream; then it is paused
+
+
+class SignalsTransmitter(Branch):
+    """Tells the bank's other systems of our cuts (SSF 1.0, CAEP 1.0)."""
+
+    issuer: str  # an https:// address without path: the edge's own, as receivers reach it
+    receivers: Annotated[tuple[SignalsReceiver, ...], Field(min_length=1)]
+    default_subjects: Literal["ALL", "NONE"] = "ALL"  # that a new stream is about
+
+
 class Config(Branch):
     """The whole tree."""
 
@@ -450,6 +475,7 @@ class Config(Branch):
     policy: Policy = Policy()
     transactions: Transactions = Transactions()
     token_service: TokenService | None = None  # none means that we issue no tokens to callers
+    signals_transmitter: SignalsTransmitter | None = None  # none means that nobody is told of our cuts
     decisions: Decisions | None = None  # none means that nobody else may ask
     signals: Signals = Signals()
     telemetry: Telemetry = Telemetry()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.identity_crosschecks import issuers, token_service
 from gateway.signals_crosschecks import signal_files, signals
+from gateway.transmitter_crosschecks import signals_transmitter
 from gateway.trust_crosschecks import trust_domains, trust_files
 from gateway.yaml_document import Key
 
@@ -31,6 +32,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _addresses(config)
     yield from _table(config)
     yield from _opa(config)
+    yield from signals_transmitter(config)
     if config.decisions:
         yield from _decisions(config, config.decisions)
 
