@@ -31,24 +31,35 @@ class Devices:
         self._claim = claim
         self._known: dict[str, Posture] = {}
 
-    def saw(self, batch: EventBatch) -> None:
-        """Take the postures out of a batch of events."""
+    def saw(self, batch: EventBatch) -> list[str]:
+        """Take the postures out of a batch of events. Returns the devices whose posture is another one now."""
         if POSTURE not in batch.action.values:
-            return
-        wanted = batch.action.values.index(POSTURE)
+            return []
+        wanted, changed = batch.action.values.index(POSTURE), list[str]()
         for row in ((batch.action.codes == wanted) & (batch.kind == Kind.ENDPOINT)).nonzero()[0]:
             device = batch.peer.text(row)
-            self._learn(device, Posture(batch.resource.text(row) == _COMPLIANT, float(batch.time[row])))
+            if self.learn(device, Posture(batch.resource.text(row) == _COMPLIANT, float(batch.time[row]))):
+                changed.append(device)
+        return changed
+
+    def named(self, principal: Principal) -> str:
+        """Id of the device that a principal names, known or not; "" for none."""
+        device = principal.attributes.get(self._claim)
+        return device if isinstance(device, str) else ""
 
     def of(self, principal: Principal) -> dict[str, Any] | None:
         """`input.device` of a principal; None if it names no device, or one that nobody reported."""
-        device = principal.attributes.get(self._claim)
-        posture = self._known.get(device) if isinstance(device, str) else None
+        device = self.named(principal)
+        posture = self._known.get(device)
         return {"id": device, "compliant": posture.compliant, "seen": posture.seen} if posture else None
 
-    def _learn(self, device: str, posture: Posture) -> None:
+    def learn(self, device: str, posture: Posture) -> bool:
+        """Take what was said of a device; true if it is compliant now and was not, or the other way about."""
         known = self._known.get(device)
         if known is None and len(self._known) >= _MOST:
             _LEFT_OUT.inc()
-        elif known is None or known.seen <= posture.seen:
-            self._known[device] = posture
+            return False
+        if known is not None and known.seen > posture.seen:
+            return False
+        self._known[device] = posture
+        return known is None or known.compliant != posture.compliant

@@ -2,57 +2,198 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 import msgspec
+import structlog
 
-from gateway.agents import Agent, Registry, chain_allowed
-from gateway.blocklist import Blocklist
-from gateway.identity import Refusal
-from gateway.risk import Risks
+from gateway.agents import Agent
 from gateway.sessions import Session, Sessions
-from policy import Pdp
+from gateway.standing import Standing
+from policy import Decision, Path, Pdp, Principal, overlap
+
+_SLICE: Final = 0.002  # seconds of judging at a stretch; then others have their turn
+_AT_ONCE: Final = 16  # questions to another engine, or to an issuer, at the same time
+_log = structlog.get_logger()
+
+Renew = Callable[[Session], Awaitable[Principal | None]]
 
 
 class Rejudging:
-    """Ends the sessions that policy, asked again, would refuse. Only what a signal touches is asked again."""
+    """Ends the sessions that policy, asked again, would refuse, and no other. Signals are put together by whom they
+    touch: a session that many signals touch is judged once. `later` runs what is left when the slice of time is used
+    up; where the engine is another process, or an issuer must be asked, `run` does.
+    """
 
-    def __init__(self, sessions: Sessions, pdp: Pdp, agents: Registry, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        pdp: Pdp,
+        standing: Standing,
+        renew: Renew,
+        later: Callable[[Callable[[], int]], object],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sessions = sessions
         self._pdp = pdp
-        self._agents = agents
+        self._standing = standing
+        self._renew = renew
+        self._later = later
         self._clock = clock
+        self._monotonic = monotonic
+        self._touched: dict[str, tuple[Session, str, float]] = {}  # by id: the session, the first signal, its arrival
+        self._scheduled = False
+        self._wanted = asyncio.Event()
+        self.ended = 0  # sessions, in all
 
-    def principal(self, principal: str) -> int:
-        """Its risk changed. Returns how many streams ended."""
-        return self._sessions.recheck(self._sessions.find("actor", principal), self._refused, "risk")
+    def again(self, sessions: Iterable[Session], signal: str, arrived: float | None = None) -> int:
+        """A signal touches these: judge them again, as far as that is done in no time. Returns how many ended by it;
+        `settled` waits for the rest.
+        """
+        self._sessions.epoch += 1
+        came = self._monotonic() if arrived is None else arrived
+        for session in sessions:
+            self._touched.setdefault(session.id, (session, signal, came))
+        return self._work()
+
+    def risk(self, principal: str) -> int:
+        """Its risk changed. Returns how many streams ended at once."""
+        return self.data(("data", "risk", principal), "risk")
+
+    def data(self, path: Path, signal: str = "data") -> int:
+        """Policy's data changed at a path."""
+        return self.again(self._sessions.read(path), signal)
 
     def agent(self, agent: Agent) -> int:
-        """Its registration changed. Returns how many streams ended."""
-        touched = (session for name in agent.profile.names() for session in self._sessions.find("actor", name))
-        return self._sessions.recheck(touched, self._refused, "agent")
+        """Its registration changed."""
+        names = agent.profile.names()
+        return self.again((session for name in names for session in self._sessions.find("actor", name)), "agent")
+
+    def device(self, device: str) -> int:
+        """Its posture changed."""
+        using = self._sessions.find("device", device)
+        return self.again((one for one in using if _reads(one.decision, ("input", "device"))), "posture")
+
+    def keys(self, issuer: str) -> int:
+        """An issuer's keys changed."""
+        return self.again(self._sessions.find("issuer", issuer), "keys")
+
+    def certificates(self) -> int:
+        """What certificates stand on changed."""
+        return self.again(self._sessions.find("evidence", "certificate"), "certificates")
 
     def everyone(self) -> int:
-        """The policy revision changed. Returns how many streams ended."""
-        return self._sessions.recheck(self._sessions, self._refused, "policy")
+        """The policy revision changed."""
+        return self.again(self._sessions, "policy")
 
-    def tick(self, blocklist: Blocklist, risks: Risks) -> None:
-        """What time alone ends: blocks, risks, and the proofs of those who stream."""
+    def opened(self, session: Session, epoch: int) -> None:
+        """A session that was judged in an epoch of `sessions` begins. What was signalled meanwhile touches it too."""
+        if epoch != self._sessions.epoch:
+            self.again((session,), "opened")
+
+    def tick(self) -> None:
+        """What time alone ends: proofs, and decisions that have grown old."""
         now = self._clock()
-        blocklist.expire()
-        for principal in risks.expire(now):
-            self.principal(principal)
-        expired = [session for session in self._sessions if session.request.principal.expires <= now]
+        due = self._sessions.due(now)
+        expired = [one for one in due if one.request.principal.expires <= now and not one.evidence.opaque]
         self._sessions.cut(expired, "token_expired", "expiry")
+        if old := [one for one in due if one in self._sessions]:
+            self.again(old, "age")
 
-    def _refused(self, session: Session) -> str:
-        now = self._clock()
-        # Who was let in without being registered was let in on purpose; and nobody is ever struck off.
-        principal = chain_allowed(session.request.principal, self._agents, now, required=False)
-        if isinstance(principal, Refusal):
-            return "agent_refused"
-        if not self._pdp.immediate:
-            return "policy_changed"  # a remote engine cannot be asked in passing: the caller comes back and is judged
-        decision = self._pdp.decide(msgspec.structs.replace(session.request, principal=principal, time=now))
-        return "" if decision.allowed else ",".join(decision.reasons) or "refused"
+    async def settled(self) -> int:
+        """Wait until everybody touched is judged. Returns how many have ended, of all time."""
+        while self._touched:
+            await asyncio.sleep(0)
+            if self._pdp.immediate:
+                self._work()
+            else:
+                await asyncio.sleep(0.001)
+        return self.ended
+
+    async def run(self) -> None:
+        """Ask other processes and issuers what must be asked of them, until cancelled."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                for touched in self._taken():
+                    await turns.acquire()
+                    tasks.create_task(self._ask(*touched)).add_done_callback(lambda _: turns.release())
+
+    def _taken(self) -> list[tuple[Session, str, float]]:
+        return [self._touched.pop(name) for name in list(self._touched) if self._must_wait(*self._touched[name])]
+
+    def _must_wait(self, session: Session, signal: str, arrived: float) -> bool:
+        return session in self._sessions and (not self._pdp.immediate or _must_renew(session, signal))
+
+    def _work(self) -> int:
+        self._scheduled = False
+        before, ends, waiting = self.ended, self._monotonic() + _SLICE, 0
+        for name in list(self._touched):
+            if self._must_wait(*self._touched[name]):
+                waiting += 1
+                continue
+            self._judge(*self._touched.pop(name))
+            if self._monotonic() > ends:
+                break
+        if waiting:
+            self._wanted.set()
+        if len(self._touched) > waiting and not self._scheduled:
+            self._scheduled = True
+            self._later(self._work)
+        return self.ended - before
+
+    def _judge(self, session: Session, signal: str, arrived: float) -> None:
+        if session not in self._sessions:
+            return
+        request = self._standing.request(session, self._clock())
+        if isinstance(request, str):
+            self._end(session, request, signal, arrived)
+        else:
+            session.request = request
+            self._apply(session, self._pdp.decide(request), signal, arrived)
+
+    async def _ask(self, session: Session, signal: str, arrived: float) -> None:
+        """Of an engine that is another process; of an issuer, where a token's time is over. What cannot be had is a
+        refusal.
+        """
+        if _must_renew(session, signal):
+            principal = await self._renew(session)
+            if principal is None or principal.id != session.request.principal.id:
+                self._end(session, "token_expired", "expiry", arrived)
+                return
+            session.request = msgspec.structs.replace(session.request, principal=principal)
+        request = self._standing.request(session, self._clock())
+        if isinstance(request, str):
+            self._end(session, request, signal, arrived)
+            return
+        epoch = self._sessions.epoch
+        decision = await self._pdp.ask(request)
+        session.request = request
+        self._apply(session, decision, signal, arrived)
+        self.opened(session, epoch)
+
+    def _apply(self, session: Session, decision: Decision, signal: str, arrived: float) -> None:
+        if session not in self._sessions:
+            return
+        if not decision.allowed:
+            self._end(session, ",".join(decision.reasons) or "refused", signal, arrived)
+            return
+        session.decision, session.judged = decision, self._clock()
+        self._sessions.judged(session)
+
+    def _end(self, session: Session, reason: str, signal: str, arrived: float) -> None:
+        self.ended += self._sessions.cut((session,), reason, signal, arrived)
+
+
+def _must_renew(session: Session, signal: str) -> bool:
+    return bool(session.evidence.opaque) and signal == "age"
+
+
+def _reads(decision: Decision, path: Path) -> bool:
+    return any(overlap(path, read) for read in decision.depends)

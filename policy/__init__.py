@@ -18,6 +18,7 @@ from policy.rego.builtins.outside import Outside
 from policy.rego.json_text import decode as decode_json
 from policy.rego.json_text import encode as encode_json
 from policy.rego.limits import Limits
+from policy.rego.reading import Path, overlap
 from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Compiling, Revision, compile_bundle
@@ -43,6 +44,7 @@ __all__ = [
     "OpaTls",
     "Outside",
     "PatchError",
+    "Path",
     "Pdp",
     "PolicyError",
     "PolicyUnavailable",
@@ -64,6 +66,7 @@ __all__ = [
     "encode_json",
     "evaluate",
     "opa_pdp",
+    "overlap",
     "path_of",
     "pointer_to",
     "read_bundle",

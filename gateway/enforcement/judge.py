@@ -17,7 +17,7 @@ from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
 from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import METHODS, match, split
-from gateway.identity import Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
+from gateway.identity import Evidence, Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
 from gateway.json_body import Ambiguous, read_json
 from gateway.transactions import Minter
 from policy import AccessRequest, Decision, Pdp, Principal, too_deep
@@ -107,6 +107,14 @@ class Judge:
         path, _ = split(target) or ("", "")
         route = match(self._routes, path)
         return Content(body) if route is not None and route.body_bytes else UNREAD
+
+    def evidence(self, attempt: Attempt, principal: Principal) -> Evidence:
+        """What a principal that was just identified rests on."""
+        return self._identifier.evidence(attempt.credentials, principal)
+
+    def device(self, principal: Principal) -> str:
+        """Id of the device that a principal names, "" for none."""
+        return self._devices.named(principal)
 
     def _question(self, attempt: Attempt) -> AccessRequest | Answer | Missing:
         now = self._clock()

@@ -26,22 +26,33 @@ from gateway.enforcement.http2 import INTERNAL, INVALID_ARGUMENT, PERMISSION_DEN
 from gateway.enforcement.http2_frames import Violation
 from gateway.enforcement.judge import Judge
 from gateway.enforcement.processing import TRAILERS_SEEN, admission, attempt_of, refusal
-from gateway.sessions import Session, Sessions
+from gateway.sessions import Cut, Session, Sessions
+from policy import AccessRequest, Decision
 
 _log = structlog.get_logger()
 _CLOSED = Counter("portcullis_gateway_tether_closed_total", "Connections closed because they broke HTTP/2's rules")
 _UNREAD = Counter("portcullis_gateway_tether_unread_total", "Streams ended because their message could not be read")
 
 
+Opened = Callable[[Session, int], None]
+
+
 class Tether(asyncio.Protocol):
     """One connection of Envoy's, with all the streams on it: each is judged once and then held as a session."""
 
     def __init__(
-        self, judge: Judge, sessions: Sessions, living: set[Tether], clock: Callable[[], float] = time.time
+        self,
+        judge: Judge,
+        sessions: Sessions,
+        opened: Opened,
+        living: set[Tether],
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`opened` hears of each session that begins, and of the epoch in which it was judged."""
         self._living = living  # all connections, for who must end them
         self._judge = judge
         self._sessions = sessions
+        self._opened = opened
         self._clock = clock
         self._http2 = Http2()
         self._held: dict[int, Session] = {}
@@ -103,7 +114,7 @@ class Tether(asyncio.Protocol):
             attempt = self._attempt(first)
             answer = self._judge.at_once(attempt)
             if answer is not None:
-                self._answer(first.stream, answer, attempt)
+                self._answer(first.stream, answer, attempt, self._sessions.epoch)
             else:
                 self._asking[first.stream] = asyncio.get_running_loop().create_task(self._later(first.stream, attempt))
         except (DecodeError, ValueError) as error:
@@ -122,25 +133,35 @@ class Tether(asyncio.Protocol):
         return attempt_of(message, self._judge.proxies, self._judge.scheme)
 
     async def _later(self, stream: int, attempt: Attempt) -> None:
+        epoch = self._sessions.epoch
         answer = await self._judge.ask(attempt)
         del self._asking[stream]
-        self._answer(stream, answer, attempt)
+        self._answer(stream, answer, attempt, epoch)
         self._write()
 
-    def _answer(self, stream: int, answer: Answer, attempt: Attempt) -> None:
+    def _answer(self, stream: int, answer: Answer, attempt: Attempt, epoch: int) -> None:
+        """`epoch` of the sessions: the one in which the attempt was judged."""
         address = self._judge.proxies.told(attempt.address)
         if answer.request is None or answer.decision is None or not answer.allowed:
             self._http2.send(stream, refusal(answer, address).SerializeToString(), last=True)
             return
-        session = Session(answer.id, answer.request, answer.decision, self._clock(), partial(self._cut, stream))
+        session = self._session(stream, attempt, answer.id, answer.request, answer.decision)
         self._sessions.open(session)
         self._held[stream] = session
         self._http2.send(stream, admission(answer, address).SerializeToString())
+        self._opened(session, epoch)
 
-    def _cut(self, stream: int, reason: str) -> None:
+    def _session(
+        self, stream: int, attempt: Attempt, name: str, request: AccessRequest, decision: Decision
+    ) -> Session:
+        now, evidence = self._clock(), self._judge.evidence(attempt, request.principal)
+        device = self._judge.device(request.principal)
+        return Session(name, request, decision, now, partial(self._cut, stream), evidence, device, now)
+
+    def _cut(self, stream: int, cut: Cut) -> None:
         """End a live stream, now: uvloop itself writes at once what one turn of the loop has to say."""
         if self._held.pop(stream, None) is not None:
-            self._http2.abort(stream, PERMISSION_DENIED, reason)
+            self._http2.abort(stream, PERMISSION_DENIED, f"{cut.reason} {cut.id}")
             self._write()
 
     def _over(self, stream: int) -> None:
@@ -154,11 +175,11 @@ class Tether(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve_tether(judge: Judge, sessions: Sessions, socket: Path) -> None:
+async def serve_tether(judge: Judge, sessions: Sessions, opened: Opened, socket: Path) -> None:
     """Hold streams on a Unix socket until cancelled; those that still live end then."""
     living: set[Tether] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(lambda: Tether(judge, sessions, living), str(socket), backlog=1024)
+    server = await loop.create_unix_server(lambda: Tether(judge, sessions, opened, living), str(socket), backlog=1024)
     try:
         async with server:
             await server.serve_forever()

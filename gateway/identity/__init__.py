@@ -8,7 +8,8 @@ from gateway.identity.bearer import Opaque
 from gateway.identity.credentials import Credentials
 from gateway.identity.delegation import kind_of, principal_id
 from gateway.identity.discovery import Discovery
-from gateway.identity.identifier import Identifier, Missing
+from gateway.identity.evidence import Evidence
+from gateway.identity.identifier import Identifier, Missing, digest
 from gateway.identity.introspection import Introspector
 from gateway.identity.jwk import public_key
 from gateway.identity.jwks import KeySet, UnknownKey
@@ -20,6 +21,7 @@ from gateway.identity.signatures import Message
 __all__ = [
     "Credentials",
     "Discovery",
+    "Evidence",
     "Identifier",
     "Introspector",
     "JwksClient",
@@ -32,6 +34,7 @@ __all__ = [
     "UnknownKey",
     "challenge",
     "client_certificate",
+    "digest",
     "kind_of",
     "principal_id",
     "public_key",

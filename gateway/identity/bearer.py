@@ -70,6 +70,41 @@ def shown(authorization: str, certificate: ClientCertificate | None, believed: B
     return _bound(principal, scheme, token, certificate)
 
 
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed a token, by which key; or the token itself, where only its issuer can read it."""
+
+    issuer: str
+    thumbprint: str = ""
+    opaque: str = ""
+
+
+def signer(authorization: str, believed: Believed) -> Signer | None:
+    """Who signed the token in an Authorization header that was believed a moment ago; None if none is there."""
+    token = authorization.partition(" ")[2]
+    for issuer in believed.answers:
+        if token and _is_read_by(issuer, token, believed):
+            return Signer(issuer, opaque=token)
+    jws = read(token)
+    if isinstance(jws, str):
+        return None
+    if believed.audience and believed.trust_domains and _names_workload(jws):
+        name = str(_claim(jws, "sub")).removeprefix("spiffe://").partition("/")[0]
+        key = believed.trust_domains[name].keys.get(jws.kid) if name in believed.trust_domains else None
+    else:
+        name = str(_claim(jws, "iss"))
+        key = believed.issuers[name].keys.key(jws.kid, jws.algorithm) if name in believed.issuers else None
+    return Signer(name, key.thumbprint) if key else None
+
+
+def vouches(issuer: str, thumbprint: str, believed: Believed) -> bool:
+    """Whether a key is still one of an issuer's, or of a trust domain's."""
+    if issuer in believed.issuers:
+        return believed.issuers[issuer].keys.holds(thumbprint)
+    bundle = believed.trust_domains.get(issuer)
+    return bundle is not None and any(key.thumbprint == thumbprint for key in bundle.keys.values())
+
+
 def spoken_for(token: str, believed: Believed, now: float) -> Principal | Refusal | UnknownKey | Opaque:
     """Who a token speaks for at `now` (Unix seconds), whoever sends it: what binds it to a sender is not looked at."""
     for issuer, answers in believed.answers.items():

@@ -19,6 +19,7 @@ from gateway.identity.bearer import Answer, Answers, Believed, Opaque, Verified
 from gateway.identity.client_certificate import ClientCertificate
 from gateway.identity.credentials import Credentials
 from gateway.identity.dpop import Proof
+from gateway.identity.evidence import Evidence
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.proofs import Proofs
 from gateway.identity.refusal import Refusal
@@ -162,6 +163,35 @@ class Identifier:
             return Refusal("invalid_signature", "content-digest is not covered")
         return self._agents.of_key(signed.keyid, now)
 
+    def evidence(self, credentials: Credentials, principal: Principal) -> Evidence:
+        """What a principal that these credentials have just named rests on."""
+        certificate = client_certificate.parse(credentials.client_certificate) if "mtls" in principal.proof else None
+        signed = bearer.signer(credentials.authorization, self._believed)
+        confirmation = principal.attributes.get("cnf")
+        holder = confirmation.get("jkt", "") if isinstance(confirmation, dict) else ""
+        return Evidence(
+            digest=digest(credentials),
+            issuer=signed.issuer if signed else "",
+            key=signed.thumbprint if signed else "",
+            holder=holder if isinstance(holder, str) else "",
+            certificate=None if isinstance(certificate, Refusal) else certificate,
+            opaque=signed.opaque if signed else "",
+        )
+
+    def unproven(self, principal: Principal, evidence: Evidence, now: float) -> str:
+        """Why a principal's proof holds no more at `now` (Unix seconds); "" if it does."""
+        if principal.expires <= now:
+            return "token_expired"
+        if evidence.key and not bearer.vouches(evidence.issuer, evidence.key, self._believed):
+            return "key_removed"
+        if evidence.certificate is None:
+            return ""
+        if "x509-svid" in principal.proof:
+            gone = isinstance(x509_svid(evidence.certificate, self._bundles, now), Refusal)
+        else:
+            gone = bool(fallen(evidence.certificate, self._vouching, now))
+        return "certificate_refused" if gone else ""
+
     def withdrawn(self, principal: Principal, now: float) -> Refusal | None:
         """Why a principal that was identified a moment ago may act no more, if that is so."""
         answer = self._agents.allowed(principal, now)
@@ -191,7 +221,7 @@ class Identifier:
         return self._proven(known, self._proofs, credentials, now)
 
     def _known(self, credentials: Credentials, now: float) -> _Known | Refusal | Missing:
-        name = _digest(credentials)
+        name = digest(credentials)
         known = self._remembered.get(name)
         if known is not None and now < known.principal.expires and known.epoch == self._agents.epoch:
             return known
@@ -277,7 +307,7 @@ def _weight(credentials: Credentials) -> int:
     return _ORDINARY + 16 * max(0, len(credentials.authorization) - _ORDINARY_LENGTH)
 
 
-def _digest(credentials: Credentials) -> bytes:
+def digest(credentials: Credentials) -> bytes:
     """Which token and certificate these are; other proofs are no part of what is remembered. However its scheme is
     spelled, a token is remembered once.
     """

@@ -54,6 +54,10 @@ class KeySet:
         """The key that a token means by `kid`, if it is one for that algorithm."""
         return self._keys.get((kid, algorithm))
 
+    def holds(self, thumbprint: str) -> bool:
+        """Whether a key is among them, under whatever id."""
+        return any(key is not None and key.thumbprint == thumbprint for key in self._keys.values())
+
     def _add(self, name: tuple[str, str], key: PublicKey) -> None:
         other = self._keys.setdefault(name, key)
         if other is None or other.thumbprint != key.thumbprint:

@@ -1,24 +1,50 @@
-"""The live sessions, indexed by everyone in their chain, so that a cut costs what it cuts and not what is connected."""
+"""The live sessions, indexed by all that a signal may name, so that a cut costs what it cuts and not what is connected."""
 
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
+from gateway.sessions.cut import Cut
+from gateway.sessions.deadlines import Deadlines
+from gateway.sessions.paths import Paths
 from gateway.sessions.session import Index, Session
+from policy import Path
 
 _LIVE = Gauge("portcullis_gateway_sessions_live", "Live streams tethered to this gateway")
 _CUT = Counter("portcullis_gateway_sessions_cut_total", "Live streams ended by us", ["signal"])
+_SECONDS = Histogram(
+    "portcullis_gateway_session_cut_seconds",
+    "From the arrival of a signal until a stream is reset",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5),
+)
+
+Witness = Callable[[Session, Cut, float], None]
 
 
 class Sessions:
-    """The registry. Purely in memory; a session that ends by itself is closed by whoever opened it."""
+    """The registry. Purely in memory; a session that ends by itself is closed by whoever opened it. `witness` hears of
+    each session that was cut, of the cut, and of the seconds from the signal to the stream's reset.
+    """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        witness: Witness = lambda session, cut, seconds: None,
+        monotonic: Callable[[], float] = time.monotonic,
+        oldest: float = 300.0,
+        oldest_by_clock: float = 5.0,
+    ) -> None:
+        """`oldest` and `oldest_by_clock` as in `Deadlines`, in seconds."""
+        self.epoch = 0  # grows with each signal: what was judged before one, and opened after it, is judged again
         self._by: dict[Index, dict[str, Session]] = {}
         self._live: dict[str, Session] = {}
+        self._paths = Paths()
+        self._deadlines = Deadlines(oldest, oldest_by_clock)
+        self._witness = witness
+        self._monotonic = monotonic
 
     def __len__(self) -> int:
         return len(self._live)
@@ -26,11 +52,16 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._live.values()))
 
+    def __contains__(self, session: Session) -> bool:
+        return self._live.get(session.id) is session
+
     def open(self, session: Session) -> None:
         """Register a stream that has just been allowed."""
         self._live[session.id] = session
         for index in session.indexes():
             self._by.setdefault(index, {})[session.id] = session
+        self._read(session)
+        self._deadlines.add(session, self._live)
         _LIVE.set(len(self._live))
 
     def close(self, session: Session) -> bool:
@@ -42,26 +73,49 @@ class Sessions:
             del entries[session.id]
             if not entries:
                 del self._by[index]
+        self._paths.discard(session, session.depends)
         _LIVE.set(len(self._live))
         return True
 
+    def judged(self, session: Session) -> None:
+        """A live session has another decision, which may have read elsewhere, and counts from now."""
+        self._paths.discard(session, session.depends)
+        self._read(session)
+        self._deadlines.add(session, self._live)
+
+    def due(self, now: float) -> tuple[Session, ...]:
+        """Sessions to look at again at `now` (Unix seconds), each once, until they are `judged` again."""
+        return tuple({session.id: session for session in self._deadlines.due(now, self._live)}.values())
+
     def find(self, kind: str, value: str) -> tuple[Session, ...]:
-        """Sessions under an index: principal, actor, session, address, or a range of addresses."""
+        """Sessions under an index (`Session.indexes`), or within a range of addresses, or of a policy revision."""
         if kind == "range":
             return tuple(self._within(value))
+        if kind == "revision":
+            return tuple(session for session in self._live.values() if session.decision.revision == value)
         return tuple(self._by.get((kind, value), {}).values())
 
-    def cut(self, sessions: Iterable[Session], reason: str, signal: str) -> int:
-        """End each of these at once; `signal` names what asked for it, for the metric. Returns how many ended."""
+    def read(self, path: Path) -> tuple[Session, ...]:
+        """Sessions whose decision read at, above or below a path of input or data."""
+        return tuple({session.id: session for session in self._paths.touched(path)}.values())
+
+    def cut(self, sessions: Iterable[Session], reason: str, signal: str, arrived: float | None = None) -> int:
+        """End each of these at once; `signal` names what asked for it, `arrived` when that came (monotonic seconds;
+        now, if not given). Returns how many ended.
+        """
+        cut = Cut.because(reason, signal, self._monotonic() if arrived is None else arrived)
         ended = [session for session in sessions if self.close(session)]
         for session in ended:
-            session.end(reason)
+            session.end(cut)
+            seconds = self._monotonic() - cut.arrived
+            _SECONDS.observe(seconds)
+            self._witness(session, cut, seconds)
         _CUT.labels(signal).inc(len(ended))
         return len(ended)
 
-    def recheck(self, sessions: Iterable[Session], refused: Callable[[Session], str], signal: str) -> int:
-        """Judge each again; `refused` answers the reason to end it, or nothing. Returns how many ended."""
-        return sum(self.cut([session], reason, signal) for session in sessions if (reason := refused(session)))
+    def _read(self, session: Session) -> None:
+        session.depends = session.decision.depends
+        self._paths.add(session, session.depends)
 
     def _within(self, value: str) -> Iterator[Session]:
         network = ipaddress.ip_network(value)
