@@ -1,6 +1,7 @@
 """What is allowed. A principal asks; the PDP answers an access request with a decision; verdicts become block
 policies. Rules are Rego, read from bundles and compiled into revisions that change as a whole; a problem is what is
-wrong with one. A response is the policy's answer to a verdict: block orders and risk changes.
+wrong with one. A response is the policy's answer to a verdict: block orders and risk changes; signalled is its answer
+to a security event.
 """
 
 from policy.answer import decision_id
@@ -22,7 +23,8 @@ from policy.rego.reading import Path, overlap
 from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Compiling, Revision, compile_bundle
-from policy.schema import access_input_schema
+from policy.schema import access_input_schema, signals_input_schema
+from policy.signalled import DeviceChange, Named, NamedKind, RevocationOrder, RevokedKind, Signalled
 
 __all__ = [
     "UNDEFINED",
@@ -35,11 +37,14 @@ __all__ = [
     "Compiling",
     "DataStore",
     "Decision",
+    "DeviceChange",
     "Effect",
     "Evaluation",
     "EvaluationError",
     "InvalidTarget",
     "Limits",
+    "Named",
+    "NamedKind",
     "OpaServer",
     "OpaTls",
     "Outside",
@@ -54,8 +59,11 @@ __all__ = [
     "RegoSet",
     "Response",
     "Revision",
+    "RevocationOrder",
+    "RevokedKind",
     "RiskChange",
     "Rule",
+    "Signalled",
     "Target",
     "TargetKind",
     "access_input_schema",
@@ -72,5 +80,6 @@ __all__ = [
     "read_bundle",
     "release",
     "rules_of",
+    "signals_input_schema",
     "too_deep",
 ]

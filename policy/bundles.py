@@ -15,7 +15,10 @@ import yaml
 
 from policy.data.documents import Plain, decoded
 from policy.problem import PolicyError, Problem
+from policy.rego.syntax import package
 from policy.rego.values import from_python
+
+_SIGNALS = "starter/signals.rego"  # stands in where a bank has no such package of its own
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class Bundle:
 
 def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None, held: Bundle | None = None) -> Bundle:
     """Read modules from files, and from folders with all below them, less `*_test.rego`; none means the starter
-    policy. `data_path` is a JSON or YAML object; where `held` was read from the same, it is not read again. Raises
+    policy, whose module for signals also counts where none of them has that package. `data_path` is a JSON or YAML object; where `held` was read from the same, it is not read again. Raises
     PolicyError if something cannot be read.
     """
     sources = dict(_modules(paths)) if paths else dict(_starter())
     if not sources:
         raise PolicyError([Problem(str(path), 0, 0, "no .rego file here") for path in paths])
+    if "portcullis/signals" not in map(package, sources.values()):
+        sources[_SIGNALS] = dict(_starter())[_SIGNALS]
     if data_path is None:
         return Bundle(sources, {})
     content = _content(data_path)

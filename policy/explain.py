@@ -18,7 +18,7 @@ from policy.rego.reading import shortest, shown
 from policy.rego.simplify import simplify
 from policy.rego.values import from_python
 from policy.rego.verify import place
-from policy.revision import ACCESS, RESPONSE
+from policy.revision import ENTRYPOINTS
 
 NANOSECONDS = 1_000_000_000
 
@@ -44,7 +44,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 def rules_of(bundle: Bundle) -> list[Rule]:
     """Every rule of a bundle that compiles, by file and line. Raises PolicyError."""
-    plan = planned(bundle.sources, (ACCESS, RESPONSE))
+    plan = planned(bundle.sources, ENTRYPOINTS)
     plan = replace(plan, functions={name: simplify(function) for name, function in plan.functions.items()})
     fixed = fixed_rules(plan)
     kept = data_rules(plan, tuple(fixed))

@@ -4,7 +4,7 @@ did not allow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -18,12 +18,13 @@ from policy.bundles import Bundle
 from policy.data import DataStore
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import EmbeddedEngine, Engine, OpaServer, PolicyUnavailable
-from policy.question import access_input, response_input
+from policy.question import access_input, response_input, signals_input
 from policy.rego import UNDEFINED
 from policy.rego.reading import Trace
 from policy.rego.values import LimitExceeded
 from policy.response import Response, read_response
-from policy.revision import ACCESS, AS_EVER, RESPONSE, Compiling, Revision, compile_bundle
+from policy.revision import ACCESS, AS_EVER, RESPONSE, SIGNALS, Compiling, Revision, compile_bundle
+from policy.signalled import Signalled, read_signalled
 
 log = structlog.get_logger()
 
@@ -115,6 +116,23 @@ class Pdp:
             _ERRORS.labels("response", reason).inc()
             log.error("response policy failed", verdict=verdict.id, fault=reason, error=str(error))
             return Response(why=reason)
+
+    async def signalled(self, event: Mapping[str, Any], principals: Sequence[str], now: float) -> Signalled:
+        """What to do about a security event at `now` (Unix seconds); `principals` are those whom its subject matches. A
+        failure of the policy, one that says nothing too, has `failed`: nobody has judged the event.
+        """
+        try:
+            answer = await self._engine.ask(SIGNALS, signals_input(event, principals, now), now)
+            if answer is not UNDEFINED:
+                return read_signalled(answer)
+            reason, error = "no_rule", "no signals rule applies"
+        except Exception as fault:
+            reason, error = _fault(fault), str(fault)
+        _ERRORS.labels("signals", reason).inc()
+        log.error(
+            "signals policy failed", event_type=event.get("type"), jti=event.get("jti"), fault=reason, error=error
+        )
+        return Signalled(why=reason, failed=True)
 
     def activate(self, revision: Revision) -> None:
         """Put a revision live, as a whole; live data such as risk stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from policy.decision import AccessRequest
 from policy.rego.values import from_python
 
 VERSION = 1  # of the input's schema, policy/schemas/access-input.1.json
+SIGNALS_VERSION = 1  # policy/schemas/signals-input.1.json
 MAX_DEPTH = 64  # of arrays and objects in one another, far below what Python's own stack bears
 
 
@@ -69,3 +71,11 @@ def too_deep(value: Any, limit: int = MAX_DEPTH) -> bool:
 def response_input(verdict: Verdict, principal: str, now: float) -> dict[str, Any]:
     """`input` of the response policy. `principal` is the identity behind the verdict's subject, empty if unknown."""
     return {"verdict": from_python(msgspec.to_builtins(verdict)), "principal": principal, "now": now}
+
+
+def signals_input(event: Mapping[str, Any], principals: Sequence[str], now: float) -> dict[str, Any]:
+    """`input` of the signals policy; `principals` are the ids of those whom the event's subject matches. Raises TypeError
+    if the event is not JSON.
+    """
+    told = from_python({**event})
+    return {"version": SIGNALS_VERSION, "event": told, "principals": [*principals], "now": now}

@@ -17,6 +17,8 @@ from policy.rego.values import from_python
 
 ACCESS = "portcullis/access/decision"
 RESPONSE = "portcullis/response/response"
+SIGNALS = "portcullis/signals/signalled"
+ENTRYPOINTS = (ACCESS, RESPONSE, SIGNALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def compile_bundle(bundle: Bundle, how: Compiling = AS_EVER) -> Revision:
     opa = how.opa or find_opa()
     program = compile_program(
         bundle.sources,
-        (ACCESS, RESPONSE),
+        ENTRYPOINTS,
         opa=_front(how, opa),
         strict=how.strict,
         limits=how.limits,

@@ -6,11 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from policy.question import VERSION
+from policy.question import SIGNALS_VERSION, VERSION
 
 
 def access_input_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of `input` in an access decision, in the version that this gateway speaks."""
-    path = Path(__file__).parent / "schemas" / f"access-input.{VERSION}.json"
+    return _schema(f"access-input.{VERSION}.json")
+
+
+def signals_input_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of `input` where the signals policy is asked about a security event."""
+    return _schema(f"signals-input.{SIGNALS_VERSION}.json")
+
+
+def _schema(name: str) -> dict[str, Any]:
+    path = Path(__file__).parent / "schemas" / name
     schema: dict[str, Any] = json.loads(path.read_text())
     return schema

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -86,13 +86,17 @@ def show_(
 
 
 @app.command()
-def schema() -> None:
-    """The JSON Schema of what an access decision sees as `input`."""
+def schema(
+    question: Annotated[
+        Literal["access", "signals"], typer.Argument(help="What is asked: for access, or about a security event.")
+    ] = "access",
+) -> None:
+    """The JSON Schema of what policy sees as `input`."""
     import json
 
-    from policy import access_input_schema
+    from policy import access_input_schema, signals_input_schema
 
-    typer.echo(json.dumps(access_input_schema(), indent=2))
+    typer.echo(json.dumps(access_input_schema() if question == "access" else signals_input_schema(), indent=2))
 
 
 @app.command("eval")

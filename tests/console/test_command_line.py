@@ -277,6 +277,14 @@ def test_a_policy_that_does_not_compile_is_64_before_anything_starts(file: Path,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "about"), [((), "access.decision"), (("access",), "access.decision"), (("signals",), "signals.signalled")]
+)
+def test_what_policy_sees_is_published(asked: tuple[str, ...], about: str) -> None:
+    told = CliRunner().invoke(app, ["policy", "schema", *asked])
+    assert (told.exit_code, json.loads(told.stdout)["title"]) == (0, f"input of data.portcullis.{about}")
+
+
 def test_policy_check_names_each_problem(tmp_path: Path) -> None:
     starter = Path(__file__).parents[2] / "policy" / "starter"
     good = CliRunner().invoke(app, ["policy", "check", str(starter), "-o", "json"])

@@ -14,7 +14,7 @@ from policy.bundles import read_data
 
 def test_starter_policy_is_the_default() -> None:
     bundle = read_bundle()
-    assert set(bundle.sources) == {"starter/access.rego", "starter/response.rego"}
+    assert set(bundle.sources) == {"starter/access.rego", "starter/response.rego", "starter/signals.rego"}
     assert bundle.data == {}
 
 
@@ -26,7 +26,7 @@ def test_files_and_folders(tmp_path: Path) -> None:
     (tmp_path / "b.rego").write_text("package b\n")
     (tmp_path / "data.yaml").write_text("accounts:\n  '1': {owner: x}\n")
     bundle = read_bundle([tmp_path / "rules", tmp_path / "b.rego"], tmp_path / "data.yaml")
-    assert sorted(Path(name).name for name in bundle.sources) == ["a.rego", "b.rego"]
+    assert sorted(Path(name).name for name in bundle.sources) == ["a.rego", "b.rego", "signals.rego"]
     assert bundle.data == {"accounts": {"1": {"owner": "x"}}}
 
 
