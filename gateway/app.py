@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -35,16 +35,20 @@ from gateway.policies import Policies
 from gateway.records import Records
 from gateway.rejudging import Rejudging
 from gateway.response import Responder
+from gateway.revocations import Revocations
 from gateway.risk import Risks
-from gateway.sessions import Sessions
+from gateway.sessions import Cut, RecentCuts, Session, Sessions
+from gateway.signalling import Signalling
 from gateway.sources import run_sources
+from gateway.standing import Standing
 from gateway.transactions import Minter, Rotation, SigningKeys
 from gateway.trust import Trust
-from policy import AccessRequest, Decision
+from policy import AccessRequest, Decision, Principal
 from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
 _log = structlog.get_logger()
 _CLOCKS = 60.0  # seconds by which a verifier's clock may be behind
+_TICK_SECONDS, _TICKS = 0.01, 25
 _TURN_SECONDS = 30.0  # between looks at whether a signing key is due
 
 
@@ -67,7 +71,9 @@ class Gateway:
         self.ledger = ledger
         self.policies = policies
         self.records = Records()
-        self.sessions = Sessions()
+        self.recent = RecentCuts()
+        live = config.sessions
+        self.sessions = Sessions(self._cut, oldest=live.max_age_seconds, oldest_by_clock=live.clock_seconds)
         self.blocklist = Blocklist(self.sessions)
         self.activity = Activity()
         self.bus = Bus(config.telemetry.queue_events)
@@ -76,7 +82,15 @@ class Gateway:
         self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
         self.agents = Registry()
-        self.rejudging = Rejudging(self.sessions, policies.pdp, self.agents)
+        self.revocations = Revocations(config.identity.device_claim)
+        self.devices = Devices(config.identity.device_claim)
+        self.identification = Identification(config, self.agents, session, self._keys_changed)
+        identifier = self.identification.identifier
+        standing = Standing(identifier, self.agents, self.blocklist, self.revocations, self.devices)
+        self.rejudging = Rejudging(self.sessions, policies.pdp, standing, self._renewed, _soon)
+        self.signalling = Signalling(
+            policies.pdp, self.sessions, self.rejudging, self.revocations, self.risks, self.devices, ledger
+        )
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(
             policies.pdp,
@@ -85,22 +99,22 @@ class Gateway:
             self.hub,
             self.risks,
             self.records,
-            self.rejudging.principal,
+            self.rejudging.risk,
         )
-        self.identification = Identification(config, self.agents, session)
         self.identification.put_own_keys(signing.ring.jwks())
         self.signing = signing
         self.minter = Minter(config.transactions, signing.ring, lambda: secrets.token_hex(16))
-        self.devices = Devices(config.identity.device_claim)
         self.judge = Judge(
             config,
-            self.identification.identifier,
+            identifier,
             self.blocklist,
             policies.pdp,
             self._witness,
             self.identification.ask,
             self.minter,
             self.devices,
+            self.revocations,
+            self.recent,
         )
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()
@@ -130,8 +144,11 @@ class Gateway:
 
     def _restore(self) -> None:
         self.hub.restore()
-        for risk in self.ledger.risks(time.time()):
+        now = time.time()
+        for risk in self.ledger.risks(now):
             self.risks.set(risk)
+        for revocation in self.ledger.revocations(now):
+            self.revocations.put(revocation)
 
     async def _run(self) -> None:
         """All of it, until cancelled. Keys, sources, lines and the decision API start again alone; what else fails ends
@@ -146,13 +163,16 @@ class Gateway:
             tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
-            tasks.create_task(serve_tether(self.judge, self.sessions, _fresh(self.run / TETHER_SOCKET)))
+            tasks.create_task(
+                serve_tether(self.judge, self.sessions, self.rejudging.opened, _fresh(self.run / TETHER_SOCKET))
+            )
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             tasks.create_task(self._tick())
+            tasks.create_task(self.rejudging.run())
 
     async def _exchange(self, settings: TokenService) -> None:
         identification = self.identification
@@ -178,20 +198,28 @@ class Gateway:
         stack.push_async_callback(server.stop, 0)
 
     async def _tick(self) -> None:
+        """What time alone ends: proofs to the hundredth of a second, blocks and risks to the quarter."""
         while True:
-            await asyncio.sleep(0.25)
-            self.rejudging.tick(self.blocklist, self.risks)
+            for _ in range(_TICKS):
+                await asyncio.sleep(_TICK_SECONDS)
+                self.rejudging.tick()
+            self.blocklist.expire()
+            self.revocations.expire(time.time())
+            for principal in self.risks.expire(time.time()):
+                self.rejudging.risk(principal)
 
     def _publish(self) -> None:
         """What the edge should run on now. One that is to speak TLS waits for its certificate."""
         self.identification.identifier.put_bundles(self.trust.bundles, self.trust.vouching)
+        self.rejudging.certificates()
         if self.trust.material or self.config.edge.tls is None:
             jwks = self.signing.ring.jwks().decode()
             self.ads.publish(resources(self.config, tls=self.trust.material, jwks=jwks))
 
     def _publish_events(self, batch: EventBatch) -> None:
         """What sources say, for detectors and for whom policy asks about devices."""
-        self.devices.saw(batch)
+        for device in self.devices.saw(batch):
+            self.rejudging.device(device)
         self.door.publish(batch)
 
     async def _turn_keys(self) -> None:
@@ -208,6 +236,22 @@ class Gateway:
             principal = request.principal
             session = decision.id if request.stream else ""
             self.activity.saw(principal.id, principal.actor, request.address, session, request.time)
+
+    def _keys_changed(self, issuer: str) -> None:
+        self.rejudging.keys(issuer)
+
+    def _cut(self, session: Session, cut: Cut, seconds: float) -> None:
+        now = time.time()
+        self.recent.saw(session, cut, now)
+        self.records.cut(session, cut, seconds, now)
+
+    async def _renewed(self, session: Session) -> Principal | None:
+        """What the issuer says now of the token that a session began with."""
+        return await self.identification.renewed(session.evidence.issuer, session.evidence.opaque)
+
+
+def _soon(work: Callable[[], int]) -> None:
+    asyncio.get_running_loop().call_soon(work)
 
 
 def _signing_keys(config: Config) -> SigningKeys:

@@ -464,6 +464,13 @@ class SignalsTransmitter(Branch):
     default_subjects: Literal["ALL", "NONE"] = "ALL"  # that a new stream is about
 
 
+class LiveSessions(Branch):
+    """Streams that live: after how long they are judged again though nothing happened."""
+
+    max_age_seconds: Annotated[Integer, Field(ge=1, le=86_400)] = 300
+    clock_seconds: Annotated[Integer, Field(ge=1, le=86_400)] = 5  # where the decision read the time
+
+
 class Config(Branch):
     """The whole tree."""
 
@@ -476,6 +483,7 @@ class Config(Branch):
     transactions: Transactions = Transactions()
     token_service: TokenService | None = None  # none means that we issue no tokens to callers
     signals_transmitter: SignalsTransmitter | None = None  # none means that nobody is told of our cuts
+    sessions: LiveSessions = LiveSessions()
     decisions: Decisions | None = None  # none means that nobody else may ask
     signals: Signals = Signals()
     telemetry: Telemetry = Telemetry()

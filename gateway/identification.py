@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import chain
 
 import aiohttp
@@ -19,12 +19,21 @@ from gateway.directories import Directories
 from gateway.identity import Identifier, Introspector, KeySet, Missing, Opaque, Proofs
 from gateway.identity.access_token import Trust
 from gateway.keys import Keys
+from policy import Principal
 
 
 class Identification:
     """The identifier, and those who keep it current."""
 
-    def __init__(self, config: Config, agents: Registry, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        config: Config,
+        agents: Registry,
+        session: aiohttp.ClientSession,
+        changed: Callable[[str], None] = lambda issuer: None,
+    ) -> None:
+        """`changed` hears of each issuer whose keys have changed."""
+        self._changed = changed
         settings = config.identity
         self._directories = Directories(settings.signatures, session)
         self._introspectors: dict[str, Introspector] = {}
@@ -35,7 +44,7 @@ class Identification:
         self.identifier = Identifier(
             settings, vetting, proofs, self._introspectors, audiences, _ourselves(self._own, audiences)
         )
-        self._keys = Keys(settings, self.identifier, session)
+        self._keys = Keys(settings, self, session)
         for issuer in settings.issuers:
             if issuer.introspection is not None:
                 self._introspectors[issuer.issuer] = Introspector(
@@ -54,10 +63,21 @@ class Identification:
         else:
             await self._keys.fetch(missing.issuer)
 
+    async def renewed(self, issuer: str, token: str) -> Principal | None:
+        """What an issuer says now of an opaque token; None where it does not vouch for anybody."""
+        introspector = self._introspectors.get(issuer)
+        answer = await introspector.ask(token) if introspector else None
+        return answer if isinstance(answer, Principal) else None
+
+    def put_keys(self, issuer: str, keys: KeySet) -> None:
+        """Replace an issuer's keys, and tell."""
+        if self.identifier.put_keys(issuer, keys):
+            self._changed(issuer)
+
     def put_own_keys(self, jwks: bytes) -> None:
         """The keys of the tokens that we issue ourselves, where we do."""
         if self._own is not None:
-            self.identifier.put_keys(self._own.issuer, KeySet.parse(msgspec.json.decode(jwks)))
+            self.put_keys(self._own.issuer, KeySet.parse(msgspec.json.decode(jwks)))
 
     async def keep(self) -> None:
         """Keep keys current, until cancelled."""

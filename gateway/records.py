@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from detectors import Verdict
+from gateway.sessions import Cut, Session
 from policy import AccessRequest, Decision
 
 _KEPT = 2_000
@@ -24,6 +25,7 @@ class Records:
     def __init__(self) -> None:
         self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_KEPT)  # _FIELDS; never the request, which has a body
         self._verdicts: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._cuts: deque[tuple[Session, Cut, float, float]] = deque(maxlen=_KEPT)
         self._refusals: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
     def decided(self, request: AccessRequest, decision: Decision) -> None:
@@ -54,6 +56,14 @@ class Records:
         """Keep a guard's refusal."""
         self._refusals.append(refusal)
 
+    def cut(self, session: Session, cut: Cut, seconds: float, now: float) -> None:
+        """Keep whom a cut ended at `now` (Unix seconds), so many seconds after its signal came."""
+        self._cuts.append((session, cut, seconds, now))
+
+    def cuts(self, limit: int) -> list[dict[str, Any]]:
+        """The newest cuts, newest first: who, why, on which signal, in how many milliseconds."""
+        return [_cut(*kept) for kept in _newest(self._cuts, limit)]
+
     def decisions(self, limit: int) -> list[dict[str, Any]]:
         """The newest decisions, newest first."""
         return [_decision(kept) for kept in _newest(self._decisions, limit)]
@@ -69,6 +79,21 @@ class Records:
 
 def _newest(kept: deque[Any], limit: int) -> list[Any]:
     return [kept[-number] for number in range(1, min(limit, len(kept)) + 1)]
+
+
+def _cut(session: Session, cut: Cut, seconds: float, now: float) -> dict[str, Any]:
+    principal = session.request.principal
+    return {
+        "id": cut.id,
+        "time": now,
+        "session": session.id,
+        "subject": principal.id,
+        "actors": [actor.id for actor in principal.actors],
+        "service": session.request.service,
+        "reason": cut.reason,
+        "signal": cut.signal,
+        "milliseconds": round(seconds * 1000, 3),
+    }
 
 
 def _decision(kept: tuple[Any, ...]) -> dict[str, Any]:

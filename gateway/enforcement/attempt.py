@@ -67,6 +67,7 @@ class Refused(msgspec.Struct):
     error: str
     reasons: tuple[str, ...]
     decision: str
+    cut: str | msgspec.UnsetType = msgspec.UNSET  # which ended the caller's stream a moment ago
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +83,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     principal: Principal | None = None  # who asked, once identified
     request: AccessRequest | None = None  # what the PDP was asked
     decision: Decision | None = None  # the PDP's, where it was asked
+    cut: str = ""  # id of the cut that ended this caller's stream a moment ago
 
     @property
     def allowed(self) -> bool:
@@ -103,7 +105,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     def body(self) -> bytes:
         """The caller's JSON: reasons in our policy's words, and nothing that helps an attacker."""
-        return _ENCODER.encode(Refused(_ERRORS.get(self.status, "refused"), self.reasons, self.id))
+        return _ENCODER.encode(
+            Refused(_ERRORS.get(self.status, "refused"), self.reasons, self.id, self.cut or msgspec.UNSET)
+        )
 
 
 _ENCODER = msgspec.json.Encoder()

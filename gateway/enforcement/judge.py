@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 
+import msgspec
 import structlog
 from prometheus_client import Counter
 
@@ -17,8 +18,10 @@ from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
 from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import METHODS, match, split
-from gateway.identity import Evidence, Identifier, Missing, Opaque, Refusal, UnknownKey, challenge
+from gateway.identity import Evidence, Identifier, Missing, Opaque, Refusal, UnknownKey, challenge, digest
 from gateway.json_body import Ambiguous, read_json
+from gateway.revocations import Revocations
+from gateway.sessions import RecentCuts
 from gateway.transactions import Minter
 from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 
@@ -45,6 +48,8 @@ class Judge:
         ask: Ask,
         minter: Minter,
         devices: Devices,
+        revocations: Revocations,
+        recent: RecentCuts,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._routes: Sequence[Route] = config.routes
@@ -62,6 +67,8 @@ class Judge:
         self._ask = ask
         self._minter = minter
         self._devices = devices
+        self._revocations = revocations
+        self._recent = recent
         self._clock = clock
 
     def at_once(self, attempt: Attempt) -> Answer | None:
@@ -72,12 +79,18 @@ class Judge:
             question = self._question(attempt)
             if isinstance(question, (UnknownKey, Opaque)):
                 return None
-            return question if isinstance(question, Answer) else self._answer(question, self._pdp.decide(question))
+            if not isinstance(question, Answer):
+                question = self._answer(question, self._pdp.decide(question))
+            return question if question.allowed or not len(self._recent) else self._with_cut(attempt, question)
         except Exception:
             return self._failed()
 
     async def ask(self, attempt: Attempt) -> Answer:
         """Answer, asking an issuer and a remote engine where that is needed."""
+        answer = await self._asked(attempt)
+        return answer if answer.allowed else self._with_cut(attempt, answer)
+
+    async def _asked(self, attempt: Attempt) -> Answer:
         try:
             question = self._question(attempt)
             if isinstance(question, (UnknownKey, Opaque)):
@@ -89,7 +102,8 @@ class Judge:
                 return question
             decision = await self._pdp.ask(question)
             # A block may have come while we waited, or an agent's end.
-            withdrawn = self._identifier.withdrawn(question.principal, self._clock())
+            now = self._clock()
+            withdrawn = self._identifier.withdrawn(question.principal, now) or self._revoked(question.principal, now)
             if withdrawn is not None:
                 return self._unidentified(attempt, withdrawn)
             return self._blocked(question.principal, attempt) or self._answer(question, decision)
@@ -123,7 +137,19 @@ class Judge:
             return principal
         if isinstance(principal, Refusal):
             return self._blocked(None, attempt) or self._unidentified(attempt, principal)
+        if revoked := self._revoked(principal, now):
+            return self._unidentified(attempt, revoked)
         return self._blocked(principal, attempt) or self._request(principal, attempt, now)
+
+    def _revoked(self, principal: Principal, now: float) -> Refusal | None:
+        revocation = self._revocations.find(principal, now)
+        return Refusal("invalid_token", f"revoked: {revocation.reason}") if revocation else None
+
+    def _with_cut(self, attempt: Attempt, answer: Answer) -> Answer:
+        """A refusal of somebody whose stream was cut a moment ago names that cut."""
+        names = [digest(attempt.credentials), answer.principal.actor if answer.principal else ""]
+        cut = self._recent.find(names, self._clock())
+        return msgspec.structs.replace(answer, cut=cut.id, reasons=(*answer.reasons, cut.reason)) if cut else answer
 
     def _request(self, principal: Principal, attempt: Attempt, now: float) -> AccessRequest | Answer:
         if attempt.method not in METHODS:

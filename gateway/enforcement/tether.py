@@ -151,9 +151,7 @@ class Tether(asyncio.Protocol):
         self._http2.send(stream, admission(answer, address).SerializeToString())
         self._opened(session, epoch)
 
-    def _session(
-        self, stream: int, attempt: Attempt, name: str, request: AccessRequest, decision: Decision
-    ) -> Session:
+    def _session(self, stream: int, attempt: Attempt, name: str, request: AccessRequest, decision: Decision) -> Session:
         now, evidence = self._clock(), self._judge.evidence(attempt, request.principal)
         device = self._judge.device(request.principal)
         return Session(name, request, decision, now, partial(self._cut, stream), evidence, device, now)

@@ -116,13 +116,14 @@ class Identifier:
         """Tokens and certificates that need not be verified again."""
         return len(self._remembered)
 
-    def put_keys(self, issuer: str, keys: KeySet) -> None:
-        """Replace an issuer's keys; what was verified with others must be verified again."""
+    def put_keys(self, issuer: str, keys: KeySet) -> bool:
+        """Replace an issuer's keys; what was verified with others must be verified again. True if they changed."""
         known = self._believed.issuers[issuer]
         if known.keys == keys:
-            return
+            return False
         self._believed.issuers[issuer] = replace(known, keys=keys)
         self._forget_all()
+        return True
 
     def put_bundles(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None = None) -> None:
         """Replace the trust domains' bundles; what was verified with others must be verified again. `vouching`: those
@@ -309,8 +310,10 @@ def _weight(credentials: Credentials) -> int:
 
 def digest(credentials: Credentials) -> bytes:
     """Which token and certificate these are; other proofs are no part of what is remembered. However its scheme is
-    spelled, a token is remembered once.
+    spelled, a token is remembered once. Empty where neither is shown.
     """
+    if not credentials.authorization and not credentials.client_certificate:
+        return b""
     scheme, _, token = credentials.authorization.partition(" ")
     text = f"{credentials.client_certificate}\n{scheme.lower()} {token}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

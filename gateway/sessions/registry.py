@@ -1,4 +1,4 @@
-"""The live sessions, indexed by all that a signal may name, so that a cut costs what it cuts and not what is connected."""
+"""The live sessions, indexed by all that a signal may name: a cut costs what it cuts and not what is connected."""
 
 from __future__ import annotations
 
