@@ -80,7 +80,8 @@ class GatewayOperations:
         if dry_run:
             return {"outcome": "dry_run", "sessions": len(found)}
         ended = self._gateway.sessions.cut(found, reason, "analyst")
-        record = Cut(target=Target.of(kind, value), sessions=ended, by=f"analyst:{by}", reason=reason)
+        target = Target.of(kind, value)
+        record = Cut(kind=kind, value=target.value, sessions=ended, by=f"analyst:{by}", reason=reason)
         try:
             await self._gateway.ledger.append(record)
         except LedgerUnwritable as error:

@@ -39,8 +39,8 @@ class Bundle:
 
 def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None, held: Bundle | None = None) -> Bundle:
     """Read modules from files, and from folders with all below them, less `*_test.rego`; none means the starter
-    policy, whose module for signals also counts where none of them has that package. `data_path` is a JSON or YAML object; where `held` was read from the same, it is not read again. Raises
-    PolicyError if something cannot be read.
+    policy, whose module for signals also counts where none of them has that package. `data_path` is a JSON or YAML
+    object; where `held` was read from the same, it is not read again. Raises PolicyError if something cannot be read.
     """
     sources = dict(_modules(paths)) if paths else dict(_starter())
     if not sources:

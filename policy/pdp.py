@@ -129,9 +129,7 @@ class Pdp:
         except Exception as fault:
             reason, error = _fault(fault), str(fault)
         _ERRORS.labels("signals", reason).inc()
-        log.error(
-            "signals policy failed", event_type=event.get("type"), jti=event.get("jti"), fault=reason, error=error
-        )
+        log.error("signals policy failed", signal=event.get("jti"), fault=reason, error=error)
         return Signalled(why=reason, failed=True)
 
     def activate(self, revision: Revision) -> None:

@@ -74,8 +74,8 @@ def response_input(verdict: Verdict, principal: str, now: float) -> dict[str, An
 
 
 def signals_input(event: Mapping[str, Any], principals: Sequence[str], now: float) -> dict[str, Any]:
-    """`input` of the signals policy; `principals` are the ids of those whom the event's subject matches. Raises TypeError
-    if the event is not JSON.
+    """`input` of the signals policy; `principals` are the ids of those whom the event's subject matches. Raises
+    TypeError if the event is not JSON.
     """
     told = from_python({**event})
     return {"version": SIGNALS_VERSION, "event": told, "principals": [*principals], "now": now}

@@ -1,4 +1,4 @@
-"""Signalled is what the SOC's policy makes of a security event: what ends, what is revoked, what is judged otherwise."""
+"""Signalled is what the SOC's policy makes of a security event: what ends, and what is judged otherwise."""
 
 from __future__ import annotations
 

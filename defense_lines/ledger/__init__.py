@@ -8,7 +8,7 @@ from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUs
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.ledger import Erasure, Ledger
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Answer, Blocked, Cut, DataChange, Lift, Record, Refused, Risk
+from defense_lines.ledger.record import Answer, Blocked, Cut, DataChange, Lift, Record, Refused, Revocation, Risk
 from defense_lines.ledger.story import Story
 from defense_lines.ledger.verify import Finding, verify
 
@@ -30,6 +30,7 @@ __all__ = [
     "Places",
     "Record",
     "Refused",
+    "Revocation",
     "Risk",
     "Story",
     "public_key",

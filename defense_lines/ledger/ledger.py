@@ -15,7 +15,7 @@ from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.ledger.head import Head
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
-from defense_lines.ledger.record import Blocked, Lift, Risk, Written, to_record
+from defense_lines.ledger.record import Blocked, Lift, Revocation, Risk, Written, to_record
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
 from policy import BlockPolicy
@@ -100,9 +100,13 @@ class Ledger:
         """Risks in force, the latest of each principal."""
         return self._standing.risks(now)
 
+    def revocations(self, now: float) -> list[Revocation]:
+        """Revocations in force, less those that another covers."""
+        return self._standing.revocations(now)
+
     async def since(self, seq: int, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Entry]:
         """Entries after seq, the oldest first; `kinds` are "block", "lift", "receipt", "risk", "refusal",
-        "cut".
+        "cut", "revocation", "data".
         """
         return await self._reader.since(seq, limit, kinds)
 
@@ -122,7 +126,7 @@ class Ledger:
     async def erase(self, name: str) -> Erasure:
         """Forget a personal identifier for good; the history still verifies.
 
-        "in_use" while a live block or a risk in force is about it. Raises LedgerUnwritable.
+        "in_use" while a live block, or a risk or revocation in force, is about it. Raises LedgerUnwritable.
         """
         return await self._committer.erase(name)
 
@@ -147,7 +151,7 @@ class Ledger:
         self._head = head
         self._cursors.update(cursors)
         for entry in entries:
-            if isinstance(entry.record, (Blocked, Lift, Risk)):
+            if isinstance(entry.record, (Blocked, Lift, Risk, Revocation)):
                 self._standing.fold(entry.seq, entry.record, entry.time)
         for watcher in self._watchers:
             watcher(entries)

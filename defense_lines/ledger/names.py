@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS keys (tag BLOB PRIMARY KEY, pseudonym TEXT NOT NULL U
 """
 _PSEUDONYM = re.compile(r"~[0-9a-f]{16}")
 _IDENTIFIER = re.compile(r"\b(?:person|agent|workload|analyst|operator):[\w@%+./:-]*\w")
-PERSONAL = {"principal", "actor", "session"}  # target kinds
+PERSONAL = frozenset(  # kinds whose value says who somebody is
+    {"principal", "actor", "session", "token", "key", "certificate", "device", "login", "subject", "email"}
+)
 _OFFICES = ("detector:", "policy:", "guard:")  # authors that are no persons
 _NONCE = 12  # bytes
 _CACHE = 10_000  # names
@@ -145,9 +147,11 @@ def _named(tree: dict[str, Any]) -> list[str]:
 def _walk(tree: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
     if not isinstance(tree, dict):
         return tree
-    if tree.get("kind") in PERSONAL:  # a target
-        return {**tree, "value": name(tree["value"])}
-    return {field: _field(field, value, name, text) for field, value in tree.items()}
+    personal = tree.get("kind") in PERSONAL
+    return {
+        field: name(value) if personal and field == "value" else _field(field, value, name, text)
+        for field, value in tree.items()
+    }
 
 
 def _field(field: str, value: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:

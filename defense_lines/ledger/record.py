@@ -1,4 +1,4 @@
-"""A record is one thing decided about blocks, risks, sessions or policy data, as it stands in the history."""
+"""A record is one thing decided about blocks, risks, sessions, proofs or policy data, as it stands in the history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from defense_lines.guard import Override, Permit, Refusal
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.line import Receipt
-from policy import BlockPolicy, Target
+from policy import BlockPolicy
 
 MAX_BODY = 65_536  # bytes of one record
 
@@ -61,12 +61,30 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """Live sessions that an operator ended, without a block."""
+    """Live sessions that were ended without a block, by what they had in common."""
 
-    target: Target
+    kind: str  # "principal", "actor", "session", "address", "range", "token", "login", …
+    value: str
     sessions: int  # how many there were
-    by: str  # "analyst:jo"
+    by: str  # "analyst:jo", "policy:portcullis/signals"
     reason: str
+
+
+class Revocation(msgspec.Struct, frozen=True, kw_only=True):
+    """Proofs that count no more, in force until its time: those of what is named that were issued at or before."""
+
+    kind: str  # "principal", "actor", "subject", "login", "token", "key", "device", "email"
+    value: str
+    before: float  # Unix seconds
+    until: float  # Unix seconds
+    reason: str
+    by: str  # "policy:portcullis/signals", "analyst:jo"
+    signal: str = ""  # the security event that asked for it, by issuer and jti
+
+    def covers(self, other: Revocation) -> bool:
+        """Whether this refuses all that the other does, for at least as long."""
+        same = (self.kind, self.value) == (other.kind, other.value)
+        return same and self.before >= other.before and self.until >= other.until
 
 
 class DataChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +95,8 @@ class DataChange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Written = Permit | Refusal | Lift | Answer | Risk | Cut | DataChange  # what may be appended
-Record = Blocked | Refused | Lift | Answer | Risk | Cut | DataChange  # what is read back
+Written = Permit | Refusal | Lift | Answer | Risk | Cut | Revocation | DataChange  # what may be appended
+Record = Blocked | Refused | Lift | Answer | Risk | Cut | Revocation | DataChange  # what is read back
 _KINDS: dict[str, type[Record]] = {
     "block": Blocked,
     "refusal": Refused,
@@ -86,6 +104,7 @@ _KINDS: dict[str, type[Record]] = {
     "receipt": Answer,
     "risk": Risk,
     "cut": Cut,
+    "revocation": Revocation,
     "data": DataChange,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -100,13 +119,13 @@ def to_record(written: Written) -> Record:
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
-    if isinstance(written, (Lift, Answer, Risk, Cut, DataChange)):
+    if isinstance(written, (Lift, Answer, Risk, Cut, Revocation, DataChange)):
         return written
     raise TypeError(f"a {type(written).__name__} cannot be appended: a block needs the guard's permit")
 
 
 def kind_of(record: Record) -> str:
-    """The record's kind: "block", "refusal", "lift", "receipt", "risk", "cut" or "data"."""
+    """The record's kind: "block", "refusal", "lift", "receipt", "risk", "cut", "revocation" or "data"."""
     return _NAMES[type(record)]
 
 
@@ -134,5 +153,7 @@ def to_tree(record: Record) -> dict[str, Any]:
 
 
 def from_tree(kind: str, tree: dict[str, Any]) -> Record:
-    """Reverse of `to_tree`."""
+    """Reverse of `to_tree`; of a cut also as the first ledgers have it, with its kind and value in a target."""
+    if kind == "cut" and "target" in tree:
+        tree = tree | tree["target"]
     return msgspec.convert(tree, _KINDS[kind])

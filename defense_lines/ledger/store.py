@@ -20,9 +20,10 @@ from defense_lines.ledger.founding import found, lock
 from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
 from defense_lines.ledger.names import PERSONAL, Names, is_pseudonym
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Blocked, Record, Risk, decode, encode, from_tree, kind_of, to_tree
+from defense_lines.ledger.record import Blocked, Record, Revocation, Risk, decode, encode, from_tree, kind_of, to_tree
 from defense_lines.ledger.standing import Standing
 from defense_lines.ledger.verify import check
+from policy import Target
 
 Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
 Erasure = Literal["erased", "unknown", "in_use"]
@@ -162,7 +163,7 @@ class Store:
         return head
 
     def _remember(self, now: float, seq: int, kind: bytes, body: bytes) -> None:
-        if kind not in (b"block", b"lift", b"risk"):
+        if kind not in (b"block", b"lift", b"risk", b"revocation"):
             return
         try:
             self.standing.fold(seq, decode(kind.decode(), body), now)
@@ -171,12 +172,18 @@ class Store:
 
     def _revealed(self, record: Record) -> Record:
         """With its names again; what lives needs them, what is over may have had them erased."""
-        name = record.principal if isinstance(record, Risk) else ""
-        if isinstance(record, Blocked) and record.policy.target.kind in PERSONAL:
-            name = record.policy.target.value
+        name = _name_of(record)
         if is_pseudonym(name) and self._names.reveal(name) == name:
-            raise LedgerAltered("the key of a name that a live block or risk needs is missing")
+            raise LedgerAltered("the key of a name that a live block, risk or revocation needs is missing")
         return from_tree(kind_of(record), self._names.reveal_all(to_tree(record)))
+
+
+def _name_of(record: Record) -> str:
+    """The name that a record of what lives is about, empty if it is nobody's."""
+    if isinstance(record, Risk):
+        return record.principal
+    about = record.policy.target if isinstance(record, Blocked) else record
+    return about.value if isinstance(about, Target | Revocation) and about.kind in PERSONAL else ""
 
 
 def _outer_head(places: Places) -> Head:

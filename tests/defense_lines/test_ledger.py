@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from defense_lines import (
     Answer,
     Blocked,
+    Cut,
     DataChange,
     Guard,
     GuardLimits,
@@ -36,11 +37,13 @@ from defense_lines import (
     Receipt,
     Refusal,
     Refused,
+    Revocation,
     Risk,
     public_key,
     verify,
 )
-from policy import BlockPolicy
+from defense_lines.ledger import record as records
+from policy import BlockPolicy, Target
 from tests.defense_lines.line_rig import block, permit
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +72,18 @@ def receipt(block_id: str, line: str = "edge") -> Receipt:
     return Receipt(block=block_id, line=line, outcome="enforced", time=time.time(), ms=0.2)
 
 
+def revoked(kind: str, value: str, until: float, before: float = 1.0) -> Revocation:
+    return Revocation(
+        kind=kind,
+        value=value,
+        before=before,
+        until=until,
+        reason=f"{value} out",
+        by="policy:x",
+        signal="https://idp j-1",
+    )
+
+
 async def test_every_sort_of_record_is_read_back_as_it_was_written(ledger: Ledger) -> None:
     wanted = block("actor", "agent:invoice-bot")
     await ledger.append(permit(wanted))
@@ -79,17 +94,20 @@ async def test_every_sort_of_record_is_read_back_as_it_was_written(ledger: Ledge
     assert isinstance(refusal, Refusal)
     detail = '{"op":"put","path":["risk","person:tina"],"value":"low"}'
     change = DataChange(detail=detail, by="analyst:jo", reason="person:tina called")
-    await ledger.append_all([lift, answer, risk, refusal, change])
+    cut = Cut(kind="subject", value="https://idp tina", sessions=2, by="analyst:jo", reason="https://idp tina called")
+    revocation = revoked("login", "https://idp tina-1", time.time() + 60)
+    await ledger.append_all([lift, answer, risk, refusal, change, cut, revocation])
     first, *others = [entry.record for entry in await ledger.since(0)]
     assert isinstance(first, Blocked)
     assert first.policy == wanted
     assert others[:3] == [lift, answer, risk]
     assert isinstance(others[3], Refused)
     assert (others[3].policy, others[3].rule) == (refusal.block, "never_block")
-    assert others[4] == change
+    assert others[4:] == [change, cut, revocation]
     assert b"tina" not in ledger.places.database.read_bytes()
-    assert [entry.seq for entry in await ledger.recent(2)] == [6, 5]
+    assert [entry.seq for entry in await ledger.recent(2)] == [8, 7]
     assert [entry.seq for entry in await ledger.since(0, kinds=["lift", "risk"])] == [2, 4]
+    assert [entry.seq for entry in await ledger.since(0, kinds=["cut", "revocation"])] == [7, 8]
     assert await ledger.block(wanted.id) == wanted
     assert await ledger.block("b-unknown") is None
     assert await ledger.story("b-unknown") is None
@@ -175,9 +193,13 @@ async def test_without_a_permit_no_block(ledger: Ledger) -> None:
         Lift(block="b-1", by="analyst:jo", reason="\ud800"),
         Lift(block="b-1", by="analyst:\ud800", reason=""),
         Risk(principal="person:a", level="high", expires=float("nan"), reason="", by="policy:x"),
+        revoked("login", "x", float("nan")),
+        revoked("login", "\ud800", 0.0),
     ],
 )
-async def test_what_could_not_be_read_back_is_refused_and_others_pass(ledger: Ledger, wrong: Lift | Risk) -> None:
+async def test_what_could_not_be_read_back_is_refused_and_others_pass(
+    ledger: Ledger, wrong: Lift | Risk | Revocation
+) -> None:
     with pytest.raises(InvalidRecord):
         await ledger.append(wrong)
     good = Lift(block="b-2", by="analyst:jo", reason="fine")
@@ -185,6 +207,29 @@ async def test_what_could_not_be_read_back_is_refused_and_others_pass(ledger: Le
     assert isinstance(results[1], InvalidRecord)
     assert ledger.head.seq == 2
     assert findings(ledger.places) == []
+
+
+class OldCut(msgspec.Struct, frozen=True, kw_only=True):
+    """As the first ledgers have it."""
+
+    target: Target
+    sessions: int
+    by: str
+    reason: str
+
+
+async def test_a_cut_of_the_first_ledgers_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = OldCut(target=Target("actor", "agent:bot"), sessions=3, by="analyst:jo", reason="agent:bot again")
+    with monkeypatch.context() as patched:
+        patched.setitem(records._KINDS, "cut", OldCut)
+        patched.setitem(records._NAMES, OldCut, "cut")
+        patched.setattr("defense_lines.ledger.ledger.to_record", lambda written: written)
+        async with await Ledger.open(tmp_path) as ledger:
+            await ledger.append(old)  # type: ignore[arg-type]
+    async with await Ledger.open(tmp_path) as ledger:
+        (entry,) = await ledger.recent()
+        assert entry.record == Cut(kind="actor", value="agent:bot", sessions=3, by=old.by, reason=old.reason)
+        assert findings(ledger.places) == []
 
 
 async def test_what_stands_is_rebuilt_after_a_restart(tmp_path: Path) -> None:
@@ -196,15 +241,33 @@ async def test_what_stands_is_rebuilt_after_a_restart(tmp_path: Path) -> None:
         for level in ("medium", "high"):
             await ledger.append(Risk(principal="person:tina", level=level, expires=now + 60, reason="", by="policy:x"))
         await ledger.append(Risk(principal="person:bob", level="high", expires=now - 1, reason="", by="policy:x"))
+        stands = revoked("subject", "https://idp tina", now + 60, before=2.0)
+        later = revoked("subject", "https://idp tina", now + 50, before=3.0)
+        await ledger.append_all([stands, msgspec.structs.replace(stands, before=1.0), later])
+        await ledger.append(revoked("subject", "https://idp bob", now - 1))
         await ledger.advance("edge", 3)
         head, live, risks = ledger.head, ledger.live(now), ledger.risks(now)
+        assert ledger.revocations(now) == [stands, later]
     async with await Ledger.open(tmp_path) as ledger:
         assert ledger.live(now) == live == [blocks[0], blocks[2], blocks[3]]
         assert ledger.risks(now) == risks
         assert [risk.level for risk in risks] == ["high"]
+        assert ledger.revocations(now) == [stands, later]
+        assert ledger.revocations(now + 55) == [stands]
         assert (ledger.cursor("edge"), ledger.cursor("nftables")) == (3, 0)
         assert ledger.head == head
         assert ledger.live(now + 10_000) == []
+
+
+def refused(revocations: list[Revocation], now: float) -> set[tuple[str, int, int]]:
+    """By value: the issue times and the seconds from now at which a proof counts no more."""
+    return {
+        (each.value, issued, left)
+        for each in revocations
+        for issued in range(8)
+        for left in range(101)
+        if issued <= each.before and now + left < each.until
+    }
 
 
 steps = st.lists(
@@ -212,6 +275,7 @@ steps = st.lists(
         st.tuples(st.just("block"), st.integers(0, 7), st.integers(-50, 100)),
         st.tuples(st.just("lift"), st.integers(0, 7), st.just(0)),
         st.tuples(st.just("risk"), st.integers(0, 2), st.integers(-50, 100)),
+        st.tuples(st.just("revoke"), st.integers(0, 7), st.integers(-50, 100)),
         st.tuples(st.just("restart"), st.just(0), st.just(0)),
         st.tuples(st.just("erase"), st.integers(0, 7), st.just(0)),
     ),
@@ -222,7 +286,7 @@ steps = st.lists(
 @settings(max_examples=15)
 @given(steps)
 def test_the_ledger_equals_a_model(plan: list[tuple[str, int, int]]) -> None:
-    """Whatever is appended in whatever order: live blocks and risks are the model's, and the history verifies."""
+    """Whatever is appended in whatever order: what lives and is in force is the model's, and the history verifies."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(follow(plan, Path(folder)))
 
@@ -231,6 +295,7 @@ async def follow(plan: list[tuple[str, int, int]], folder: Path) -> None:
     now = time.time()
     blocks: dict[str, BlockPolicy] = {}
     risks: dict[str, float] = {}
+    revocations: list[Revocation] = []
     ledger = await Ledger.open(folder)
     for verb, number, left in plan:
         wanted = block("principal", f"person:{number}")
@@ -247,16 +312,20 @@ async def follow(plan: list[tuple[str, int, int]], folder: Path) -> None:
             name = f"person:{number}"
             await ledger.append(Risk(principal=name, level="high", expires=now + left, reason=name, by="policy:x"))
             risks[name] = now + left
+        elif verb == "revoke":
+            revocations.append(revoked("subject", f"person:{number % 2}", now + left, before=float(number)))
+            await ledger.append(revocations[-1])
         elif verb == "restart":
             await ledger.close()
             ledger = await Ledger.open(folder, lambda: now)
         elif verb == "erase":
             name = f"person:{number}"
             lives = any(each.target.value == name and each.expires > now for each in blocks.values())
-            used = lives or risks.get(name, 0) > now
+            used = lives or risks.get(name, 0) > now or any(e.value == name and e.until > now for e in revocations)
             assert (await ledger.erase(name) == "in_use") == used
         assert ledger.live(now) == [each for each in blocks.values() if each.expires > now]
         assert {risk.principal for risk in ledger.risks(now)} == {name for name, end in risks.items() if end > now}
+        assert refused(ledger.revocations(now), now) == refused(revocations, now)
     await ledger.close()
     assert findings(Places(folder)) == []
 

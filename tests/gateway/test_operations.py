@@ -17,7 +17,7 @@ from gateway.app import Gateway
 from gateway.config import Config, Lines, NftablesLine, Route, Service
 from gateway.operations import GatewayOperations
 from gateway.sessions import Session
-from policy import AccessRequest, Actor, Decision, Principal, Target
+from policy import AccessRequest, Actor, Decision, Principal
 from telemetry import Event, EventBatch, Kind
 
 DEADLINE = 20.0
@@ -70,7 +70,7 @@ async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPa
     await operations.cut("principal", "person:bob", "person:bob called", "jo", dry_run=False)
     (entry,) = await gateway.ledger.recent()
     assert entry.record == Cut(
-        target=Target("principal", "person:bob"), sessions=0, by="analyst:jo", reason="person:bob called"
+        kind="principal", value="person:bob", sessions=0, by="analyst:jo", reason="person:bob called"
     )
     assert b"bob" not in gateway.ledger.places.database.read_bytes()
 
