@@ -131,12 +131,16 @@ async def test_a_bound_token_is_worth_nothing_without_its_key(realm: Realm) -> N
     token = tokens["access_token"]
     assert tokens["token_type"] == "DPoP"
     async with door(realm) as bank:
-        shown = _proof(key, "GET", f"https://bank.example{PATH}", token)
+        early = _proof(key, "GET", f"https://bank.example{PATH}", token, iat=int(time.time()) - 1)
+        asked = await bank.identify(token, "DPoP", dpop=early, request=_request())
+        assert _refused(asked) == "use_dpop_nonce"  # made before this gateway began: it may have been seen
+        nonce = bank.identification.identifier.nonce(time.time())
+        shown = _proof(key, "GET", f"https://bank.example{PATH}", token, nonce=nonce)
         alice = await bank.identify(token, "DPoP", dpop=shown, request=_request())
         assert isinstance(alice, Principal)
         assert "dpop" in alice.proof
         assert _refused(await bank.identify(token, "DPoP", dpop=shown, request=_request())) == "invalid_dpop_proof"
-        stolen = _proof(thief, "GET", f"https://bank.example{PATH}", token)
+        stolen = _proof(thief, "GET", f"https://bank.example{PATH}", token, nonce=nonce)
         assert _refused(await bank.identify(token, "DPoP", dpop=stolen, request=_request())) == "invalid_token"
         assert _refused(await bank.identify(token, "DPoP")) == "invalid_dpop_proof"
         assert _refused(await bank.identify(token)) == "invalid_token"
@@ -166,8 +170,8 @@ def _key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _proof(key: ec.EllipticCurvePrivateKey, method: str, url: str, token: str = "") -> str:
-    claims: dict[str, Any] = {"jti": str(uuid4()), "htm": method, "htu": url, "iat": int(time.time())}
+def _proof(key: ec.EllipticCurvePrivateKey, method: str, url: str, token: str = "", **more: Any) -> str:
+    claims: dict[str, Any] = {"jti": str(uuid4()), "htm": method, "htu": url, "iat": int(time.time())} | more
     if token:
         claims["ath"] = urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
     public = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
