@@ -82,14 +82,21 @@ class Gateway:
         self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
         self.agents = Registry()
-        self.revocations = Revocations(config.identity.device_claim)
+        self.revocations = Revocations(config.identity.device_claim, config.sessions.revocations)
         self.devices = Devices(config.identity.device_claim)
         self.identification = Identification(config, self.agents, session, self._keys_changed)
         identifier = self.identification.identifier
         standing = Standing(identifier, self.agents, self.blocklist, self.revocations, self.devices)
         self.rejudging = Rejudging(self.sessions, policies.pdp, standing, self._renewed, _soon)
         self.signalling = Signalling(
-            policies.pdp, self.sessions, self.rejudging, self.revocations, self.risks, self.devices, ledger
+            policies.pdp,
+            self.sessions,
+            self.rejudging,
+            self.revocations,
+            self.risks,
+            self.devices,
+            ledger,
+            {issuer.issuer for issuer in config.identity.issuers},
         )
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(

@@ -469,6 +469,7 @@ class LiveSessions(Branch):
 
     max_age_seconds: Annotated[Integer, Field(ge=1, le=86_400)] = 300
     clock_seconds: Annotated[Integer, Field(ge=1, le=86_400)] = 5  # where the decision read the time
+    revocations: Annotated[Integer, Field(ge=1000, le=100_000_000)] = 1_000_000  # kept; beyond it none is acknowledged
 
 
 class Config(Branch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from defense_lines import Cut, Ledger, Revocation, Risk
 from gateway.devices import Devices, Posture
+from gateway.identity import principal_id
 from gateway.rejudging import Rejudging
 from gateway.revocations import Revocations
 from gateway.risk import Risks
@@ -19,7 +20,7 @@ from gateway.sessions import Session, Sessions
 from gateway.signals import CAEP, LOGOUT, SecurityEvent, SubjectId
 from policy import Named, Pdp, RevocationOrder, Signalled
 
-_EVENTS = Counter("portcullis_gateway_security_events_total", "Security events carried out", ["type"])
+_EVENTS = Counter("portcullis_gateway_signals_carried_out_total", "Security events carried out", ["type"])
 _BY: Final = "policy:portcullis/signals"
 _SHOWN: Final = 1_000  # principals that policy is told of: an event about more touches them all the same
 _log = structlog.get_logger()
@@ -30,7 +31,9 @@ class SignalUnsettled(Exception):
 
 
 class Signalling:
-    """`receive` returns once what it did is durable. To do it twice is to do it once."""
+    """`receive` returns once what it did is durable. To do it twice is to do it once. `issuers`: those whose people have
+    ids here.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Signalling:
         risks: Risks,
         devices: Devices,
         ledger: Ledger,
+        issuers: Collection[str],
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,6 +55,7 @@ class Signalling:
         self._risks = risks
         self._devices = devices
         self._ledger = ledger
+        self._issuers = issuers
         self._clock = clock
         self._monotonic = monotonic
 
@@ -62,7 +67,7 @@ class Signalling:
 
     async def _one(self, event: SecurityEvent, arrived: float) -> None:
         now, name = self._clock(), short(event.type)
-        principals = {one.request.principal.id for one in self._whom(event)}
+        principals = {one.request.principal.id for one in self._whom(event)} | self._named(event)
         order = await self._pdp.signalled(told(event), sorted(principals)[:_SHOWN], now)
         if order.failed:
             raise SignalUnsettled("policy did not say what to do about the event")
@@ -82,8 +87,9 @@ class Signalling:
             if self._devices.learn(device.id, Posture(device.compliant, now)):
                 self._rejudging.device(device.id)
         cuts = [self._cut(named, name, arrived) for named in order.cuts]
-        touched = {one.id: one for named in (*order.again, *order.revocations) for one in self._of(named)}
-        self._rejudging.again(touched.values(), name, arrived)
+        touched = [one for named in order.again for one in self._sessions.find(named.kind, named.value)]
+        touched += [one for each in order.revocations for one in self._sessions.find(each.kind, each.value)]
+        self._rejudging.again(touched, name, arrived)
         return [*(cut for cut in cuts if cut.sessions), *revocations, *risks]
 
     def _revoke(self, order: RevocationOrder, name: str, now: float) -> Revocation:
@@ -106,11 +112,19 @@ class Signalling:
         return risk
 
     def _cut(self, named: Named, name: str, arrived: float) -> Cut:
-        ended = self._sessions.cut(self._of(named), name.replace("-", "_"), name, arrived)
+        found = self._sessions.find(named.kind, named.value)
+        ended = self._sessions.cut(found, name.replace("-", "_"), name, arrived)
         return Cut(kind=named.kind, value=named.value, sessions=ended, by=_BY, reason=name)
 
-    def _of(self, named: Named | RevocationOrder) -> tuple[Session, ...]:
-        return self._sessions.find(named.kind, named.value)
+    def _named(self, event: SecurityEvent) -> set[str]:
+        """People by the ids that they have here, whether they stream or not."""
+        names = [name for names in event.subject.members.values() for name in names]
+        return {
+            identifier
+            for name in names
+            if name.format == "iss_sub" and name.issuer in self._issuers
+            if (identifier := principal_id(name.value, "person")) is not None
+        }
 
     def _whom(self, event: SecurityEvent) -> Iterator[Session]:
         """Live sessions that some name of the subject fits."""

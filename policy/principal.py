@@ -30,6 +30,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     proof: tuple[str, ...] = ()  # how it proved itself: "bearer", "mtls", "x509-svid"
     assurance: str = ""  # acr of the authentication
     authenticated: float = 0.0  # Unix seconds (auth_time), 0 if unknown
+    issued: float = 0.0  # Unix seconds when the proof was issued (iat), 0 if unknown
     expires: float = 0.0  # Unix seconds when the proof ends
     token: str = ""  # jti of the token, if any
     client: str = ""  # OAuth client that the token was issued to, if any

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from policy.block import TargetKind
+from policy.rego.json_text import encode
 from policy.rego.values import UNDEFINED, to_python
 
+T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -46,7 +48,14 @@ def read_response(answer: Any) -> Response:
     """A response from the policy's answer; undefined is to do nothing. Raises InvalidAnswer."""
     if answer is UNDEFINED:
         return Response(why="no response rule applies")
+    return read_as(answer, Response)
+
+
+def read_as(answer: Any, kind: type[T]) -> T:
+    """What the policy says, strictly. By way of its JSON text: a number may be more exact than a double. Raises
+    InvalidAnswer.
+    """
     try:
-        return msgspec.convert(to_python(answer), Response)
-    except msgspec.ValidationError as error:
+        return msgspec.json.decode(encode(to_python(answer)), type=kind)
+    except msgspec.DecodeError as error:
         raise InvalidAnswer(str(error)) from error

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from policy.rego.values import to_python
-from policy.response import InvalidAnswer, RiskChange, Seconds
+from policy.response import RiskChange, Seconds, read_as
 
 NamedKind = Literal[
     "principal",
@@ -68,8 +67,5 @@ class Signalled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_signalled(answer: Any) -> Signalled:
-    """What the policy says, strictly. Raises InvalidAnswer."""
-    try:
-        return msgspec.convert(to_python(answer), Signalled)
-    except msgspec.ValidationError as error:
-        raise InvalidAnswer(str(error)) from error
+    """What the policy says. Raises InvalidAnswer."""
+    return read_as(answer, Signalled)

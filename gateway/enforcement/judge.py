@@ -147,7 +147,7 @@ class Judge:
 
     def _with_cut(self, attempt: Attempt, answer: Answer) -> Answer:
         """A refusal of somebody whose stream was cut a moment ago names that cut."""
-        names = [digest(attempt.credentials), answer.principal.actor if answer.principal else ""]
+        names: list[bytes | str] = [digest(attempt.credentials), answer.principal.actor if answer.principal else ""]
         cut = self._recent.find(names, self._clock())
         return msgspec.structs.replace(answer, cut=cut.id, reasons=(*answer.reasons, cut.reason)) if cut else answer
 

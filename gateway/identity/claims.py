@@ -79,6 +79,7 @@ def principal_of(
         proof=("bearer",),
         assurance=claims.acr,
         authenticated=claims.auth_time,
+        issued=claims.iat,
         expires=claims.exp + issuer.leeway_seconds,
         token=token,
         client=client,

@@ -221,8 +221,8 @@ class OldCut(msgspec.Struct, frozen=True, kw_only=True):
 async def test_a_cut_of_the_first_ledgers_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = OldCut(target=Target("actor", "agent:bot"), sessions=3, by="analyst:jo", reason="agent:bot again")
     with monkeypatch.context() as patched:
-        patched.setitem(records._KINDS, "cut", OldCut)
-        patched.setitem(records._NAMES, OldCut, "cut")
+        patched.setattr(records, "_KINDS", {"cut": OldCut})
+        patched.setattr(records, "_NAMES", {OldCut: "cut"})
         patched.setattr("defense_lines.ledger.ledger.to_record", lambda written: written)
         async with await Ledger.open(tmp_path) as ledger:
             await ledger.append(old)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from gateway.config import Config, Edge, Identity, Issuer, Route, Service, Trans
 from gateway.devices import Devices
 from gateway.enforcement import Judge
 from gateway.identity import Identifier, KeySet, Missing
-from gateway.sessions import Sessions
+from gateway.revocations import Revocations
+from gateway.sessions import RecentCuts, Session, Sessions
 from gateway.transactions import KeyRing, Minter
 from policy import AccessRequest, Bundle, Decision, Pdp, embedded_pdp
 
@@ -90,6 +91,7 @@ class Bank:
         self.ring = KeyRing.first(new_key, now)
         self.minter = Minter(Transactions(), self.ring, lambda: "txn")
         self.devices = Devices("device_id")
+        self.revocations, self.recent = Revocations("device_id", 1000), RecentCuts()
         self.judge = Judge(
             self.config,
             self.identifier,
@@ -99,7 +101,12 @@ class Bank:
             self._ask,
             self.minter,
             self.devices,
+            self.revocations,
+            self.recent,
         )
+
+    def opened(self, session: Session, epoch: int) -> None:
+        """Nothing is signalled here."""
 
     def token(self, subject: str = "person:alice", account: str = "1001", **changes: Any) -> str:
         now = time.time()

@@ -105,7 +105,7 @@ async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) 
     judge, run = front.bank.judge, config.state
     serving = asyncio.create_task(serve_http(judge, run / AUTHZ_SOCKET))
     stack.callback(serving.cancel)
-    tethering = asyncio.create_task(serve_tether(judge, front.bank.sessions, run / TETHER_SOCKET))
+    tethering = asyncio.create_task(serve_tether(judge, front.bank.sessions, front.bank.opened, run / TETHER_SOCKET))
     stack.callback(tethering.cancel)
     server = grpc.aio.server()
     ads.add_to(server)

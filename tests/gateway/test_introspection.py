@@ -98,7 +98,7 @@ def test_an_answer_that_names_nobody(changes: dict[str, Any]) -> None:
 def test_what_an_answer_may_leave_out() -> None:
     who = answer({"iss": None, "exp": None, "iat": None, "client_id": None, "scope": None})
     assert isinstance(who, Principal)
-    assert (who.issuer, who.client, who.scopes, who.expires) == (ISSUER.issuer, "", (), THEN + 30)
+    assert (who.issuer, who.client, who.scopes, who.issued, who.expires) == (ISSUER.issuer, "", (), 0, THEN + 30)
 
 
 @pytest.mark.parametrize(("exp", "end"), [(THEN + 10, THEN + 10), (THEN + 3600, THEN + 30)])

@@ -16,6 +16,7 @@ from gateway.agents import Order, Profile, Registrar, Registry
 from gateway.app import Gateway
 from gateway.config import Config, Lines, NftablesLine, Route, Service
 from gateway.operations import GatewayOperations
+from gateway.sessions import Cut as SessionCut
 from gateway.sessions import Session
 from policy import AccessRequest, Actor, Decision, Principal
 from telemetry import Event, EventBatch, Kind
@@ -90,13 +91,17 @@ def profile(name: str) -> Profile:
 
 async def test_an_agent_is_stopped_on_record_and_its_streams_with_it(gateway: Gateway) -> None:
     operations, ended = GatewayOperations(gateway), list[str]()
+
+    def end(cut: SessionCut) -> None:
+        ended.append(cut.reason)
+
     add = Order(verb="add", agent="agent:bot", by="jo", reason="new", profile=profile("agent:bot"))
     assert (await operations.order_agent(add, dry_run=False))["outcome"] == "added"
     actors = (Actor("agent:other", "agent"), Actor("agent:bot", "agent"))
     principal = Principal(id="person:bob", kind="person", issuer="i", actors=actors, expires=time.time() + 99)
     request = AccessRequest(principal=principal, action="GET", service="bank", path="/", stream=True)
     decision = Decision(id="d-1", effect="allow", reasons=(), revision="r")
-    gateway.sessions.open(Session("d-1", request, decision, time.time(), ended.append))
+    gateway.sessions.open(Session("d-1", request, decision, time.time(), end))
     story = await operations.agent("agent:bot")
     assert story is not None
     assert (story["state"], story["sessions"], story["by"]) == ("active", 1, "analyst:jo")

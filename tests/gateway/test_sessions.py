@@ -20,7 +20,7 @@ def session(number: int, subject: str, agents: list[str], address: str, ended: l
     principal = Principal(id=subject, kind="person", issuer="i", actors=actors, token=f"t{number}")
     request = AccessRequest(principal=principal, action="GET", service="s", path="/", address=address, stream=True)
     decision = Decision(id=f"d-{number}", effect="allow", reasons=(), revision="r")
-    return Session(f"d-{number}", request, decision, 0.0, lambda reason: ended.append(f"d-{number}"))
+    return Session(f"d-{number}", request, decision, 0.0, lambda cut: ended.append(f"d-{number}"))
 
 
 def block(kind: TargetKind, value: str, expires: float = 100.0, name: str = "b-1") -> BlockPolicy:

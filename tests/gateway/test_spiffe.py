@@ -112,6 +112,7 @@ def test_a_certificate_names_its_workload() -> None:
     assert isinstance(batch, Principal)
     assert (batch.id, batch.kind, batch.issuer) == (f"workload:{SVID}", "workload", DOMAIN)
     assert batch.proof == ("mtls", "x509-svid")
+    assert batch.issued == leaf.certificate.not_valid_before_utc.timestamp()
     assert batch.expires == leaf.certificate.not_valid_after_utc.timestamp()
 
 

@@ -57,7 +57,7 @@ def test_a_token_names_its_workload() -> None:
     assert isinstance(batch, Principal)
     assert (batch.id, batch.kind, batch.issuer) == (f"workload:{SVID}", "workload", DOMAIN)
     assert (batch.proof, batch.token) == (("bearer", "jwt-svid"), "j1")
-    assert (batch.authenticated, batch.expires) == (NOW - 1, NOW + 310)
+    assert (batch.authenticated, batch.issued, batch.expires) == (NOW - 1, NOW - 1, NOW + 310)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def bank() -> Bank:
 @pytest.fixture
 async def stub(bank: Bank, tmp_path: Path) -> AsyncIterator[Any]:
     path = tmp_path / "tether.sock"
-    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, path))
+    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, bank.opened, path))
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         yield external_processor_pb2_grpc.ExternalProcessorStub(channel)
         serving.cancel()
@@ -106,7 +106,7 @@ async def test_a_caller_that_vanishes_is_forgotten(bank: Bank, stub: Any) -> Non
 
 async def test_when_the_gateway_goes_every_stream_ends(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "tether.sock"
-    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, path))
+    serving = asyncio.create_task(serve_tether(bank.judge, bank.sessions, bank.opened, path))
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         call, _ = await opened(external_processor_pb2_grpc.ExternalProcessorStub(channel), bank.token())
         serving.cancel()

@@ -70,6 +70,6 @@ def test_policy_sees_what_the_schema_says(request: AccessRequest) -> None:
 
 
 def test_the_schema_knows_every_field_of_a_principal() -> None:
-    """Less those that no decision may depend on: when the proof ends, and the token's own id."""
+    """Less those that no decision may depend on: when the proof begins and ends, and the token's own id."""
     told = set(access_input_schema()["$defs"]["principal"]["properties"]) - {"actor"}
-    assert told == {field.name for field in msgspec.structs.fields(Principal)} - {"expires", "token"}
+    assert told == {field.name for field in msgspec.structs.fields(Principal)} - {"issued", "expires", "token"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +238,7 @@ members = st.sampled_from(["", "user", "device", "session", "application", "tena
 claims = st.fixed_dictionaries(
     {},
     optional={
-        "event_timestamp": st.integers(0, 10**11) | st.decimals(0, 10**11, places=2),
+        "event_timestamp": st.integers(0, 10**11) | st.decimals(0, 2 * 10**9, places=20),
         "change_type": st.sampled_from(["create", "revoke", "update", "delete"]),
         "change_direction": st.sampled_from(["increase", "decrease"]),
         "current_status": st.sampled_from(["compliant", "not-compliant"]),
@@ -312,6 +313,12 @@ async def test_a_policy_that_fails_says_so(case: str) -> None:
 async def test_an_event_that_is_not_json_fails(pdp: Pdp) -> None:
     answer = await pdp.signalled(event("logout", {"user": [USER]}, odd=float("nan")), (), NOW)
     assert (answer.failed, answer.why) == (True, "policy_error")
+
+
+async def test_a_time_may_be_more_exact_than_a_double(pdp: Pdp) -> None:
+    told = event("logout", {"user": [USER]}, event_timestamp=Decimal("1600000000.123456789012345678"))
+    (order,) = (await pdp.signalled(told, (), NOW)).revocations
+    assert order.before == 1600000000.1234567
 
 
 async def test_an_opa_that_cannot_be_reached_fails() -> None:

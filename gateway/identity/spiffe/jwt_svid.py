@@ -98,6 +98,7 @@ def _principal(name: SpiffeId, claims: dict[str, Any], leeway: float) -> Princip
         issuer=name.trust_domain,
         proof=("bearer", "jwt-svid"),
         authenticated=float(claims.get("iat", 0)),
+        issued=float(claims.get("iat", 0)),
         expires=float(claims["exp"]) + leeway,
         token=token if isinstance(token, str) and len(token) <= _LONGEST_ID else "",
     )

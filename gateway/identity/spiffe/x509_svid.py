@@ -43,6 +43,7 @@ def x509_svid(
         issuer=name.trust_domain,
         proof=("mtls", "x509-svid"),
         authenticated=now,
+        issued=certificate.begins,
         expires=ends,
     )
 

@@ -1,0 +1,93 @@
+"""Which proofs count no more, though they have not expired: the revocations in force, looked up by what each names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import Gauge
+
+from defense_lines import Revocation
+from policy import Principal
+
+_STANDING = Gauge("portcullis_gateway_revocations_standing", "Revocations that are kept")
+_WHENEVER: Final = frozenset({"login", "token", "key"})  # what ends for good: its time does not matter
+
+
+class RevocationsFull(Exception):
+    """No more revocations can be kept: whoever asked for this one is not told that it stands."""
+
+
+class Revocations:
+    """The revocations in force. None is forgotten before its time, but for those that another covers."""
+
+    def __init__(self, device_claim: str, most: int) -> None:
+        """`device_claim`: the attribute of a principal that names its device; `most`: how many are kept."""
+        self._device_claim = device_claim
+        self._most = most
+        self._by: dict[tuple[str, str], tuple[Revocation, ...]] = {}
+        self._count = 0
+        self._soonest = math.inf  # Unix seconds: nothing kept ends before
+
+    def __len__(self) -> int:
+        return self._count
+
+    def put(self, revocation: Revocation) -> None:
+        """Refuse what it names from now on. Raises RevocationsFull: then it does not stand."""
+        key = (revocation.kind, revocation.value)
+        held = self._by.get(key, ())
+        if any(each.covers(revocation) for each in held):
+            return
+        left = tuple(each for each in held if not revocation.covers(each))
+        if len(left) == len(held) and self._count >= self._most:
+            raise RevocationsFull(f"{self._count} revocations are kept, which is as many as there may be")
+        self._keep(key, (*left, revocation))
+        self._soonest = min(self._soonest, revocation.until)
+
+    def expire(self, now: float) -> None:
+        """Forget what has run out by `now` (Unix seconds); `find` ignores it in any case."""
+        if now < self._soonest:
+            return
+        for key, held in tuple(self._by.items()):
+            if any(each.until <= now for each in held):
+                self._keep(key, tuple(each for each in held if each.until > now))
+        self._soonest = min((each.until for held in self._by.values() for each in held), default=math.inf)
+
+    def find(self, principal: Principal, now: float) -> Revocation | None:
+        """One that this principal's proof falls under at `now` (Unix seconds), if any. A proof of which nobody knows
+        when it was issued falls under all that name it.
+        """
+        if not self._by:
+            return None
+        issued = principal.issued or principal.authenticated
+        for key in _keys(principal, self._device_claim):
+            for each in self._by.get(key, ()):
+                if each.until > now and (issued <= each.before or each.kind in _WHENEVER):
+                    return each
+        return None
+
+    def _keep(self, key: tuple[str, str], held: tuple[Revocation, ...]) -> None:
+        self._count += len(held) - len(self._by.pop(key, ()))
+        if held:
+            self._by[key] = held
+        _STANDING.set(self._count)
+
+
+def _keys(principal: Principal, device_claim: str) -> Iterator[tuple[str, str]]:
+    """What a revocation may name this principal by. What its issuer named stands behind the issuer."""
+    attributes, issuer = principal.attributes, principal.issuer
+    yield "principal", principal.id
+    for actor in principal.chain():
+        yield "actor", actor
+    yield "subject", f"{issuer} {principal.id.partition(':')[2]}"
+    if principal.token:
+        yield "token", f"{issuer} {principal.token}"
+    if isinstance(login := attributes.get("sid"), str):
+        yield "login", f"{issuer} {login}"
+    for kind, claim in (("device", device_claim), ("email", "email")):
+        if isinstance(value := attributes.get(claim), str):
+            yield kind, value
+    confirmation = attributes.get("cnf")
+    if isinstance(confirmation, dict) and isinstance(key := confirmation.get("jkt"), str):
+        yield "key", key
