@@ -36,6 +36,7 @@ from console.orders import (
     reason,
     selection,
     target,
+    whom,
 )
 from defense_lines import LedgerUnwritable
 from gateway.agents import AgentsUnwritable
@@ -61,6 +62,8 @@ def admin_api(operations: Operations) -> Starlette:
         ("DELETE", "/v1/blocks/{id}", admin.lift_block),
         ("GET", "/v1/sessions", admin.sessions),
         ("POST", "/v1/sessions/cut", admin.cut),
+        ("GET", "/v1/sessions/{id}", admin.session),
+        ("GET", "/v1/cuts", admin.cuts),
         ("GET", "/v1/agents", agents.agents),
         ("POST", "/v1/agents", agents.add),
         ("PATCH", "/v1/agents", agents.change),
@@ -125,8 +128,17 @@ class _Admin:
 
     async def cut(self, request: Request) -> Response:
         order = await read_order(request, CutSessions)
-        whom, why, by = target(order.kind, order.value), reason(order.reason), operator(request, order.by)
-        return JSONResponse(await self._operations.cut(whom.kind, whom.value, why, by, order.dry_run))
+        (kind, value), why, by = whom(order.kind, order.value), reason(order.reason), operator(request, order.by)
+        return JSONResponse(await self._operations.cut(kind, value, why, by, order.dry_run))
+
+    async def session(self, request: Request) -> Response:
+        session = self._operations.session(request.path_params["id"])
+        if session is None:
+            raise CallerError(404, "there is no such live session")
+        return JSONResponse(session)
+
+    async def cuts(self, request: Request) -> Response:
+        return JSONResponse(self._operations.cuts(limit(request)))
 
     async def reload_policy(self, _: Request) -> Response:
         return JSONResponse(await self._operations.reload_policy())

@@ -47,10 +47,18 @@ class Operations(Protocol):
         ...
 
     def sessions(self, index: str, value: str) -> list[Record]:
-        """Live sessions; `index` is "principal", "actor", "session" or "address", or empty for all."""
+        """Live sessions; `index` is one of those by which they are found, or empty for all."""
         ...
 
-    async def cut(self, kind: TargetKind, value: str, reason: str, by: str, dry_run: bool) -> Record:
+    def session(self, session_id: str) -> Record | None:
+        """One live session with what it rests on and what its decision depends on; None if it lives no more."""
+        ...
+
+    def cuts(self, limit: int) -> list[Record]:
+        """The newest cuts, newest first: who, why, on which signal, in how many milliseconds."""
+        ...
+
+    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
         """Cut live sessions of a target: at least `{"outcome": "cut" | "dry_run", "sessions": number}`."""
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
@@ -17,7 +18,22 @@ MAX_DATA = 512 * 1024  # bytes of one change of policy data; what is larger belo
 MAX_LIMIT = 10_000  # records in one answer
 MAX_TTL = 366 * 86_400.0  # seconds; the guard's own limit is lower
 
-Index = Literal["principal", "actor", "session", "address"]  # by what live sessions are found
+Index = Literal[
+    "principal",
+    "actor",
+    "session",
+    "address",
+    "range",
+    "subject",
+    "login",
+    "token",
+    "key",
+    "certificate",
+    "device",
+    "email",
+    "service",
+    "revision",
+]  # by what live sessions are found
 T = TypeVar("T")
 
 
@@ -143,7 +159,18 @@ def selection(request: Request) -> tuple[str, str]:
         raise CallerError(400, f"index must be one of {', '.join(get_args(Index))}")
     if bool(index) != bool(value):
         raise CallerError(400, "index and value go together")
-    return index, value
+    return whom(index, value) if index else ("", "")
+
+
+def whom(index: str, value: str) -> tuple[str, str]:
+    """Whose sessions are meant: an index and a value that it can have. Raises CallerError."""
+    try:
+        network = ip_network(value) if index == "range" else ip_address(value) if index == "address" else None
+    except ValueError as error:
+        raise CallerError(400, f"value: {error}") from error
+    if not 0 < len(value) <= 4096 or not value.isprintable():
+        raise CallerError(400, "value must be 1 to 4096 printable characters")
+    return index, value if network is None else str(network)
 
 
 def limit(request: Request) -> int:

@@ -38,6 +38,7 @@ from gateway.response import Responder
 from gateway.revocations import Revocations
 from gateway.risk import Risks
 from gateway.sessions import Cut, RecentCuts, Session, Sessions
+from gateway.shared_signals import SharedSignals
 from gateway.signalling import Signalling
 from gateway.sources import run_sources
 from gateway.standing import Standing
@@ -56,6 +57,7 @@ class Gateway:
     """Everything that one gateway process holds. Made by `open`; the parts are public to the operations above."""
 
     registrar: Registrar
+    shared_signals: SharedSignals
 
     def __init__(
         self,
@@ -141,6 +143,10 @@ class Gateway:
             file = config.state / "agents.db"
             gateway.registrar = await Registrar.open(file, gateway.agents, gateway.rejudging.agent)
             stack.push_async_callback(gateway.registrar.close)
+            gateway.shared_signals = await SharedSignals.open(
+                config, session, gateway.signalling, gateway.identification, gateway.signing
+            )
+            stack.push_async_callback(gateway.shared_signals.close)
             gateway._restore()
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             running = tasks.create_task(gateway._run())
@@ -180,6 +186,7 @@ class Gateway:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             tasks.create_task(self._tick())
             tasks.create_task(self.rejudging.run())
+            tasks.create_task(self.shared_signals.run(lambda name: _fresh(self.run / name)))
 
     async def _exchange(self, settings: TokenService) -> None:
         identification = self.identification
@@ -251,6 +258,7 @@ class Gateway:
         now = time.time()
         self.recent.saw(session, cut, now)
         self.records.cut(session, cut, seconds, now)
+        self.shared_signals.cut(session, cut, now)
 
     async def _renewed(self, session: Session) -> Principal | None:
         """What the issuer says now of the token that a session began with."""

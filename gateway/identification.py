@@ -63,6 +63,10 @@ class Identification:
         else:
             await self._keys.fetch(missing.issuer)
 
+    async def fetch(self, issuer: str) -> None:
+        """Renew an issuer's keys. Returns in less than a second, come what may."""
+        await self._keys.fetch(issuer)
+
     async def renewed(self, issuer: str, token: str) -> Principal | None:
         """What an issuer says now of an opaque token; None where it does not vouch for anybody."""
         introspector = self._introspectors.get(issuer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,12 @@ from gateway.agents import Agent, Order
 from gateway.app import Gateway
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
-from policy import BlockPolicy, Cause, Target, TargetKind
+from policy import BlockPolicy, Cause, TargetKind
 from telemetry import EventBatch, Words
 
 Record = dict[str, Any]
 _TAIL = 10_000  # events that wait for one who looks on
+_NAMED = 100  # whom a dry run names
 _IMPORTED = "import:"  # before the source of what is imported
 
 
@@ -74,14 +75,22 @@ class GatewayOperations:
         found = self._gateway.sessions.find(index, value) if index else tuple(self._gateway.sessions)
         return [_session(session) for session in found]
 
-    async def cut(self, kind: TargetKind, value: str, reason: str, by: str, dry_run: bool) -> Record:
+    def session(self, session_id: str) -> Record | None:
+        """One live session with what it rests on and depends on; None if it lives no more."""
+        found = self._gateway.sessions.find("session", session_id)
+        return _session(found[0]) | _rests(found[0]) if found else None
+
+    def cuts(self, limit: int) -> list[Record]:
+        """The newest cuts, newest first."""
+        return self._gateway.records.cuts(limit)
+
+    async def cut(self, kind: str, value: str, reason: str, by: str, dry_run: bool) -> Record:
         """End live sessions now, on record; blocks nobody. Raises LedgerUnwritable: they have ended all the same."""
         found = self._gateway.sessions.find(kind, value)
         if dry_run:
-            return {"outcome": "dry_run", "sessions": len(found)}
+            return {"outcome": "dry_run", "sessions": len(found), "who": sorted({_who(one) for one in found})[:_NAMED]}
         ended = self._gateway.sessions.cut(found, reason, "analyst")
-        target = Target.of(kind, value)
-        record = Cut(kind=kind, value=target.value, sessions=ended, by=f"analyst:{by}", reason=reason)
+        record = Cut(kind=kind, value=value, sessions=ended, by=f"analyst:{by}", reason=reason)
         try:
             await self._gateway.ledger.append(record)
         except LedgerUnwritable as error:
@@ -115,8 +124,14 @@ class GatewayOperations:
         problems = await self._gateway.policies.reload()
         if problems:
             return {"problems": [msgspec.to_builtins(problem) for problem in problems]}
-        ended = self._gateway.rejudging.everyone()
+        ended = await self._rejudged(self._gateway.rejudging.everyone)
         return {"revision": self._gateway.policies.pdp.revision, "sessions_ended": ended}
+
+    async def _rejudged(self, signal: Callable[[], int]) -> int:
+        """How many sessions a signal ended, once all that it touched are judged."""
+        before = self._gateway.rejudging.ended
+        signal()
+        return await self._gateway.rejudging.settled() - before
 
     def policy_data(self, path: tuple[str, ...]) -> Record | None:
         """What policy sees at a path of `data`."""
@@ -197,6 +212,27 @@ def _block(block: BlockPolicy) -> Record:
         "expires": block.expires,
         "lines": list(block.lines),
         **msgspec.to_builtins(block.cause),
+    }
+
+
+def _who(session: Session) -> str:
+    principal = session.request.principal
+    return principal.id if principal.actor == principal.id else f"{principal.actor} for {principal.id}"
+
+
+def _rests(session: Session) -> Record:
+    principal, evidence = session.request.principal, session.evidence
+    return {
+        "proof": list(principal.proof),
+        "expires": principal.expires,
+        "judged": session.judged,
+        "device": session.device,
+        "token": principal.token,
+        "key": evidence.key,
+        "holder": evidence.holder,
+        "certificate": evidence.certificate.thumbprint if evidence.certificate else "",
+        "found_by": sorted(f"{kind} {value}" for kind, value in session.indexes()),
+        "depends": sorted(".".join(map(str, path)) for path in session.depends),
     }
 
 

@@ -73,7 +73,10 @@ class PolicyData:
                 replaced = change(dry_run=False)
             except ValueError as error:
                 return {"outcome": "refused", "reason": str(error)}
-        return _outcome("changed", replaced) | {"sessions_ended": self._rejudging.everyone()}
+        before = self._rejudging.ended
+        for path in replaced:
+            self._rejudging.data(("data", *path))
+        return _outcome("changed", replaced) | {"sessions_ended": await self._rejudging.settled() - before}
 
     def _refuse_rules(self, paths: Sequence[Path]) -> None:
         """Where a rule is, nobody would see data, and a real OPA takes none."""

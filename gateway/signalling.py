@@ -31,8 +31,8 @@ class SignalUnsettled(Exception):
 
 
 class Signalling:
-    """`receive` returns once what it did is durable. To do it twice is to do it once. `issuers`: those whose people have
-    ids here.
+    """`receive` returns once what it did is durable. To do it twice is to do it once. `issuers`: those whose people
+    have ids here.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -19,6 +19,16 @@ class Index(StrEnum):
     actor = "actor"
     session = "session"
     address = "address"
+    range = "range"
+    subject = "subject"
+    login = "login"
+    token = "token"  # noqa: S105 - an index, and no token
+    key = "key"
+    certificate = "certificate"
+    device = "device"
+    email = "email"
+    service = "service"
+    revision = "revision"
 
 
 app = typer.Typer(name="sessions", help="Live sessions.", no_args_is_help=True)
@@ -26,9 +36,7 @@ app = typer.Typer(name="sessions", help="Live sessions.", no_args_is_help=True)
 
 @app.command("list")
 def list_(
-    index: Annotated[
-        Index | None, typer.Argument(help="Only those of one principal, actor, session or address.")
-    ] = None,
+    index: Annotated[Index | None, typer.Argument(help="Only those under one index.")] = None,
     value: Annotated[str, typer.Argument(help="Its id or address.")] = "",
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
@@ -38,6 +46,26 @@ def list_(
         raise typer.BadParameter("INDEX and VALUE go together")
     query = f"?{urlencode({'index': index.value, 'value': value})}" if index else ""
     show_rows(gateway(config).ask("GET", f"/v1/sessions{query}"), output)
+
+
+@app.command("show")
+def show_(
+    session: Annotated[str, typer.Argument(help="The session's id.")],
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Show one live session, what it rests on and what its decision depends on."""
+    show(gateway(config).ask("GET", f"/v1/sessions/{quote(session, safe='')}"), output)
+
+
+@app.command()
+def cuts(
+    limit: Annotated[int, typer.Option(help="So many.")] = 100,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Show the newest cuts: who, why, on which signal, in how many milliseconds."""
+    show_rows(gateway(config).ask("GET", f"/v1/cuts?limit={limit}"), output)
 
 
 @app.command()

@@ -17,6 +17,10 @@ ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> En
 AUTHZ_CLUSTER = "authz"
 EXCHANGE_CLUSTER = "token-service"
 EXCHANGE_SOCKET = "token.sock"
+SIGNALS_CLUSTER = "signals"
+SIGNALS_SOCKET = "signals.sock"  # events and logouts that are told to us, Envoy -> gateway
+TRANSMITTER_CLUSTER = "transmitter"
+TRANSMITTER_SOCKET = "ssf.sock"  # who hears from us, Envoy -> gateway
 EXCHANGE_CONNECTIONS = 64  # to the token service; beyond it, each worker thread has at least one
 GATEWAY_CLUSTER = "gateway"
 TETHER_CLUSTER = "tether"
@@ -111,12 +115,15 @@ def _clusters(run: Path) -> list[dict[str, Any]]:
         _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2"),
         _unix_cluster(TETHER_CLUSTER, run / TETHER_SOCKET, "http2"),
         _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1"),
-        _token_cluster(run),
+        _bounded_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET),
+        _bounded_cluster(SIGNALS_CLUSTER, run / SIGNALS_SOCKET),
+        _bounded_cluster(TRANSMITTER_CLUSTER, run / TRANSMITTER_SOCKET),
     ]
 
 
-def _token_cluster(run: Path) -> dict[str, Any]:
-    cluster, options = _unix_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET, "http1"), http_protocol("http1")
+def _bounded_cluster(name: str, socket: Path) -> dict[str, Any]:
+    """Of an endpoint that anybody may reach."""
+    cluster, options = _unix_cluster(name, socket, "http1"), http_protocol("http1")
     options[_HTTP_OPTIONS]["common_http_protocol_options"] = {"idle_timeout": "5s"}  # sooner than the service cuts it
     bounded = circuit_breakers(EXCHANGE_CONNECTIONS)
     return {**cluster, "circuit_breakers": bounded, "typed_extension_protocol_options": options}

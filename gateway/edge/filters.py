@@ -23,7 +23,7 @@ _REFUSAL_HEADERS = ("www-authenticate", "dpop-nonce", "content-type", DECISION_H
 TRANSACTION_HEADER = "txn-token"  # for the upstream alone: in no log
 _RBAC = "envoy.filters.http.rbac"
 _BUFFER = "envoy.filters.http.buffer"
-_FORM_BYTES = 64 * 1024  # the longest that the token service reads
+FORM_BYTES = 64 * 1024  # the longest that the token service reads
 
 
 def asked_headers(identity: Identity) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def route_filters(route: Route, identity: Identity) -> dict[str, Any]:
 
 def buffer_filter() -> dict[str, Any]:
     """Sends a request on once it is whole; 413 for a longer one. Off unless a route turns it on."""
-    buffer = any_of("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=_FORM_BYTES)
+    buffer = any_of("envoy.extensions.filters.http.buffer.v3.Buffer", max_request_bytes=FORM_BYTES)
     return {**_filter(_BUFFER, buffer), "disabled": True}
 
 
@@ -134,9 +134,11 @@ def unjudged() -> dict[str, Any]:
     return {EXT_AUTHZ: _switch(disabled=True), _RBAC: _switch(disabled=True)}
 
 
-def whole() -> dict[str, Any]:
-    """What a route changes that sends only whole requests on: who is slow to send keeps the edge waiting alone."""
-    buffer = {"max_request_bytes": _FORM_BYTES}
+def whole(largest: int = FORM_BYTES) -> dict[str, Any]:
+    """What a route changes that sends only whole requests on, of so many bytes at most: who is slow to send keeps the
+    edge waiting alone.
+    """
+    buffer = {"max_request_bytes": largest}
     return {_BUFFER: _switch(config=any_of("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer))}
 
 

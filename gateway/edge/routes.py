@@ -6,12 +6,33 @@ import ipaddress
 from typing import Any
 
 from gateway.config import Config, Identity, Route, Service
-from gateway.edge.bootstrap import EXCHANGE_CLUSTER, circuit_breakers, http_protocol
-from gateway.edge.filters import ANSWER_HEADERS, DECISION_HEADER, EXT_AUTHZ, EXT_PROC, route_filters, unjudged, whole
+from gateway.edge.bootstrap import (
+    EXCHANGE_CLUSTER,
+    SIGNALS_CLUSTER,
+    TRANSMITTER_CLUSTER,
+    circuit_breakers,
+    http_protocol,
+)
+from gateway.edge.filters import (
+    ANSWER_HEADERS,
+    DECISION_HEADER,
+    EXT_AUTHZ,
+    EXT_PROC,
+    FORM_BYTES,
+    route_filters,
+    unjudged,
+    whole,
+)
 from gateway.edge.listener import ROUTES
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
 EXCHANGE_PATH = "/.well-known/portcullis/token"
+_EVENT_BYTES = 2 << 20  # more than the endpoints take: what is too large has their own answer
+_SIGNALS = (("/.well-known/portcullis/events", "/events"), ("/.well-known/portcullis/logout", "/logout"))
+_TRANSMITTER: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"path": "/.well-known/ssf-configuration"}, "/ssf/configuration"),
+    ({"prefix": "/.well-known/portcullis/ssf/"}, "/ssf/"),
+)
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 
 
@@ -23,7 +44,13 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     if judge and jwks:
         routes.insert(0, _published(jwks))
     if judge and config.token_service:
-        routes.insert(0, _token_service())
+        routes.insert(0, _ours("token-service", {"path": EXCHANGE_PATH}, EXCHANGE_CLUSTER, "/token"))
+    if judge and (config.signals.transmitters or config.signals.logout):
+        routes[:0] = [_ours("signals", {"path": path}, SIGNALS_CLUSTER, at, most=_EVENT_BYTES) for path, at in _SIGNALS]
+    if judge and config.signals_transmitter:
+        routes[:0] = [
+            _ours("transmitter", match, TRANSMITTER_CLUSTER, at, "30s", _EVENT_BYTES) for match, at in _TRANSMITTER
+        ]
     return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
 
 
@@ -69,16 +96,20 @@ def _judged(route: Route, identity: Identity) -> dict[str, Any]:
     }
 
 
-def _token_service() -> dict[str, Any]:
+def _ours(
+    name: str, match: dict[str, Any], cluster: str, rewrite: str, longest: str = "10s", most: int = FORM_BYTES
+) -> dict[str, Any]:
+    """An endpoint of the gateway's own, which judges for itself whom it answers. `most`: bytes of a request."""
     return {
-        "name": "token-service",
-        "match": {"path": EXCHANGE_PATH},
+        "name": name,
+        "match": match,
         "route": {
-            "cluster": EXCHANGE_CLUSTER,
-            "prefix_rewrite": "/token",
-            "max_stream_duration": {"max_stream_duration": "10s"},  # from the first byte to the answer's last
+            "cluster": cluster,
+            "prefix_rewrite": rewrite,
+            "timeout": "0s",
+            "max_stream_duration": {"max_stream_duration": longest},  # from the first byte to the answer's last
         },
-        "typed_per_filter_config": unjudged() | whole(),
+        "typed_per_filter_config": unjudged() | whole(most),
     }
 
 

@@ -125,6 +125,10 @@ class Identifier:
         self._forget_all()
         return True
 
+    def keys_of(self, issuer: str) -> KeySet:
+        """An issuer's keys, as we know them now."""
+        return self._believed.issuers[issuer].keys
+
     def put_bundles(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None = None) -> None:
         """Replace the trust domains' bundles; what was verified with others must be verified again. `vouching`: those
         that any client certificate may stand on; None where the edge that looks at certificates is another's.

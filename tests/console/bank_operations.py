@@ -82,6 +82,12 @@ class BankOperations:
         self.ordered.append(("cut", kind, value, reason, by, dry_run))
         return {"outcome": "dry_run" if dry_run else "cut", "sessions": 1}
 
+    def session(self, session_id: str) -> dict[str, Any] | None:
+        return {"id": session_id, "proof": ["bearer"], "depends": ["data.risk"]} if session_id == "d-1" else None
+
+    def cuts(self, limit: int) -> list[dict[str, Any]]:
+        return [{"id": "c-1", "session": "d-1", "signal": "risk", "reason": "at_risk", "milliseconds": 1.2}][:limit]
+
     def agents(self, after: str, limit: int) -> list[dict[str, Any]]:
         return [agent.told() for agent in self.registry.page(after, min(limit, 2))]
 

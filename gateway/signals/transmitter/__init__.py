@@ -8,7 +8,13 @@ from gateway.signals.transmitter.application import LARGEST, Identify, signals_a
 from gateway.signals.transmitter.metadata import CONFIGURATION_PATH, EDGE_PREFIX
 from gateway.signals.transmitter.push import Patience
 from gateway.signals.transmitter.store import Store, TransmitterUnreadable, TransmitterUnwritable
-from gateway.signals.transmitter.told import Told, device_compliance_change, risk_level_change, session_revoked
+from gateway.signals.transmitter.told import (
+    Initiator,
+    Told,
+    device_compliance_change,
+    risk_level_change,
+    session_revoked,
+)
 from gateway.signals.transmitter.transmitter import LONG_POLL, Transmitter
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "LARGEST",
     "LONG_POLL",
     "Identify",
+    "Initiator",
     "Patience",
     "Store",
     "Told",
