@@ -59,7 +59,8 @@ def call_json(file: Path, *arguments: str, stdin: str = "") -> Any:
 
 
 def test_rules_are_shown_with_their_place_and_what_they_depend_on(file: Path) -> None:
-    rows = {row["rule"].rpartition(".")[2]: row for row in call_json(file, "show")}
+    listed = [row for row in call_json(file, "show") if row["file"] != "starter/signals.rego"]
+    rows = {row["rule"].rpartition(".")[2]: row for row in listed}
     assert rows.keys() == {"decision", "within", "tellers", "reason"}
     assert rows["decision"]["depends"] == ["data.limits", "input.body.amount", "input.principal.id"]
     assert {name: (row["line"], row["evaluated"]) for name, row in rows.items()} == {
@@ -70,7 +71,7 @@ def test_rules_are_shown_with_their_place_and_what_they_depend_on(file: Path) ->
     }
     shown = call(file, "show").stdout.splitlines()
     assert shown[0].split() == ["RULE", "AT", "EVALUATED", "DEPENDS"]
-    assert "access.rego:3" in shown[1]
+    assert any("access.rego:3" in line for line in shown)
 
 
 def test_python_is_shown_beside_the_rego(file: Path) -> None:
@@ -83,7 +84,7 @@ def test_python_is_shown_beside_the_rego(file: Path) -> None:
 def test_files_may_be_named_instead_of_the_configured_ones(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.rego"
     other.write_text("package portcullis.access\n\ndecision := 1\n")
-    assert [row["file"] for row in call_json(file, "show", str(other))] == [str(other)]
+    assert {row["file"] for row in call_json(file, "show", str(other))} == {str(other), "starter/signals.rego"}
     broken = tmp_path / "broken.rego"
     broken.write_text("package portcullis.access\n\ndecision := x\n")
     for command in (("show",), ("eval", "data.portcullis.access.decision")):

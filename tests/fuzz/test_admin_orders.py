@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect, Request
 
 from console.agent_api import AddAgent, ChangeAgent
-from console.orders import MAX_JSON, AddBlock, CallerError, CutSessions, LiftBlock, read_order, reason, target
+from console.orders import MAX_JSON, AddBlock, CallerError, CutSessions, LiftBlock, read_order, reason, target, whom
 from gateway.agents import Agent, Profile
 
 ORDERS = (AddBlock, LiftBlock, CutSessions, AddAgent, ChangeAgent)

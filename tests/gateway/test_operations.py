@@ -66,6 +66,7 @@ async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPa
     assert await operations.cut("principal", "person:bob", "fraud desk", "jo", dry_run=True) == {
         "outcome": "dry_run",
         "sessions": 0,
+        "who": [],
     }
     assert await gateway.ledger.recent() == []
     await operations.cut("principal", "person:bob", "person:bob called", "jo", dry_run=False)
