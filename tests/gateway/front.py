@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import tempfile
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,28 @@ from tests.gateway.edge_rig import envoy, free_port, until
 from tests.gateway.workloads import DOMAIN, Ca, Leaf
 from tests.http_signer import Agent
 
+LEEWAY = 10  # seconds
 OURS = "https://bank.example/portcullis"
 FORM = "application/x-www-form-urlencoded"
 SERVER, WORKLOADS = Ca("server"), Ca(DOMAIN)
 RULES = """package portcullis.access
 
-decision := {"effect": "allow", "reasons": ["known"]} if input.principal.id
+decision := {"effect": "allow", "reasons": ["known"]} if {
+	input.principal.id
+	not at_risk
+	not input.device.compliant == false
+}
+
+decision := {"effect": "deny", "reasons": ["at_risk"]} if at_risk
+
+decision := {"effect": "deny", "reasons": ["device"]} if {
+	not at_risk
+	input.device.compliant == false
+}
+
+at_risk if data.risk[input.principal.actor] == "high"
+
+at_risk if data.risk[input.principal.id] == "high"
 """
 RESPONSE = """package portcullis.response
 
@@ -73,6 +90,7 @@ class Front:
     session: aiohttp.ClientSession
     gateway: Gateway
     upstream: list[Any] = field(default_factory=list)
+    published: list[Any] = field(default_factory=list)  # the issuer's keys, as it publishes them
     bodies: list[bytes] = field(default_factory=list)  # what the upstream was sent beside those headers
 
     async def get(
@@ -82,7 +100,7 @@ class Front:
         named = shown or {}
         if certificate is None:
             return await self._get(self.session, path, named)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._shows(certificate))) as own:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trusting(certificate))) as own:
             return await self._get(own, path, named)
 
     async def _get(self, session: aiohttp.ClientSession, path: str, named: Mapping[str, str]) -> tuple[int, str]:
@@ -95,9 +113,11 @@ class Front:
     def _url(self, path: str) -> str:
         return f"https://localhost:{self.port}{path}"
 
-    def _shows(self, certificate: Leaf) -> ssl.SSLContext:
+    def trusting(self, certificate: Leaf | None) -> ssl.SSLContext:
+        """TLS of a caller, who may show a certificate."""
         context = ssl.create_default_context(cadata=SERVER.pem.decode())
-        context.load_cert_chain(*certificate.write(self.folder, f"client-{secrets.token_hex(4)}"))
+        if certificate is not None:
+            context.load_cert_chain(*certificate.write(self.folder, f"client-{secrets.token_hex(4)}"))
         return context
 
     async def exchange(
@@ -146,8 +166,10 @@ def proof(
 
 
 @asynccontextmanager
-async def front() -> AsyncIterator[Front]:
-    """All of it, until the block ends; the agent that signs is registered as `agent:signer`."""
+async def front(**changes: Any) -> AsyncIterator[Front]:
+    """All of it, until the block ends; the agent that signs is registered as `agent:signer`. `changes` of the
+    configuration.
+    """
     issuer, key = issuers()["ES256"], ed25519.Ed25519PrivateKey.generate()
     signer = Agent(key)
     async with AsyncExitStack() as stack:
@@ -155,8 +177,10 @@ async def front() -> AsyncIterator[Front]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         seen: list[Any] = []
         bodies: list[bytes] = []
-        upstream = await _upstream(stack, seen, bodies, issuer)
+        published = [issuer.jwk()]
+        upstream = await _upstream(stack, seen, bodies, published)
         config = _config(folder, upstream, await _directory(stack, folder, signer), issuer)
+        config = config.model_copy(update={name: change(config) for name, change in changes.items()})
         gateway = await stack.enter_async_context(Gateway.open(config))
         await stack.enter_async_context(envoy(config, folder / "run"))
         trust = ssl.create_default_context(cadata=SERVER.pem.decode())
@@ -164,7 +188,7 @@ async def front() -> AsyncIterator[Front]:
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         await until(EnvoyAdmin(folder / "run" / ADMIN_SOCKET).ready, "the edge is ready")
         await until(lambda: time.time() >= int(gateway.started) + 1, "what is proven now is younger than the gateway")
-        edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen, bodies)
+        edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen, published, bodies)
         await edge.register("agent:signer", signer.keyid)
         yield edge
 
@@ -190,7 +214,11 @@ def _config(folder: Path, upstream: int, directory: int, issuer: Signs) -> Confi
             ca=folder / "server-ca.pem",
             issuers=(
                 Issuer(
-                    issuer=issuer.name, jwks_url=jwks, audience=AUDIENCE, vouches_for=("person", "workload", "agent")
+                    issuer=issuer.name,
+                    jwks_url=jwks,
+                    audience=AUDIENCE,
+                    vouches_for=("person", "workload", "agent"),
+                    leeway_seconds=LEEWAY,
                 ),
             ),
             trust_domains=(TrustDomain(name=DOMAIN, bundle=folder / "workloads.pem"),),
@@ -203,17 +231,27 @@ def _config(folder: Path, upstream: int, directory: int, issuer: Signs) -> Confi
     )
 
 
-async def _upstream(stack: AsyncExitStack, seen: list[Any], bodies: list[bytes], issuer: Signs) -> int:
+async def _upstream(stack: AsyncExitStack, seen: list[Any], bodies: list[bytes], published: list[Any]) -> int:
+    async def live(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b"data: x\n\n")
+                await asyncio.sleep(0.01)
+        return response
+
     async def keep(request: web.Request) -> web.Response:
         seen.append(request.headers.copy())
         bodies.append(await request.read())
         return web.Response(text="ok")
 
     async def jwks(request: web.Request) -> web.Response:
-        return web.json_response({"keys": [issuer.jwk()]})
+        return web.json_response({"keys": published})
 
     app = web.Application()
     app.router.add_get("/jwks-of-the-issuer", jwks)
+    app.router.add_get("/streams/live", live)
     app.router.add_route("*", "/{tail:.*}", keep)
     return await _site(stack, app)
 
