@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -235,10 +235,9 @@ async def test_who_was_cut_comes_back_and_is_told_why_and_by_which_cut() -> None
             assert live.status == 200
             await until(lambda: edge.session("person:alice") is not None, "alice streams")
             await _revoked(edge)
-            with pytest.raises(aiohttp.ClientError):
+            with suppress(aiohttp.ClientError):  # a reset; an end of file is an end, too
                 while await live.content.read(100):
                     pass
-                raise aiohttp.ClientPayloadError
         async with edge.front.session.get(url, headers=shown) as answer:
             told = await answer.json()
         (cut,) = edge.operations.cuts(1)
