@@ -129,7 +129,11 @@ class Rejudging:
         return [self._touched.pop(name) for name in list(self._touched) if self._must_wait(*self._touched[name])]
 
     def _must_wait(self, session: Session, signal: str, arrived: float) -> bool:
-        return session in self._sessions and (not self._pdp.immediate or _must_renew(session, signal))
+        return session in self._sessions and (not self._pdp.immediate or self._must_renew(session))
+
+    def _must_renew(self, session: Session) -> bool:
+        """Whether what an issuer said of its token counts no more, and it must be asked again."""
+        return bool(session.evidence.opaque) and session.request.principal.expires <= self._clock()
 
     def _work(self) -> int:
         self._scheduled = False
@@ -162,7 +166,7 @@ class Rejudging:
         """Of an engine that is another process; of an issuer, where a token's time is over. What cannot be had is a
         refusal.
         """
-        if _must_renew(session, signal):
+        if self._must_renew(session):
             principal = await self._renew(session)
             if principal is None or principal.id != session.request.principal.id:
                 self._end(session, "token_expired", "expiry", arrived)
@@ -189,10 +193,6 @@ class Rejudging:
 
     def _end(self, session: Session, reason: str, signal: str, arrived: float) -> None:
         self.ended += self._sessions.cut((session,), reason, signal, arrived)
-
-
-def _must_renew(session: Session, signal: str) -> bool:
-    return bool(session.evidence.opaque) and signal == "age"
 
 
 def _reads(decision: Decision, path: Path) -> bool:

@@ -81,6 +81,8 @@ def _keys(principal: Principal, device_claim: str) -> Iterator[tuple[str, str]]:
     for actor in principal.chain():
         yield "actor", actor
     yield "subject", f"{issuer} {principal.id.partition(':')[2]}"
+    if isinstance(name := attributes.get("sub"), str):
+        yield "subject", f"{issuer} {name}"
     if principal.token:
         yield "token", f"{issuer} {principal.token}"
     if isinstance(login := attributes.get("sid"), str):

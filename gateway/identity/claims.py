@@ -142,6 +142,8 @@ def _named(said: dict[str, Any], names: ClaimNames) -> tuple[tuple[str, ...], tu
 
 def _rest(said: dict[str, Any], names: ClaimNames, also: set[str]) -> dict[str, Any]:
     read = also | _READ | {names.scopes, names.roles, names.client, names.jti, "scope", "client_id", "azp", "jti"}
+    if names.subject != "sub":
+        read -= {"sub"}  # what its issuer calls the subject elsewhere: in logout tokens and security events
     return {name: value for name, value in said.items() if name not in read}
 
 

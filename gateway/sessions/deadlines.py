@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from gateway.sessions.session import Session
 
 _CLOCKS = frozenset({("input", "now"), ("input", "time"), ("time.now_ns",)})
-_EARLY = 1.0  # seconds before an issuer's answer ends, for it to be asked again
 
 
 class Deadlines:
@@ -37,6 +36,5 @@ class Deadlines:
                 yield session
 
     def _due(self, session: Session) -> float:
-        ends = session.request.principal.expires - (_EARLY if session.evidence.opaque else 0.0)
         oldest = self._oldest if _CLOCKS.isdisjoint(session.depends) else self._oldest_by_clock
-        return min(ends, session.judged + oldest)
+        return min(session.request.principal.expires, session.judged + oldest)

@@ -35,6 +35,7 @@ class Session:
         yield "session", self.id
         yield "principal", principal.id
         yield "subject", f"{principal.issuer} {principal.id.partition(':')[2]}"
+        yield from self._named("subject", self._claimed("sub"))
         for actor in dict.fromkeys(principal.chain()):
             yield "actor", actor
         yield "service", self.request.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ from policy import (
     compile_bundle,
     embedded_pdp,
 )
+from tests.gateway.edge_rig import until
 
 RULES = """package portcullis.access
 
@@ -408,3 +410,35 @@ class Innocent(Living):
 TestLiving = Living.TestCase
 TestInnocent = Innocent.TestCase
 TestLiving.settings = TestInnocent.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+async def test_an_issuer_is_asked_again_about_a_token_that_only_it_can_read(house: House) -> None:
+    """When its last word has grown old; who it vouches for lives on, whom it does not ends."""
+    answers: list[Principal | None] = []
+
+    async def renew(session: Session) -> Principal | None:
+        return answers.pop()
+
+    house.rejudging = Rejudging(
+        house.sessions, house.pdp, house.standing, renew, house.work.append, lambda: house.now, lambda: house.now
+    )
+    session = house.open("opaque", "person:carol", lives=30.0)
+    assert session is not None
+    session.evidence = Evidence(issuer=IDP, opaque="token")
+    asking = asyncio.create_task(house.rejudging.run())
+    try:
+        house.now += 30
+        answers.append(msgspec.structs.replace(session.request.principal, expires=house.now + 30))
+        house.rejudging.tick()
+        await house.rejudging.settled()
+        await until(lambda: session.judged == house.now, "judged on the issuer's new word")
+        assert house.ended == {}
+        house.now += 30
+        answers.append(None)
+        house.rejudging.tick()
+        await until(lambda: "opaque" in house.ended, "the issuer vouches no more")
+        assert house.reasons["opaque"] == "token_expired"
+        assert "bob" not in house.ended
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
