@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+import pytest_asyncio
 
 from bench.identities.callers import AUDIENCE, HOST
 from gateway.agents import Order
@@ -27,7 +28,7 @@ from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf
 SOC = "https://soc.example"
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 WITHIN = 50.0  # milliseconds
-Signal = Callable[["Edge"], Awaitable[Any]]
+Signal = Callable[["Edge", str], Awaitable[Any]]
 
 
 @dataclass
@@ -107,65 +108,65 @@ async def listening() -> AsyncIterator[Edge]:
         yield Edge(edge, GatewayOperations(edge.gateway))
 
 
-async def _revoked(edge: Edge) -> None:
-    assert await edge.push("session-revoked", edge.user("alice")) == 202
+async def _revoked(edge: Edge, who: str) -> None:
+    assert await edge.push("session-revoked", edge.user(who)) == 202
 
 
-async def _credential_revoked(edge: Edge) -> None:
+async def _credential_revoked(edge: Edge, who: str) -> None:
     changed = {"credential_type": "fido2-roaming", "change_type": "revoke"}
-    assert await edge.push("credential-change", edge.user("alice"), **changed) == 202
+    assert await edge.push("credential-change", edge.user(who), **changed) == 202
 
 
-async def _risk(edge: Edge) -> None:
+async def _risk(edge: Edge, who: str) -> None:
     said = {"principal": "USER", "current_level": "HIGH"}
-    assert await edge.push("risk-level-change", edge.user("alice"), **said) == 202
+    assert await edge.push("risk-level-change", edge.user(who), **said) == 202
 
 
-async def _assurance(edge: Edge) -> None:
+async def _assurance(edge: Edge, who: str) -> None:
     said = {"namespace": "NIST-AAL", "current_level": "nist-aal1", "change_direction": "decrease"}
-    assert await edge.push("assurance-level-change", edge.user("alice"), **said) == 202
+    assert await edge.push("assurance-level-change", edge.user(who), **said) == 202
 
 
-async def _device(edge: Edge) -> None:
+async def _device(edge: Edge, who: str) -> None:
     said = {"previous_status": "compliant", "current_status": "not-compliant"}
-    assert await edge.push("device-compliance-change", {"format": "opaque", "id": "laptop-alice"}, **said) == 202
+    assert await edge.push("device-compliance-change", {"format": "opaque", "id": f"laptop-{who}"}, **said) == 202
 
 
-async def _logged_out(edge: Edge) -> None:
-    assert await edge.log_out(sub="alice") == 200
+async def _logged_out(edge: Edge, who: str) -> None:
+    assert await edge.log_out(sub=who) == 200
 
 
-async def _session_logged_out(edge: Edge) -> None:
-    assert await edge.log_out(sid="login-of-alice") == 200
+async def _session_logged_out(edge: Edge, who: str) -> None:
+    assert await edge.log_out(sid=f"login-of-{who}") == 200
 
 
-async def _posture(edge: Edge) -> None:
+async def _posture(edge: Edge, who: str) -> None:
     event = Event(
-        time=time.time(), kind=Kind.ENDPOINT, source="test", peer="laptop-alice", action="posture", resource="stolen"
+        time=time.time(), kind=Kind.ENDPOINT, source="test", peer=f"laptop-{who}", action="posture", resource="stolen"
     )
     edge.front.gateway._publish_events(EventBatch.of([event]))
 
 
-async def _blocked(edge: Edge) -> None:
-    answer = await edge.operations.add_block("principal", "person:alice", 60, "seen", "jo", override=True)
+async def _blocked(edge: Edge, who: str) -> None:
+    answer = await edge.operations.add_block("principal", f"person:{who}", 60, "seen", "jo", override=True)
     assert answer["outcome"] == "accepted", answer
 
 
-async def _cut(edge: Edge) -> None:
-    assert (await edge.operations.cut("device", "laptop-alice", "asked", "jo", dry_run=False))["sessions"] == 1
+async def _cut(edge: Edge, who: str) -> None:
+    assert (await edge.operations.cut("device", f"laptop-{who}", "asked", "jo", dry_run=False))["sessions"] == 1
 
 
-async def _policy(edge: Edge) -> None:
+async def _policy(edge: Edge, who: str) -> None:
     rules = edge.front.folder / "rules.rego"
     rules.write_text(
-        RULES.replace("input.principal.id\n", 'input.principal.id\n\tinput.principal.id != "person:alice"\n', 1)
+        RULES.replace("input.principal.id\n", f'input.principal.id\n\tinput.principal.id != "person:{who}"\n', 1)
     )
     answer = await edge.operations.reload_policy()
     assert answer["sessions_ended"] == 1, answer
 
 
-async def _data(edge: Edge) -> None:
-    changed = await edge.operations.put_policy_data(("risk", "person:alice"), "high", "seen", "jo", dry_run=False)
+async def _data(edge: Edge, who: str) -> None:
+    changed = await edge.operations.put_policy_data(("risk", f"person:{who}"), "high", "seen", "jo", dry_run=False)
     assert changed["sessions_ended"] == 1
 
 
@@ -189,17 +190,24 @@ def whose(name: str) -> dict[str, Any]:
     return {"sub": f"person:{name}", "device_id": f"laptop-{name}", "sid": f"login-of-{name}"}
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-async def test_a_signal_ends_whom_it_touches_and_nobody_else(name: str) -> None:
-    signal, reason = SIGNALS[name]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Edge]:
+    """One edge for all signals: each has its own to touch."""
     async with listening() as edge:
-        edge.front.gateway._publish_events(_compliant("laptop-alice", "laptop-bob"))
-        async with edge.stream(**whose("alice")) as alice, edge.stream(**whose("bob")) as bob:
-            await signal(edge)
-            await asyncio.wait_for(alice, 10)
-            _touched_alone(edge, "person:alice", reason)
-            assert not bob.done()
-            assert edge.session("person:bob") is not None
+        yield edge
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", SIGNALS)
+async def test_a_signal_ends_whom_it_touches_and_nobody_else(shared: Edge, name: str) -> None:
+    (signal, reason), who, beside = SIGNALS[name], f"u{secrets.token_hex(4)}", f"v{secrets.token_hex(4)}"
+    shared.front.gateway._publish_events(_compliant(f"laptop-{who}", f"laptop-{beside}"))
+    async with shared.stream(**whose(who)) as touched, shared.stream(**whose(beside)) as bystander:
+        await signal(shared, who)
+        await asyncio.wait_for(touched, 10)
+        _touched_alone(shared, f"person:{who}", reason)
+        assert not bystander.done()
+        assert shared.session(f"person:{beside}") is not None
 
 
 async def test_what_an_issuer_or_an_authority_or_the_registry_takes_back_ends() -> None:
@@ -234,7 +242,7 @@ async def test_who_was_cut_comes_back_and_is_told_why_and_by_which_cut() -> None
         async with edge.front.session.get(f"https://localhost:{edge.front.port}/streams/live", headers=shown) as live:
             assert live.status == 200
             await until(lambda: edge.session("person:alice") is not None, "alice streams")
-            await _revoked(edge)
+            await _revoked(edge, "alice")
             with suppress(aiohttp.ClientError):  # a reset; an end of file is an end, too
                 while await live.content.read(100):
                     pass
