@@ -109,6 +109,13 @@ def test_a_dry_run_changes_nothing(file: Path, gateway: BankOperations) -> None:
     assert all(order[-1] is True for order in gateway.ordered)
 
 
+def test_a_session_is_shown_and_so_are_the_cuts_that_there_were(file: Path) -> None:
+    assert call_json(file, "sessions", "show", "d-1")["depends"] == ["data.risk"]
+    assert call(file, "sessions", "show", "d-9").exit_code != 0
+    (cut,) = call_json(file, "sessions", "cuts", "--limit", "1")
+    assert (cut["signal"], cut["milliseconds"]) == ("risk", 1.2)
+
+
 def test_a_block_is_lifted_and_sessions_are_cut(file: Path, gateway: BankOperations) -> None:
     assert call_json(file, "blocks", "revoke", "b-1", "--reason", "mistake")["outcome"] == "lifted"
     assert call_json(file, "sessions", "cut", "principal", "person:bob", "--reason", "odd")["outcome"] == "cut"
