@@ -109,7 +109,7 @@ def test_a_dry_run_changes_nothing(file: Path, gateway: BankOperations) -> None:
     assert all(order[-1] is True for order in gateway.ordered)
 
 
-def test_a_session_is_shown_and_so_are_the_cuts_that_there_were(file: Path) -> None:
+def test_a_session_is_shown_and_so_are_the_cuts_that_there_were(file: Path, gateway: BankOperations) -> None:
     assert call_json(file, "sessions", "show", "d-1")["depends"] == ["data.risk"]
     assert call(file, "sessions", "show", "d-9").exit_code != 0
     (cut,) = call_json(file, "sessions", "cuts", "--limit", "1")
