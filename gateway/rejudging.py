@@ -13,7 +13,7 @@ import structlog
 from gateway.agents import Agent
 from gateway.sessions import Session, Sessions
 from gateway.standing import Standing
-from policy import Decision, Path, Pdp, Principal, overlap
+from policy import Decision, Pdp, Principal, ReadPath, overlap
 
 _SLICE: Final = 0.002  # seconds of judging at a stretch; then others have their turn
 _AT_ONCE: Final = 16  # questions to another engine, or to an issuer, at the same time
@@ -64,7 +64,7 @@ class Rejudging:
         """Its risk changed. Returns how many streams ended at once."""
         return self.data(("data", "risk", principal), "risk")
 
-    def data(self, path: Path, signal: str = "data") -> int:
+    def data(self, path: ReadPath, signal: str = "data") -> int:
         """Policy's data changed at a path."""
         return self.again(self._sessions.read(path), signal)
 
@@ -195,5 +195,5 @@ class Rejudging:
         self.ended += self._sessions.cut((session,), reason, signal, arrived)
 
 
-def _reads(decision: Decision, path: Path) -> bool:
+def _reads(decision: Decision, path: ReadPath) -> bool:
     return any(overlap(path, read) for read in decision.depends)

@@ -19,7 +19,8 @@ from policy.rego.builtins.outside import Outside
 from policy.rego.json_text import decode as decode_json
 from policy.rego.json_text import encode as encode_json
 from policy.rego.limits import Limits
-from policy.rego.reading import Path, overlap
+from policy.rego.reading import Path as ReadPath
+from policy.rego.reading import overlap
 from policy.rego.values import UNDEFINED, EvaluationError, RegoSet
 from policy.response import BlockOrder, Response, RiskChange
 from policy.revision import Compiling, Revision, compile_bundle
@@ -49,13 +50,13 @@ __all__ = [
     "OpaTls",
     "Outside",
     "PatchError",
-    "Path",
     "Pdp",
     "PolicyError",
     "PolicyUnavailable",
     "Principal",
     "PrincipalKind",
     "Problem",
+    "ReadPath",
     "RegoSet",
     "Response",
     "Revision",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gateway.sessions.session import Session
-from policy import Path
+from policy import ReadPath
 
 
 class _Node:
@@ -22,7 +22,7 @@ class Paths:
     def __init__(self) -> None:
         self._root = _Node()
 
-    def add(self, session: Session, paths: Iterable[Path]) -> None:
+    def add(self, session: Session, paths: Iterable[ReadPath]) -> None:
         """Find the session under these paths."""
         for path in paths:
             node = self._root
@@ -30,12 +30,12 @@ class Paths:
                 node = node.below.setdefault(part, _Node())
             node.here[session.id] = session
 
-    def discard(self, session: Session, paths: Iterable[Path]) -> None:
+    def discard(self, session: Session, paths: Iterable[ReadPath]) -> None:
         """Find it there no more."""
         for path in paths:
             self._discard(session, path)
 
-    def touched(self, path: Path) -> Iterator[Session]:
+    def touched(self, path: ReadPath) -> Iterator[Session]:
         """Sessions that read at, above or below a path; some more than once."""
         node = self._root
         for part in path:
@@ -46,7 +46,7 @@ class Paths:
             node = below
         yield from _all(node)
 
-    def _discard(self, session: Session, path: Path) -> None:
+    def _discard(self, session: Session, path: ReadPath) -> None:
         way = [self._root]
         for part in path:
             node = way[-1].below.get(part)

@@ -12,7 +12,7 @@ from gateway.sessions.cut import Cut
 from gateway.sessions.deadlines import Deadlines
 from gateway.sessions.paths import Paths
 from gateway.sessions.session import Index, Session
-from policy import Path
+from policy import ReadPath
 
 _LIVE = Gauge("portcullis_gateway_sessions_live", "Live streams tethered to this gateway")
 _CUT = Counter("portcullis_gateway_sessions_cut_total", "Live streams ended by us", ["signal"])
@@ -94,7 +94,7 @@ class Sessions:
             return tuple(session for session in self._live.values() if session.decision.revision == value)
         return tuple(self._by.get((kind, value), {}).values())
 
-    def read(self, path: Path) -> tuple[Session, ...]:
+    def read(self, path: ReadPath) -> tuple[Session, ...]:
         """Sessions whose decision read at, above or below a path of data."""
         return tuple({session.id: session for session in self._paths.touched(path)}.values())
 
@@ -125,6 +125,6 @@ class Sessions:
                 yield from self._by[kind, address].values()
 
 
-def _data(session: Session) -> list[Path]:
+def _data(session: Session) -> list[ReadPath]:
     """What a decision read of data. What it read of its own input changes for this session alone."""
     return [path for path in session.depends if path[0] == "data"]

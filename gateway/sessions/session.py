@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gateway.identity import Evidence
 from gateway.sessions.cut import Cut
-from policy import AccessRequest, Decision, Path
+from policy import AccessRequest, Decision, ReadPath
 
 Index = tuple[str, str]  # what sessions are found by: ("actor", "agent:x"), ("address", "10.0.0.5"), …
 _NO_EVIDENCE = Evidence()
@@ -27,7 +27,7 @@ class Session:
     evidence: Evidence = _NO_EVIDENCE
     device: str = ""  # id of the device that the principal names
     judged: float = 0.0  # Unix seconds, of the last time
-    depends: frozenset[Path] = field(default=frozenset())  # under which paths of data it is found
+    depends: frozenset[ReadPath] = field(default=frozenset())  # under which paths of data it is found
 
     def indexes(self) -> Iterator[Index]:
         """Everything by which this session is found."""
