@@ -113,6 +113,32 @@ class Front:
     def _url(self, path: str) -> str:
         return f"https://localhost:{self.port}{path}"
 
+    @asynccontextmanager
+    async def stream(self, token: str = "", certificate: Leaf | None = None) -> AsyncIterator[asyncio.Task[None]]:
+        """A live stream of who shows these; the task ends when the stream does."""
+        begun = asyncio.Event()
+        task = asyncio.create_task(self._read(token, certificate, begun))
+        await asyncio.wait_for(begun.wait(), 10)
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _read(self, token: str, certificate: Leaf | None, begun: asyncio.Event) -> None:
+        headers = {"host": HOST} | ({"authorization": f"Bearer {token}"} if token else {})
+        connector = aiohttp.TCPConnector(ssl=self.trusting(certificate))
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as own,
+            own.get(self._url("/streams/live"), headers=headers) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+            try:
+                async for _ in answer.content:
+                    begun.set()
+            except aiohttp.ClientError:
+                return  # reset, as it should be
+
     def trusting(self, certificate: Leaf | None) -> ssl.SSLContext:
         """TLS of a caller, who may show a certificate."""
         context = ssl.create_default_context(cadata=SERVER.pem.decode())

@@ -6,11 +6,10 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import jwt
 import pytest
 import pytest_asyncio
@@ -21,7 +20,6 @@ from gateway.config import Config, Logout, Signals, Transmitter
 from gateway.operations import GatewayOperations
 from gateway.sessions import Session
 from telemetry import Event, EventBatch, Kind
-from tests.gateway.edge_rig import until
 from tests.gateway.front import LEEWAY, RULES, WORKLOADS, Front, front
 from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf
 
@@ -38,32 +36,11 @@ class Edge:
     front: Front
     operations: GatewayOperations
 
-    @asynccontextmanager
-    async def stream(self, /, certificate: Leaf | None = None, **claims: Any) -> AsyncIterator[asyncio.Task[None]]:
+    def stream(
+        self, /, certificate: Leaf | None = None, **claims: Any
+    ) -> AbstractAsyncContextManager[asyncio.Task[None]]:
         """A live stream; the task ends when the stream does."""
-        token = self.front.issuer.token(**claims) if claims else ""
-        begun = asyncio.Event()
-        task = asyncio.create_task(self._read(token, certificate, begun))
-        await asyncio.wait_for(begun.wait(), 10)
-        try:
-            yield task
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
-    async def _read(self, token: str, certificate: Leaf | None, begun: asyncio.Event) -> None:
-        headers = {"host": HOST} | ({"authorization": f"Bearer {token}"} if token else {})
-        connector = aiohttp.TCPConnector(ssl=self.front.trusting(certificate))
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(60)) as own,
-            own.get(f"https://localhost:{self.front.port}/streams/live", headers=headers) as answer,
-        ):
-            assert answer.status == 200, await answer.text()
-            try:
-                async for _ in answer.content:
-                    begun.set()
-            except aiohttp.ClientError:
-                return  # reset, as it should be
+        return self.front.stream(self.front.issuer.token(**claims) if claims else "", certificate)
 
     def session(self, subject: str) -> Session | None:
         return next(iter(self.front.gateway.sessions.find("principal", subject)), None)
@@ -239,13 +216,9 @@ async def test_who_was_cut_comes_back_and_is_told_why_and_by_which_cut() -> None
         token = edge.front.issuer.token(**whose("alice"))
         shown = {"host": HOST, "authorization": f"Bearer {token}"}
         url = f"https://localhost:{edge.front.port}/accounts/1001"
-        async with edge.front.session.get(f"https://localhost:{edge.front.port}/streams/live", headers=shown) as live:
-            assert live.status == 200
-            await until(lambda: edge.session("person:alice") is not None, "alice streams")
+        async with edge.front.stream(token) as live:
             await _revoked(edge, "alice")
-            with suppress(aiohttp.ClientError):  # a reset; an end of file is an end, too
-                while await live.content.read(100):
-                    pass
+            await asyncio.wait_for(live, 10)
         async with edge.front.session.get(url, headers=shown) as answer:
             told = await answer.json()
         (cut,) = edge.operations.cuts(1)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.gateway.front import SERVER
 from tests.keycloak.server import HOME, SECRET, Keycloak, bank, running
 
 _REALMS = count(1)
@@ -37,13 +38,13 @@ class Realm:
         form = {"grant_type": "password", "client_id": client, "username": "alice", "password": SECRET}
         return await self.server.token(self.name, form | {"scope": "openid"}, headers)
 
-    async def browse(self, client: str = "browser", **asked: str) -> dict[str, Any]:
-        """Alice's tokens, by the login page of her browser (RFC 6749 section 4.1, with RFC 7636)."""
+    async def browse(self, client: str = "browser", username: str = "alice", **asked: str) -> dict[str, Any]:
+        """Somebody's tokens, by the login page of her browser (RFC 6749 section 4.1, with RFC 7636)."""
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(8)
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = {"client_id": client, "redirect_uri": BACK, "response_type": "code", "scope": "openid", "state": state}
         query |= {"code_challenge": challenge, "code_challenge_method": "S256", **asked}
-        back = await self.server.log_in(self.name, query, {"username": "alice", "password": SECRET})
+        back = await self.server.log_in(self.name, query, {"username": username, "password": SECRET})
         assert back["state"] == state, back
         form = {"grant_type": "authorization_code", "client_id": client, "redirect_uri": BACK, "code": back["code"]}
         return await self.server.token(self.name, form | {"code_verifier": verifier})
@@ -70,11 +71,13 @@ class Realm:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def keycloak() -> AsyncIterator[Keycloak]:
+async def keycloak(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Keycloak]:
     if not (HOME / "bin" / "kc.sh").exists():
         pytest.skip("needs keycloak")
     os.environ.pop("KC_DB", None)
-    async with running() as server:
+    trusted = tmp_path_factory.mktemp("keycloak") / "trusted.pem"
+    trusted.write_bytes(SERVER.pem)
+    async with running(trusted) as server:
         yield server
 
 

@@ -75,11 +75,14 @@ class Keycloak:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Keycloak]:
-    """Keycloak with an empty database in memory, until the block ends."""
+async def running(trusted: Path) -> AsyncIterator[Keycloak]:
+    """Keycloak with an empty database in memory, until the block ends. `trusted`: authorities of the servers that it
+    calls, as PEM.
+    """
     port, management = _free_port(), _free_port()
     command = [str(HOME / "bin" / "kc.sh"), "start-dev", "--db=dev-mem", "--http-host=127.0.0.1", f"--http-port={port}"]
     command += [f"--http-management-port={management}", "--log-level=warn"]
+    command += [f"--truststore-paths={trusted}"]
     environment = os.environ | {
         "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
         "KC_BOOTSTRAP_ADMIN_PASSWORD": SECRET,
@@ -118,7 +121,7 @@ def _free_port() -> int:
 
 
 def bank(realm: str) -> dict[str, Any]:
-    """A realm: alice who is a teller, clients for her browser, for a wallet that proves its key, and the gateway."""
+    """A realm: alice and bob, tellers; clients for a browser, for a wallet that proves its key, and for the gateway."""
     audience = {
         "name": "audience",
         "protocol": "openid-connect",
@@ -150,22 +153,24 @@ def bank(realm: str) -> dict[str, Any]:
         "accessTokenLifespan": 300,
         "defaultSignatureAlgorithm": "ES256",
         "roles": {"realm": [{"name": "teller"}]},
-        "users": [
-            {
-                "username": "alice",
-                "enabled": True,
-                "email": "alice@bank.example",
-                "emailVerified": True,
-                "firstName": "Alice",
-                "lastName": "Teller",
-                "credentials": [{"type": "password", "value": SECRET}],
-                "realmRoles": ["teller"],
-            }
-        ],
+        "users": [_teller("alice"), _teller("bob")],
         "clients": [
             client("browser"),
             client("wallet", attributes={"dpop.bound.access.tokens": "true"}),
             client("lightweight", attributes={"client.use.lightweight.access.token.enabled": "true"}),
             {"clientId": "gateway", "secret": SECRET, "serviceAccountsEnabled": True, "standardFlowEnabled": False},
         ],
+    }
+
+
+def _teller(name: str) -> dict[str, Any]:
+    return {
+        "username": name,
+        "enabled": True,
+        "email": f"{name}@bank.example",
+        "emailVerified": True,
+        "firstName": name.title(),
+        "lastName": "Teller",
+        "credentials": [{"type": "password", "value": SECRET}],
+        "realmRoles": ["teller"],
     }
