@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 from policy.rego.analysis import call_sites, data_rules, fixed_rules, live, never_false, reached, set_valued
@@ -44,9 +45,9 @@ COPIED = 16  # statements of a rule that may stand in several places
 
 def inlined(plan: Plan) -> Plan:
     """An equivalent plan of simplified functions."""
-    plan = _each(plan, lambda function: asked_once(function, _rules(plan)))
+    plan = _each(plan, partial(asked_once, rules=_rules(plan)))
     plan = _each(plan, _Inliner(plan, set(_openable(plan))).expanded)
-    plan = _each(plan, lambda function: asked_once(function, _rules(plan)))
+    plan = _each(plan, partial(asked_once, rules=_rules(plan)))
     behind = {name for query in plan.queries.values() for name in _called(plan, query.blocks) if name in plan.functions}
     others = {name for function in live(plan).values() for name in _called(plan, function.blocks)}
     for name in sorted(behind - others):
