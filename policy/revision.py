@@ -57,6 +57,7 @@ def compile_bundle(bundle: Bundle, how: Compiling = AS_EVER) -> Revision:
         strict=how.strict,
         limits=how.limits,
         outside=how.outside,
+        hot=(ACCESS,),
     )
     if problems := opa_check(opa, bundle.sources) if opa else []:
         raise PolicyError(problems)

@@ -7,7 +7,7 @@ Each keeps a function of its own too, for whoever asks for it by path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -43,22 +43,25 @@ LONGEST = 1_000  # statements of one function
 COPIED = 16  # statements of a rule that may stand in several places
 
 
-def inlined(plan: Plan) -> Plan:
-    """An equivalent plan of simplified functions."""
-    plan = _each(plan, partial(asked_once, rules=_rules(plan)))
-    plan = _each(plan, _Inliner(plan, set(_openable(plan))).expanded)
-    plan = _each(plan, partial(asked_once, rules=_rules(plan)))
-    behind = {name for query in plan.queries.values() for name in _called(plan, query.blocks) if name in plan.functions}
+def inlined(plan: Plan, hot: Collection[str] | None = None) -> Plan:
+    """An equivalent plan of simplified functions: those of the `hot` entry points, whose speed counts (None: all)."""
+    names = set(plan.queries if hot is None else hot)
+    plan = _each(plan, names, partial(asked_once, rules=_rules(plan)))
+    plan = _each(plan, names, _Inliner(plan, set(_openable(plan))).expanded)
+    plan = _each(plan, names, partial(asked_once, rules=_rules(plan)))
+    queries = [query for name, query in plan.queries.items() if name in names]
+    behind = {name for query in queries for name in _called(plan, query.blocks) if name in plan.functions}
     others = {name for function in live(plan).values() for name in _called(plan, function.blocks)}
     for name in sorted(behind - others):
         plan = replace(plan, functions={**plan.functions, name: _entry(plan, plan.functions[name])})
     return plan
 
 
-def _each(plan: Plan, change: Callable[[Function], Function]) -> Plan:
-    """A plan with the functions changed that an entry point may come to call."""
-    functions = {name: change(function) for name, function in live(plan).items()}
-    queries = {name: change(query) for name, query in plan.queries.items()}
+def _each(plan: Plan, names: Collection[str], change: Callable[[Function], Function]) -> Plan:
+    """A plan with the functions changed that one of these entry points may come to call, and the entry points."""
+    callers = [query for name, query in plan.queries.items() if name in names]
+    functions = {name: change(function) for name, function in reached(plan, callers).items()}
+    queries = {name: change(query) if name in names else query for name, query in plan.queries.items()}
     return replace(plan, functions={**plan.functions, **functions}, queries=queries)
 
 

@@ -4,7 +4,7 @@ belongs in a thread; evaluating it takes microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,10 @@ def compile_program(
     strict: bool = False,
     limits: Limits | None = None,
     outside: Outside | None = None,
+    hot: Collection[str] | None = None,
 ) -> Program:
-    """Plan, verify and compile Rego modules, by file name. `opa`: OPA's binary, where it is to plan. `strict`: an
+    """Plan, verify and compile Rego modules, by file name. `hot`: the entry points whose speed counts (None: all); the
+    others are compiled sooner. `opa`: OPA's binary, where it is to plan. `strict`: an
     error of a builtin ends the evaluation, where it otherwise is undefined. Raises PolicyError.
     """
     added = (outside or Outside()).builtins()
@@ -111,7 +113,7 @@ def compile_program(
     problems = verify(plan, sources, arities)
     if problems:
         raise PolicyError(problems)
-    program, failing = _compiled(plan, sources, strict, limits or Limits(), {**BUILTINS, **added})
+    program, failing = _compiled(plan, sources, strict, limits or Limits(), {**BUILTINS, **added}, hot)
     if failing:
         raise PolicyError([_always_fails(plan, name, why) for name, why in failing.items()])
     return program
@@ -141,10 +143,11 @@ def _compiled(
     strict: bool,
     limits: Limits,
     builtins: Mapping[str, Callable[..., Any]],
+    hot: Collection[str] | None = None,
 ) -> tuple[Program, dict[str, str]]:
     short = {name: simplify(function) for name, function in plan.functions.items()}
     queries = {name: simplify(function) for name, function in plan.queries.items()}
-    plan = inlined(Plan(short, queries, plan.builtins, plan.files, plan.dialect))
+    plan = inlined(Plan(short, queries, plan.builtins, plan.files, plan.dialect), hot)
 
     def write(failing: frozenset[str]) -> Source:
         return write_source(plan, sources, strict=strict, failing=failing)
