@@ -15,7 +15,7 @@ from gateway.sessions import Session, Sessions
 from gateway.standing import Standing
 from policy import Decision, Pdp, Principal, ReadPath, overlap
 
-_SLICE: Final = 0.002  # seconds of judging at a stretch; then others have their turn
+_SLICE: Final = 0.002  # seconds of judging in a turn of the loop, whatever is signalled; then others have theirs
 _AT_ONCE: Final = 16  # questions to another engine, or to an issuer, at the same time
 _log = structlog.get_logger()
 
@@ -24,8 +24,8 @@ Renew = Callable[[Session], Awaitable[Principal | None]]
 
 class Rejudging:
     """Ends the sessions that policy, asked again, would refuse, and no other. Signals are put together by whom they
-    touch: a session that many signals touch is judged once. `later` runs what is left when the slice of time is used
-    up; where the engine is another process, or an issuer must be asked, `run` does.
+    touch: what many signals touch in a turn that has used up its slice of time is judged once. `later` begins the next
+    turn; where the engine is another process, or an issuer must be asked, `run` does the work.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class Rejudging:
         self._clock = clock
         self._monotonic = monotonic
         self._touched: dict[str, tuple[Session, str, float]] = {}  # by id: the session, the first signal, its arrival
-        self._scheduled = False
+        self._ends: float | None = None  # when this turn's slice ends; None before there was any work in it
+        self._left = False  # something that this turn had no time for
         self._wanted = asyncio.Event()
         self.ended = 0  # sessions, in all
 
@@ -105,13 +106,13 @@ class Rejudging:
             self.again(old, "age")
 
     async def settled(self) -> int:
-        """Wait until everybody touched is judged. Returns how many have ended, of all time."""
-        while self._touched:
-            await asyncio.sleep(0)
-            if self._pdp.immediate:
+        """Wait until everybody who is touched now is judged, whoever is touched meanwhile. Returns how many have ended,
+        of all time.
+        """
+        for name, touched in list(self._touched.items()):
+            while self._touched.get(name) is touched:
+                await asyncio.sleep(0 if self._pdp.immediate else 0.001)
                 self._work()
-            else:
-                await asyncio.sleep(0.001)
         return self.ended
 
     async def run(self) -> None:
@@ -136,21 +137,27 @@ class Rejudging:
         return bool(session.evidence.opaque) and session.request.principal.expires <= self._clock()
 
     def _work(self) -> int:
-        self._scheduled = False
-        before, ends, waiting = self.ended, self._monotonic() + _SLICE, 0
-        for name in list(self._touched):
+        """As much as this turn's slice has time for."""
+        if self._ends is None:
+            self._ends = self._monotonic() + _SLICE
+            self._later(self._next_turn)
+        before, waiting = self.ended, False
+        self._left = self._monotonic() > self._ends
+        for name in () if self._left else list(self._touched):
             if self._must_wait(*self._touched[name]):
-                waiting += 1
+                waiting = True
                 continue
             self._judge(*self._touched.pop(name))
-            if self._monotonic() > ends:
+            if self._monotonic() > self._ends:
+                self._left = True
                 break
         if waiting:
             self._wanted.set()
-        if len(self._touched) > waiting and not self._scheduled:
-            self._scheduled = True
-            self._later(self._work)
         return self.ended - before
+
+    def _next_turn(self) -> int:
+        self._ends = None
+        return self._work() if self._left else 0
 
     def _judge(self, session: Session, signal: str, arrived: float) -> None:
         if session not in self._sessions:
