@@ -430,12 +430,13 @@ async def test_an_issuer_is_asked_again_about_a_token_that_only_it_can_read(hous
         house.now += 30
         answers.append(msgspec.structs.replace(session.request.principal, expires=house.now + 30))
         house.rejudging.tick()
-        await house.rejudging.settled()
+        house.settle()
         await until(lambda: session.judged == house.now, "judged on the issuer's new word")
         assert house.ended == {}
         house.now += 30
         answers.append(None)
         house.rejudging.tick()
+        house.settle()
         await until(lambda: "opaque" in house.ended, "the issuer vouches no more")
         assert house.reasons["opaque"] == "token_expired"
         assert "bob" not in house.ended
