@@ -26,7 +26,7 @@ from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
 from bench.streams.caller import Caller
 from bench.streams.crowd import EACH, Crowd, crowd
-from bench.streams.order import order
+from bench.streams.order import order, told
 from bench.streams.peers import PERIOD, checked, drained
 from bench.streams.running import Parts, configuration
 from bench.streams.upstream import held_upstream
@@ -144,7 +144,10 @@ async def _cuts(site: Site, people: Crowd, drawn: random.Random) -> Figures:
         each += ended
         last.append(max(ended))
         await caller.open(EACH)
+    within = [cut["milliseconds"] / 1000 for cut in await told(site.admin, "/v1/cuts?limit=2000")]
     return {
+        "gateway_cut_p50_ms": _percentile(within, 50),  # from the order's arrival until the gateway has reset a stream
+        "gateway_cut_p99_ms": _percentile(within, 99),
         "cut_p50_ms": _percentile(each, 50),
         "cut_p99_ms": _percentile(each, 99),
         "cut_max_ms": 1000 * max(each),

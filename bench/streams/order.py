@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from bench.result import CannotRun
 
@@ -35,6 +38,16 @@ class Order:
         if not head.startswith(b"HTTP/1.1 200"):
             raise CannotRun(f"the cut was refused: {head[:40].decode()!r} {body[:200].decode()!r}")
         return int(json.loads(body)["sessions"])
+
+
+async def told(socket: Path, path: str) -> Any:
+    """What the admin API answers to a question."""
+    connector = aiohttp.UnixConnector(str(socket))
+    async with (
+        aiohttp.ClientSession("http://portcullis", connector=connector) as session,
+        session.get(path) as answer,
+    ):
+        return await answer.json()
 
 
 @asynccontextmanager
