@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client import Gauge
 
 from defense_lines import Revocation
+from gateway.identity import names_of
 from policy import Principal
 
 _STANDING = Gauge("portcullis_gateway_revocations_standing", "Revocations that are kept")
@@ -61,7 +61,8 @@ class Revocations:
         if not self._by:
             return None
         issued = principal.issued or principal.authenticated
-        for key in _keys(principal, self._device_claim):
+        device = principal.attributes.get(self._device_claim)
+        for key in names_of(principal, device if isinstance(device, str) else ""):
             for each in self._by.get(key, ()):
                 if each.until > now and (issued <= each.before or each.kind in _WHENEVER):
                     return each
@@ -72,24 +73,3 @@ class Revocations:
         if held:
             self._by[key] = held
         _STANDING.set(self._count)
-
-
-def _keys(principal: Principal, device_claim: str) -> Iterator[tuple[str, str]]:
-    """What a revocation may name this principal by. What its issuer named stands behind the issuer."""
-    attributes, issuer = principal.attributes, principal.issuer
-    yield "principal", principal.id
-    for actor in principal.chain():
-        yield "actor", actor
-    yield "subject", f"{issuer} {principal.id.partition(':')[2]}"
-    if isinstance(name := attributes.get("sub"), str):
-        yield "subject", f"{issuer} {name}"
-    if principal.token:
-        yield "token", f"{issuer} {principal.token}"
-    if isinstance(login := attributes.get("sid"), str):
-        yield "login", f"{issuer} {login}"
-    for kind, claim in (("device", device_claim), ("email", "email")):
-        if isinstance(value := attributes.get(claim), str):
-            yield kind, value
-    confirmation = attributes.get("cnf")
-    if isinstance(confirmation, dict) and isinstance(key := confirmation.get("jkt"), str):
-        yield "key", key

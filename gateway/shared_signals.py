@@ -17,13 +17,19 @@ from gateway.config import Config, SignalsTransmitter
 from gateway.decision_api import Bounds, serve_unix
 from gateway.edge import SIGNALS_SOCKET, TRANSMITTER_SOCKET
 from gateway.identification import Identification
-from gateway.identity import Credentials, Missing, Refusal
+from gateway.identity import Credentials, Missing, Refusal, subject_of
 from gateway.keeping import keep_running
 from gateway.sessions import Cut, Session
 from gateway.signalling import Signalling
 from gateway.signals import Receiving, read_push_tokens
-from gateway.signals.transmitter import LARGEST, Initiator, Told, Transmitter, session_revoked
-from gateway.signals.transmitter import signals_application as transmitter_application
+from gateway.signals.transmitter import (
+    LARGEST,
+    Initiator,
+    Told,
+    Transmitter,
+    session_revoked,
+    transmitter_application,
+)
 from gateway.transactions import SigningKeys
 from policy import Principal
 
@@ -117,7 +123,7 @@ class SharedSignals:
 def told(session: Session, cut: Cut, now: float) -> Told:
     """What others learn of a cut: whose session it was, and why (CAEP 1.0, section 3.1)."""
     principal = session.request.principal
-    subject = {"format": "iss_sub", "iss": principal.issuer, "sub": principal.id.partition(":")[2]}
+    subject = {"format": "iss_sub", "iss": principal.issuer, "sub": subject_of(principal)}
     by: Initiator = "admin" if cut.signal == "analyst" else "policy"
     return session_revoked(subject, cut.id, now, by, cut.reason)
 

@@ -14,6 +14,7 @@ from gateway.identity.introspection import Introspector
 from gateway.identity.jwk import public_key
 from gateway.identity.jwks import KeySet, UnknownKey
 from gateway.identity.jwks_client import JwksClient
+from gateway.identity.names import names_of, subject_of
 from gateway.identity.proofs import Proofs
 from gateway.identity.refusal import Refusal
 from gateway.identity.signatures import Message
@@ -36,6 +37,8 @@ __all__ = [
     "client_certificate",
     "digest",
     "kind_of",
+    "names_of",
     "principal_id",
     "public_key",
+    "subject_of",
 ]

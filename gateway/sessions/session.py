@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gateway.identity import Evidence
+from gateway.identity import Evidence, names_of
 from gateway.sessions.cut import Cut
 from policy import AccessRequest, Decision, ReadPath
 
@@ -30,33 +30,16 @@ class Session:
     depends: frozenset[ReadPath] = field(default=frozenset())  # under which paths of data it is found
 
     def indexes(self) -> Iterator[Index]:
-        """Everything by which this session is found."""
-        principal, evidence = self.request.principal, self.evidence
+        """Everything by which this session is found, each once."""
+        return iter(dict.fromkeys(self._indexes()))
+
+    def _indexes(self) -> Iterator[Index]:
+        evidence = self.evidence
         yield "session", self.id
-        yield "principal", principal.id
-        yield "subject", f"{principal.issuer} {principal.id.partition(':')[2]}"
-        yield from self._named("subject", self._claimed("sub"))
-        for actor in dict.fromkeys(principal.chain()):
-            yield "actor", actor
         yield "service", self.request.service
-        yield from self._named("address", self.request.address)
-        yield from self._named("token", f"{principal.issuer} {principal.token}" if principal.token else "")
-        yield from self._named("login", self._claimed("sid"))
-        yield from self._named("email", str(principal.attributes.get("email", "")))
-        yield from self._named("device", self.device)
-        yield from self._named("issuer", evidence.issuer)
-        for key in {evidence.key, evidence.holder} - {""}:
-            yield "key", key
+        yield from names_of(self.request.principal, self.device)
+        known = (("address", self.request.address), ("issuer", evidence.issuer), ("key", evidence.key))
+        yield from ((kind, value) for kind, value in known if value)
         if evidence.certificate is not None:
             yield "certificate", evidence.certificate.thumbprint
             yield "evidence", "certificate"
-
-    def _named(self, kind: str, value: str) -> Iterator[Index]:
-        if value:
-            yield kind, value
-
-    def _claimed(self, name: str) -> str:
-        """A claim that counts with who made it."""
-        principal = self.request.principal
-        value = principal.attributes.get(name)
-        return f"{principal.issuer} {value}" if isinstance(value, str) and value else ""

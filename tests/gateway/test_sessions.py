@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.blocklist import Blocklist
+from gateway.identity import Evidence
 from gateway.sessions import Session, Sessions
 from policy import AccessRequest, Actor, BlockPolicy, Cause, Decision, Principal, Target, TargetKind
 
@@ -105,3 +107,18 @@ def test_applying_twice_is_applying_once() -> None:
 @pytest.mark.parametrize("address", ["", "10.0.0.9"])
 def test_an_empty_blocklist_refuses_nobody(address: str) -> None:
     assert Blocklist(Sessions()).find(None, address) is None
+
+
+def test_a_session_that_has_one_name_twice_ends_as_any_other() -> None:
+    """What its issuer calls it in `sub` may be what it is called here; and its token's key the one that it holds."""
+    ended: list[str] = []
+    one = session(1, "person:alice", [], "10.0.0.1", ended)
+    attributes = {"sub": "alice", "cnf": {"jkt": "k"}}
+    principal = msgspec.structs.replace(one.request.principal, attributes=attributes)
+    one.request = msgspec.structs.replace(one.request, principal=principal)
+    one.evidence = Evidence(issuer="i", key="k", holder="k")
+    registry = Sessions()
+    registry.open(one)
+    assert registry.find("subject", "i alice") == registry.find("key", "k") == (one,)
+    assert registry.cut(registry.find("key", "k"), "test", "test") == 1
+    assert registry.find("subject", "i alice") == ()
