@@ -19,9 +19,9 @@ def issuers(config: Config) -> Iterator[Problem]:
         key: Key = ("identity", "issuers", index)
         if names[issuer.issuer] > 1:
             yield (*key, "issuer"), f"{issuer.issuer!r} is listed {names[issuer.issuer]} times"
-        if issuer.jwks_url is not None and not _is_web_address(issuer.jwks_url):
+        if issuer.jwks_url is not None and not is_web_address(issuer.jwks_url):
             yield (*key, "jwks_url"), "must be an http:// or https:// address"
-        if issuer.jwks_url is None and not _is_web_address(issuer.issuer):
+        if issuer.jwks_url is None and not is_web_address(issuer.issuer):
             yield (*key, "jwks_url"), "is required where the issuer is no http:// or https:// address"
         if not issuer.audience:
             yield (*key, "audience"), "must not be empty: tokens for others would count"
@@ -62,11 +62,12 @@ def _exchanged(config: Config, settings: TokenService) -> Iterator[Problem]:
 def _introspection(key: Key, issuer: Issuer, settings: Introspection) -> Iterator[Problem]:
     if (settings.client_secret is None) == (settings.client_secret_file is None):
         yield (*key, "client_secret"), "either it is here or in client_secret_file"
-    if not _is_web_address(settings.url or issuer.issuer):
+    if not is_web_address(settings.url or issuer.issuer):
         yield (*key, "url"), "must be an http:// or https:// address"
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
+    """Whether a text is an http:// or https:// address with a host."""
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -154,14 +154,7 @@ class Responder:
 
     def _raise(self, change: RiskChange, verdict: str, now: float) -> Risk:
         """Decisions read the new level, and live sessions are judged by it, at once."""
-        risk = Risk(
-            principal=change.principal,
-            level=change.level,
-            expires=now + change.ttl,
-            reason=f"{verdict}: {change.reason}",
-            by="policy:portcullis/response",
-        )
-        self._risks.set(risk)
+        risk = self._risks.change(change, "policy:portcullis/response", f"{verdict}: {change.reason}", now)
         self._recheck(change.principal)
         return risk
 

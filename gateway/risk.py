@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from defense_lines import Risk
-from policy import Pdp
+from policy import Pdp, RiskChange
 
 
 class Risks:
@@ -17,6 +17,12 @@ class Risks:
         """Raise or lower a principal's risk."""
         self._levels[risk.principal] = risk
         self._pdp.put_data(("risk", risk.principal), risk.level)
+
+    def change(self, change: RiskChange, by: str, reason: str, now: float) -> Risk:
+        """What a policy wants at `now` (Unix seconds), in force; to be put on record."""
+        risk = Risk(principal=change.principal, level=change.level, expires=now + change.ttl, reason=reason, by=by)
+        self.set(risk)
+        return risk
 
     def expire(self, now: float) -> list[str]:
         """End what has run out by `now` (Unix seconds); the principals whose risk changed."""

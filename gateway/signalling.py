@@ -18,7 +18,7 @@ from gateway.revocations import Revocations
 from gateway.risk import Risks
 from gateway.sessions import Session, Sessions
 from gateway.signals import CAEP, LOGOUT, SecurityEvent, SubjectId
-from policy import Named, Pdp, RevocationOrder, Signalled
+from policy import Named, Pdp, RevocationOrder, RiskChange, Signalled
 
 _EVENTS = Counter("portcullis_gateway_signals_carried_out_total", "Security events carried out", ["type"])
 _BY: Final = "policy:portcullis/signals"
@@ -82,7 +82,7 @@ class Signalling:
     def _at_once(self, order: Signalled, name: str, now: float, arrived: float) -> list[Cut | Revocation | Risk]:
         """Nothing is awaited here: what must stop stops before anything else."""
         revocations = [self._revoke(each, name, now) for each in order.revocations]
-        risks = [self._raise(change.principal, change.level, change.ttl, change.reason, now) for change in order.risks]
+        risks = [self._raise(change, now) for change in order.risks]
         for device in order.devices:
             if self._devices.learn(device.id, Posture(device.compliant, now)):
                 self._rejudging.device(device.id)
@@ -105,10 +105,9 @@ class Signalling:
         self._revocations.put(revocation)
         return revocation
 
-    def _raise(self, principal: str, level: str, ttl: float, reason: str, now: float) -> Risk:
-        risk = Risk(principal=principal, level=level, expires=now + ttl, reason=reason, by=_BY)
-        self._risks.set(risk)
-        self._rejudging.risk(principal)
+    def _raise(self, change: RiskChange, now: float) -> Risk:
+        risk = self._risks.change(change, _BY, change.reason, now)
+        self._rejudging.risk(change.principal)
         return risk
 
     def _cut(self, named: Named, name: str, arrived: float) -> Cut:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Config, Logout, Transmitter
+from gateway.identity_crosschecks import is_web_address
 from gateway.yaml_document import Key
 
 Problem = tuple[Key, str]
@@ -39,9 +40,9 @@ def signal_files(config: Config) -> Iterator[tuple[Key, Path | None]]:
 
 def _transmitter(key: Key, settings: Transmitter) -> Iterator[Problem]:
     managed = settings.delivery != "unmanaged"
-    if not _is_web_address(settings.issuer) and (managed or settings.jwks_url is None):
+    if not is_web_address(settings.issuer) and (managed or settings.jwks_url is None):
         yield (*key, "issuer"), "must be an http:// or https:// address, below which its metadata are"
-    if settings.jwks_url is not None and not _is_web_address(settings.jwks_url):
+    if settings.jwks_url is not None and not is_web_address(settings.jwks_url):
         yield (*key, "jwks_url"), "must be an http:// or https:// address"
     if not settings.audience:
         yield (*key, "audience"), "must not be empty: events for others would count"
@@ -78,12 +79,4 @@ def _logout(config: Config, senders: tuple[Logout, ...]) -> Iterator[Problem]:
 
 
 def _is_origin(url: str) -> bool:
-    return _is_web_address(url) and url in (f"http://{urlsplit(url).netloc}", f"https://{urlsplit(url).netloc}")
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
+    return is_web_address(url) and url in (f"http://{urlsplit(url).netloc}", f"https://{urlsplit(url).netloc}")

@@ -24,7 +24,14 @@ from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
 from gateway.edge.resources import resources
-from gateway.edge.routes import EXCHANGE_PATH
+from gateway.edge.routes import (
+    EVENTS_PATH,
+    EXCHANGE_PATH,
+    JWKS_PATH,
+    LOGOUT_PATH,
+    SSF_CONFIGURATION_PATH,
+    SSF_PREFIX,
+)
 from gateway.edge.secrets import TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
@@ -32,13 +39,18 @@ __all__ = [
     "ADMIN_SOCKET",
     "ANSWER_HEADERS",
     "AUTHZ_SOCKET",
+    "EVENTS_PATH",
     "EXCHANGE_CONNECTIONS",
     "EXCHANGE_PATH",
     "EXCHANGE_SOCKET",
     "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
+    "JWKS_PATH",
+    "LOGOUT_PATH",
     "SIGNALS_SOCKET",
+    "SSF_CONFIGURATION_PATH",
+    "SSF_PREFIX",
     "TETHER_SOCKET",
     "TRANSMITTER_SOCKET",
     "Ads",

@@ -26,12 +26,16 @@ from gateway.edge.filters import (
 from gateway.edge.listener import ROUTES
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
+EVENTS_PATH = "/.well-known/portcullis/events"
+LOGOUT_PATH = "/.well-known/portcullis/logout"
+SSF_CONFIGURATION_PATH = "/.well-known/ssf-configuration"
+SSF_PREFIX = "/.well-known/portcullis/ssf/"
 EXCHANGE_PATH = "/.well-known/portcullis/token"
 _EVENT_BYTES = 2 << 20  # more than the endpoints take: what is too large has their own answer
-_SIGNALS = (("/.well-known/portcullis/events", "/events"), ("/.well-known/portcullis/logout", "/logout"))
+_SIGNALS = ((EVENTS_PATH, "/events"), (LOGOUT_PATH, "/logout"))
 _TRANSMITTER: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"path": "/.well-known/ssf-configuration"}, "/ssf/configuration"),
-    ({"prefix": "/.well-known/portcullis/ssf/"}, "/ssf/"),
+    ({"path": SSF_CONFIGURATION_PATH}, "/ssf/configuration"),
+    ({"prefix": SSF_PREFIX}, "/ssf/"),
 )
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 

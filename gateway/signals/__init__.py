@@ -3,13 +3,7 @@ pushes them, or is polled. An issuer sends logout tokens. Each says of a subject
 delivered is delivered once, and acknowledged when it is durable.
 """
 
-from gateway.signals.application import (
-    EVENTS_PATH,
-    LOGOUT_PATH,
-    PUBLIC_EVENTS_PATH,
-    PUBLIC_LOGOUT_PATH,
-    signals_application,
-)
+from gateway.signals.application import signals_application
 from gateway.signals.deliveries import Deliver, Unavailable
 from gateway.signals.event import CAEP, CAEP_TYPES, LOGOUT, STREAM_UPDATED, VERIFICATION, SecurityEvent
 from gateway.signals.logout import Logouts
@@ -24,11 +18,7 @@ from gateway.signals.subject import Subject, SubjectId, read_subject
 __all__ = [
     "CAEP",
     "CAEP_TYPES",
-    "EVENTS_PATH",
     "LOGOUT",
-    "LOGOUT_PATH",
-    "PUBLIC_EVENTS_PATH",
-    "PUBLIC_LOGOUT_PATH",
     "STREAM_UPDATED",
     "VERIFICATION",
     "Deliver",

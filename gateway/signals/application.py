@@ -21,10 +21,6 @@ from gateway.signals.logout_token import LogoutError
 from gateway.signals.receiver import Outcome, Receiver
 from gateway.signals.security_event_token import LONGEST, SetError
 
-EVENTS_PATH: Final = "/events"  # on our socket
-LOGOUT_PATH: Final = "/logout"
-PUBLIC_EVENTS_PATH: Final = "/.well-known/portcullis/events"  # at the edge
-PUBLIC_LOGOUT_PATH: Final = "/.well-known/portcullis/logout"
 _SET: Final = "application/secevent+jwt"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 16
@@ -61,7 +57,7 @@ def signals_application(receiver: Receiver, logouts: Logouts) -> Starlette:
         said = {"error": "invalid_request", "error_description": error.description}
         return _json(said, 400)
 
-    routes = [Route(EVENTS_PATH, events, methods=["POST"]), Route(LOGOUT_PATH, logout, methods=["POST"])]
+    routes = [Route("/events", events, methods=["POST"]), Route("/logout", logout, methods=["POST"])]
     return Starlette(routes=routes)
 
 

@@ -11,10 +11,11 @@ from typing import Final
 import aiohttp
 
 from gateway.config import Config, Signals, Transmitter
+from gateway.edge import EVENTS_PATH
 from gateway.identity import KeySet
 from gateway.keeping import keep_running
 from gateway.keys import SignersKeys
-from gateway.signals.application import PUBLIC_EVENTS_PATH, signals_application
+from gateway.signals.application import signals_application
 from gateway.signals.asking import Asking
 from gateway.signals.deliveries import Deliver
 from gateway.signals.logout import Logouts
@@ -92,7 +93,7 @@ class Receiving:
             settings,
             Asking(settings, self._session),
             self._discoveries[issuer].metadata,
-            f"{self._settings.url or ''}{PUBLIC_EVENTS_PATH}",
+            f"{self._settings.url or ''}{EVENTS_PATH}",
             self._push_tokens.get(issuer, ""),
         )
         self.receiver.put_notice(issuer, stream.notice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
@@ -13,6 +12,7 @@ from prometheus_client import REGISTRY
 from gateway.config import Config, Identity, Issuer, Logout, Route, Service, Signals, Transmitter
 from gateway.identity import KeySet
 from gateway.signals import CAEP, LOGOUT, Logouts, Receiver, SecurityEvent, signals_application
+from tests.gateway import asgi
 from tests.gateway.token_rig import KEYS, NOW, signed
 
 TRANSMITTER = "https://transmitter.bank.example"
@@ -125,21 +125,8 @@ class Endpoints:
     async def ask(
         self, path: str, body: bytes, headers: Iterable[tuple[str, str]], method: str = "POST"
     ) -> tuple[int, dict[str, str], Any]:
-        sent: list[Any] = []
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-        async def receive() -> Any:
-            return next(messages, {"type": "http.disconnect"})
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
         told = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": told}
-        await self.app(scope, receive, send)
-        names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        text = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], names, json.loads(text) if names.get("content-type") == "application/json" else text
+        return await asgi.ask(self.app, {"method": method, "path": path, "headers": told}, body)
 
     async def error(self, token: str | bytes, **headers: str) -> str:
         """The code of a refusal, of which nothing was delivered."""

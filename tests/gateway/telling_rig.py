@@ -27,7 +27,7 @@ from gateway.signals.transmitter import (
     Told,
     Transmitter,
     session_revoked,
-    signals_application,
+    transmitter_application,
 )
 from gateway.transactions import SigningKey
 
@@ -123,7 +123,7 @@ async def office(folder: Path, known: SignalsTransmitter | None = None, **how: A
         store = await asyncio.to_thread(Store, folder / "signals.db")
         whole: dict[str, Any] = {"clock": lambda: time[0], "patience": QUICK, "long_poll": 0.3} | how
         transmitter = Transmitter(store, known or settings(), lambda: KEY, session, **whole)
-        application = signals_application(transmitter, _identify)
+        application = transmitter_application(transmitter, _identify)
         serving = serve_unix(application, socket, Bounds(LARGEST, DEADLINE), 16)
         tasks = [asyncio.create_task(serving), asyncio.create_task(transmitter.run())]
         made = Office(transmitter, socket, time)

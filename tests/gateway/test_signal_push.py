@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.decision_api import Bounds, serve_unix
 from gateway.identity import KeySet
 from gateway.signals import SecurityEvent, Subject, SubjectId
+from tests.gateway import asgi
 from tests.gateway.issuer_rig import new_key, public
 from tests.gateway.signals_rig import (
     ALICE,
@@ -332,18 +333,9 @@ async def test_when_the_clock_goes_back_nothing_is_acknowledged_undelivered(endp
 
 
 async def test_a_body_that_ends_early_is_refused(endpoints: Endpoints) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     headers = [(b"content-type", b"application/secevent+jwt")]
-    scope = {"type": "http", "method": "POST", "path": "/events", "query_string": b"", "headers": headers}
-    await endpoints.app(scope, receive, send)
-    assert sent[0]["status"] == 400
+    status, _, _ = await asgi.ask(endpoints.app, {"path": "/events", "headers": headers}, None)
+    assert status == 400
 
 
 async def test_over_a_socket_a_megabyte_gets_the_rfcs_error(endpoints: Endpoints, tmp_path: Path) -> None:

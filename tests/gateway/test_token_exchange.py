@@ -30,6 +30,7 @@ from gateway.token_service import (
 )
 from gateway.transactions import SigningKey
 from policy import Actor, Principal
+from tests.gateway import asgi
 
 NOW = 1_800_000_000.0
 HERE = "https://tokens.bank.example"
@@ -541,21 +542,8 @@ class Endpoint:
     async def ask(
         self, body: bytes = urlencode(FORM).encode(), kind: str = "application/x-www-form-urlencoded", **scope: Any
     ) -> tuple[int, dict[str, str], Any]:
-        sent: list[Any] = []
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-        async def receive() -> Any:
-            return next(messages, {"type": "http.disconnect"})
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
         headers = [(b"host", b"bank"), (b"content-type", kind.encode()), (b"dpop", b"p")]
-        base = {"type": "http", "method": "POST", "path": "/token", "query_string": b"", "headers": headers}
-        await self.app(base | scope, receive, send)
-        names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        text = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], names, json.loads(text) if names.get("content-type") == "application/json" else text
+        return await asgi.ask(self.app, {"path": "/token", "headers": headers} | scope, body)
 
 
 @pytest.fixture
@@ -624,15 +612,6 @@ async def test_other_requests_identify_nobody(endpoint: Endpoint, changes: dict[
 
 
 async def test_a_body_that_ends_early_is_refused(endpoint: Endpoint) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
     headers = [(b"content-type", b"application/x-www-form-urlencoded")]
-    scope = {"type": "http", "method": "POST", "path": "/token", "query_string": b"", "headers": headers}
-    await endpoint.app(scope, receive, send)
-    assert sent[0]["status"] == 400
+    status, _, _ = await asgi.ask(endpoint.app, {"path": "/token", "headers": headers}, None)
+    assert status == 400

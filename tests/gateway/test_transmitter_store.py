@@ -20,12 +20,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from gateway.signals.event import STREAM_UPDATED
 from gateway.signals.transmitter import Store, Transmitter, TransmitterUnreadable, TransmitterUnwritable
 from gateway.signals.transmitter.outgoing import settled
 from gateway.signals.transmitter.poll import Poll
 from gateway.signals.transmitter.rules import Rules
 from gateway.signals.transmitter.stream import Refused, Status, Stream
-from gateway.signals.transmitter.told import STREAM_UPDATED, risk_level_change
+from gateway.signals.transmitter.told import risk_level_change
 from tests.gateway.telling_rig import DEADLINE, KEY, NOW, emails, office, read, revoked, settings
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ import jwt
 import pytest
 
 from gateway.config import ClaimNames, Config, Edge, Identity, Issuer, Logout, Signals
+from gateway.edge import LOGOUT_PATH
 from gateway.operations import GatewayOperations
-from gateway.signals import PUBLIC_LOGOUT_PATH
 from tests.gateway.edge_rig import free_port, until
 from tests.gateway.front import Front, front
 from tests.keycloak.conftest import Realm
@@ -57,7 +57,7 @@ class Bank:
 async def bank(realm: Realm, session_required: bool = True) -> AsyncIterator[Bank]:
     """`session_required`: whether Keycloak names the login that ended, and not the person alone."""
     port = free_port()
-    await _tells(realm, f"https://localhost:{port}{PUBLIC_LOGOUT_PATH}", session_required)
+    await _tells(realm, f"https://localhost:{port}{LOGOUT_PATH}", session_required)
 
     def edge(config: Config) -> Edge:
         return config.edge.model_copy(update={"port": port})

@@ -4,8 +4,7 @@ pushed (RFC 8935) or polled (RFC 8936), as a security event token (RFC 8417). Wh
 reaches it is paused, and its receiver told.
 """
 
-from gateway.signals.transmitter.application import LARGEST, Identify, signals_application
-from gateway.signals.transmitter.metadata import CONFIGURATION_PATH, EDGE_PREFIX
+from gateway.signals.transmitter.application import LARGEST, Identify, transmitter_application
 from gateway.signals.transmitter.push import Patience
 from gateway.signals.transmitter.store import Store, TransmitterUnreadable, TransmitterUnwritable
 from gateway.signals.transmitter.told import (
@@ -18,8 +17,6 @@ from gateway.signals.transmitter.told import (
 from gateway.signals.transmitter.transmitter import LONG_POLL, Transmitter
 
 __all__ = [
-    "CONFIGURATION_PATH",
-    "EDGE_PREFIX",
     "LARGEST",
     "LONG_POLL",
     "Identify",
@@ -33,5 +30,5 @@ __all__ = [
     "device_compliance_change",
     "risk_level_change",
     "session_revoked",
-    "signals_application",
+    "transmitter_application",
 ]

@@ -38,7 +38,7 @@ Answer = Response | Refused
 Handler = Callable[[Request, str], Awaitable[Answer]]
 
 
-def signals_application(transmitter: Transmitter, identify: Identify) -> Starlette:
+def transmitter_application(transmitter: Transmitter, identify: Identify) -> Starlette:
     """The ASGI application. `identify` tells from a request's headers which configured receiver it is, if any."""
     api = _Api(transmitter)
     handlers: tuple[tuple[str, str, Handler], ...] = (

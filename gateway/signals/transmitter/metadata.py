@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.config import SignalsTransmitter
+from gateway.edge import JWKS_PATH, SSF_PREFIX
 
 PUSH: Final = "urn:ietf:rfc:8935"
 POLL: Final = "urn:ietf:rfc:8936"
-CONFIGURATION_PATH: Final = "/.well-known/ssf-configuration"  # at the edge
-EDGE_PREFIX: Final = "/.well-known/portcullis/ssf/"  # at the edge, for /ssf/ here
-POLL_PATH: Final = EDGE_PREFIX + "poll/"
+POLL_PATH: Final = SSF_PREFIX + "poll/"
 VERIFICATION_SECONDS: Final = 10  # at least between two verifications of one stream
-_JWKS_PATH: Final = "/.well-known/portcullis/jwks.json"
 
 
 def metadata(settings: SignalsTransmitter) -> dict[str, Any]:
     """The transmitter's configuration metadata."""
-    below = settings.issuer + EDGE_PREFIX
+    below = settings.issuer + SSF_PREFIX
     return {
         "spec_version": "1_0",
         "issuer": settings.issuer,
-        "jwks_uri": settings.issuer + _JWKS_PATH,
+        "jwks_uri": settings.issuer + JWKS_PATH,
         "delivery_methods_supported": [PUSH, POLL],
         "configuration_endpoint": below + "streams",
         "status_endpoint": below + "status",

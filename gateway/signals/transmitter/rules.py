@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config import SignalsReceiver, SignalsTransmitter
+from gateway.signals.event import STREAM_UPDATED
 from gateway.signals.transmitter.configuration import created, updated
 from gateway.signals.transmitter.metadata import VERIFICATION_SECONDS
 from gateway.signals.transmitter.store import Store, Waiting
 from gateway.signals.transmitter.stream import UNKNOWN, Refused, Status, Stream, delivered
 from gateway.signals.transmitter.token import payload
-from gateway.signals.transmitter.told import STREAM_UPDATED, Told, stream_updated, verification
+from gateway.signals.transmitter.told import Told, stream_updated, verification
 
 MOST_STREAMS: Final = 8  # of one receiver
 MOST_SUBJECTS: Final = 10_000  # on the list of one stream

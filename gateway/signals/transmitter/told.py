@@ -7,13 +7,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-_CAEP: Final = "https://schemas.openid.net/secevent/caep/event-type/"
-_SSF: Final = "https://schemas.openid.net/secevent/ssf/event-type/"
+from gateway.signals.event import CAEP, STREAM_UPDATED, VERIFICATION
+
 EVENTS: Final = {
-    name: _CAEP + name for name in ("session-revoked", "risk-level-change", "device-compliance-change")
+    name: CAEP + name for name in ("session-revoked", "risk-level-change", "device-compliance-change")
 }  # what we send, by the names that configuration uses
-VERIFICATION: Final = _SSF + "verification"
-STREAM_UPDATED: Final = _SSF + "stream-updated"
 _LONGEST_REASON = 1024  # characters
 
 Initiator = Literal["admin", "user", "policy", "system"]
