@@ -20,12 +20,31 @@ from envoy.service.auth.v3 import external_auth_pb2_grpc
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
+from gateway.clock_steps import ClockSteps
 from gateway.config import Config, Decisions, TokenService
 from gateway.decisions import run_decisions
 from gateway.detection import Detection
 from gateway.devices import Devices
-from gateway.edge import AUTHZ_SOCKET, EXCHANGE_SOCKET, GRPC_SOCKET, TETHER_SOCKET, Ads, resources
-from gateway.enforcement import AccessLogs, Authorization, Judge, serve_http, serve_tether
+from gateway.edge import (
+    EPOCHS_FILE,
+    EXCHANGE_SOCKET,
+    GRPC_SOCKET,
+    JUDGE_SOCKET,
+    LOG_SOCKET,
+    TETHER_SOCKET,
+    Ads,
+    Epochs,
+    resources,
+)
+from gateway.enforcement import (
+    AccessLogs,
+    Authorization,
+    Judge,
+    Reusing,
+    serve_edge_log,
+    serve_questions,
+    serve_tether,
+)
 from gateway.exchanges import Exchanges
 from gateway.identification import Identification
 from gateway.keeping import keep_running
@@ -76,7 +95,8 @@ class Gateway:
         self.recent = RecentCuts()
         live = config.sessions
         self.sessions = Sessions(self._cut, oldest=live.max_age_seconds, oldest_by_clock=live.clock_seconds)
-        self.blocklist = Blocklist(self.sessions)
+        self.epochs = Epochs(self.run / EPOCHS_FILE)
+        self.blocklist = Blocklist(self.sessions, self.epochs)
         self.activity = Activity()
         self.bus = Bus(config.telemetry.queue_events)
         self.rejects = Rejects(path=config.state / "rejects.jsonl")
@@ -84,12 +104,12 @@ class Gateway:
         self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
         self.agents = Registry()
-        self.revocations = Revocations(config.identity.device_claim, config.sessions.revocations)
+        self.revocations = Revocations(config.identity.device_claim, config.sessions.revocations, self.epochs)
         self.devices = Devices(config.identity.device_claim)
         self.identification = Identification(config, self.agents, session, self._keys_changed)
         identifier = self.identification.identifier
         standing = Standing(identifier, self.agents, self.blocklist, self.revocations, self.devices)
-        self.rejudging = Rejudging(self.sessions, policies.pdp, standing, self._renewed, _soon)
+        self.rejudging = Rejudging(self.sessions, policies.pdp, standing, self._renewed, _soon, self.epochs)
         self.signalling = Signalling(
             policies.pdp,
             self.sessions,
@@ -140,6 +160,7 @@ class Gateway:
             session = await stack.enter_async_context(await verifying(config.identity.ca))
             gateway = cls(config, ledger, policies, session, await asyncio.to_thread(_signing_keys, config))
             stack.callback(gateway.rejects.close)
+            stack.callback(gateway.epochs.close)
             file = config.state / "agents.db"
             gateway.registrar = await Registrar.open(file, gateway.agents, gateway.rejudging.agent)
             stack.push_async_callback(gateway.registrar.close)
@@ -175,7 +196,10 @@ class Gateway:
                 tasks.create_task(keep_running("tokens", partial(self._exchange, self.config.token_service)))
             tasks.create_task(self.trust.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
-            tasks.create_task(serve_http(self.judge, _fresh(self.run / AUTHZ_SOCKET)))
+            reusing = Reusing(self.config.edge.cache_seconds, self.config.transactions.life_seconds)
+            judging = serve_questions(self.judge, reusing, self.epochs.instance, _fresh(self.run / JUDGE_SOCKET))
+            tasks.create_task(judging)
+            tasks.create_task(serve_edge_log(self.door.publish, _fresh(self.run / LOG_SOCKET)))
             tasks.create_task(
                 serve_tether(self.judge, self.sessions, self.rejudging.opened, _fresh(self.run / TETHER_SOCKET))
             )
@@ -213,10 +237,12 @@ class Gateway:
 
     async def _tick(self) -> None:
         """What time alone ends: proofs to the hundredth of a second, blocks and risks to the quarter."""
+        steps = ClockSteps(self.epochs.everything)
         while True:
             for _ in range(_TICKS):
                 await asyncio.sleep(_TICK_SECONDS)
                 self.rejudging.tick()
+                steps.look()
             self.blocklist.expire()
             self.revocations.expire(time.time())
             for principal in self.risks.expire(time.time()):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import Gauge
 
+from gateway.marks import UNMARKED, Marks
 from gateway.sessions import Sessions
 from policy import BlockPolicy, Principal
 
@@ -18,8 +19,9 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Blocklist:
     """The gateway's side of the edge line (implements `defense_lines.EdgePort`): refuses requests, cuts sessions."""
 
-    def __init__(self, sessions: Sessions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, sessions: Sessions, marks: Marks = UNMARKED, clock: Callable[[], float] = time.time) -> None:
         self._sessions = sessions
+        self._marks = marks
         self._clock = clock
         self._blocks: dict[str, BlockPolicy] = {}
         self._by: dict[tuple[str, str], set[str]] = {}
@@ -60,6 +62,10 @@ class Blocklist:
             if block.target.kind == "range":
                 self._ranges[block.id] = ipaddress.ip_network(block.target.value)
             _STANDING.set(len(self._blocks))
+        if block.target.kind == "range":
+            self._marks.everything()
+        else:
+            self._marks.touch(block.target.kind, block.target.value)
         touched = self._sessions.find(block.target.kind, block.target.value)
         return self._sessions.cut(touched, "blocked", "block")
 

@@ -79,6 +79,8 @@ class Edge(Branch):
     concurrency: Annotated[Integer, Field(ge=1, le=64)] = 1  # Envoy worker threads
     access_log_flush_ms: Annotated[Integer, Field(ge=1, le=5000)] = 50
     authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
+    cache_seconds: Annotated[Real, Field(ge=0, le=60)] = 5.0  # that an answer may be given again; 0: judge each request
+    cache_mb: Annotated[Integer, Field(ge=1, le=4096)] = 64  # of answers, for each worker thread
     max_headers_kb: Annotated[Integer, Field(ge=1, le=96)] = 60
     drain_seconds: Annotated[Integer, Field(ge=0, le=600)] = 5
     trusted_proxies: tuple[Range, ...] = ()  # HTTP proxies in front, whose X-Forwarded-For counts

@@ -11,11 +11,13 @@ import msgspec
 import structlog
 
 from gateway.agents import Agent
+from gateway.marks import UNMARKED, Marks
 from gateway.sessions import Session, Sessions
 from gateway.standing import Standing
 from policy import Decision, Pdp, Principal, ReadPath, overlap
 
 _SLICE: Final = 0.002  # seconds of judging in a turn of the loop, whatever is signalled; then others have theirs
+_RISK: Final = ("data", "risk")
 _AT_ONCE: Final = 16  # questions to another engine, or to an issuer, at the same time
 _log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class Rejudging:
         standing: Standing,
         renew: Renew,
         later: Callable[[Callable[[], int]], object],
+        marks: Marks = UNMARKED,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -43,6 +46,7 @@ class Rejudging:
         self._standing = standing
         self._renew = renew
         self._later = later
+        self._marks = marks
         self._clock = clock
         self._monotonic = monotonic
         self._touched: dict[str, tuple[Session, str, float]] = {}  # by id: the session, the first signal, its arrival
@@ -67,28 +71,38 @@ class Rejudging:
 
     def data(self, path: ReadPath, signal: str = "data") -> int:
         """Policy's data changed at a path."""
+        if path[:2] == _RISK and len(path) > len(_RISK):
+            self._marks.touch("risk", str(path[2]))
+        else:
+            self._marks.everything()
         return self.again(self._sessions.read(path), signal)
 
     def agent(self, agent: Agent) -> int:
         """Its registration changed."""
         names = agent.profile.names()
+        for name in names:
+            self._marks.touch("actor", name)
         return self.again((session for name in names for session in self._sessions.find("actor", name)), "agent")
 
     def device(self, device: str) -> int:
         """Its posture changed."""
+        self._marks.touch("device", device)
         using = self._sessions.find("device", device)
         return self.again((one for one in using if _reads(one.decision, ("input", "device"))), "posture")
 
     def keys(self, issuer: str) -> int:
         """An issuer's keys changed."""
+        self._marks.touch("issuer", issuer)
         return self.again(self._sessions.find("issuer", issuer), "keys")
 
     def certificates(self) -> int:
         """What certificates stand on changed."""
+        self._marks.touch("evidence", "certificate")
         return self.again(self._sessions.find("evidence", "certificate"), "certificates")
 
     def everyone(self) -> int:
         """The policy revision changed."""
+        self._marks.everything()
         return self.again(self._sessions, "policy")
 
     def opened(self, session: Session, epoch: int) -> None:

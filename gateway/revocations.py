@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from defense_lines import Revocation
 from gateway.identity import names_of
+from gateway.marks import UNMARKED, Marks
 from policy import Principal
 
 _STANDING = Gauge("portcullis_gateway_revocations_standing", "Revocations that are kept")
@@ -22,10 +23,11 @@ class RevocationsFull(Exception):
 class Revocations:
     """The revocations in force. None is forgotten before its time, but for those that another covers."""
 
-    def __init__(self, device_claim: str, most: int) -> None:
+    def __init__(self, device_claim: str, most: int, marks: Marks = UNMARKED) -> None:
         """`device_claim`: the attribute of a principal that names its device; `most`: how many are kept."""
         self._device_claim = device_claim
         self._most = most
+        self._marks = marks
         self._by: dict[tuple[str, str], tuple[Revocation, ...]] = {}
         self._count = 0
         self._soonest = math.inf  # Unix seconds: nothing kept ends before
@@ -43,6 +45,7 @@ class Revocations:
         if len(left) == len(held) and self._count >= self._most:
             raise RevocationsFull(f"{self._count} revocations are kept, which is as many as there may be")
         self._keep(key, (*left, revocation))
+        self._marks.touch(*key)
         self._soonest = min(self._soonest, revocation.until)
 
     def expire(self, now: float) -> None:

@@ -12,6 +12,8 @@ from telemetry.logs import plain_logs
 from telemetry.malformed import Malformed, Parse, Parsed
 from telemetry.rejects import Reject, Rejects
 from telemetry.sources.access_log import access_logs
+from telemetry.sources.edge_log import HEAD as EDGE_LOG_HEAD
+from telemetry.sources.edge_log import MalformedBatch, batch_length, edge_log
 from telemetry.sources.endpoint import Report, parse_endpoint
 from telemetry.sources.eve import parse_eve
 from telemetry.sources.jsonlines import json_line, parse_json_line
@@ -23,6 +25,7 @@ from telemetry.sources.zeek import ZeekParser
 
 __all__ = [
     "COLUMNS",
+    "EDGE_LOG_HEAD",
     "HISTORY",
     "LIVE",
     "MAX_FRAME",
@@ -37,6 +40,7 @@ __all__ = [
     "InvalidBatch",
     "Kind",
     "Malformed",
+    "MalformedBatch",
     "Parse",
     "Parsed",
     "Refused",
@@ -49,8 +53,10 @@ __all__ = [
     "Words",
     "ZeekParser",
     "access_logs",
+    "batch_length",
     "cleanse",
     "concatenate",
+    "edge_log",
     "follow",
     "frame",
     "json_line",

@@ -10,10 +10,11 @@ from gateway.edge.ads import Ads
 from gateway.edge.binary import EnvoyMissing, envoy_binary
 from gateway.edge.bootstrap import (
     ADMIN_SOCKET,
-    AUTHZ_SOCKET,
     EXCHANGE_CONNECTIONS,
     EXCHANGE_SOCKET,
     GRPC_SOCKET,
+    JUDGE_SOCKET,
+    LOG_SOCKET,
     SIGNALS_SOCKET,
     TETHER_SOCKET,
     TRANSMITTER_SOCKET,
@@ -21,8 +22,10 @@ from gateway.edge.bootstrap import (
     envoy_command,
 )
 from gateway.edge.discovery import EdgeState
-from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
+from gateway.edge.epochs import EPOCHS_FILE, Epochs, bucket
+from gateway.edge.filters import EXT_PROC
 from gateway.edge.health import EnvoyAdmin
+from gateway.edge.module_file import ModuleMissing
 from gateway.edge.resources import resources
 from gateway.edge.routes import (
     EVENTS_PATH,
@@ -37,17 +40,17 @@ from gateway.edge.snapshot import Snapshot
 
 __all__ = [
     "ADMIN_SOCKET",
-    "ANSWER_HEADERS",
-    "AUTHZ_SOCKET",
+    "EPOCHS_FILE",
     "EVENTS_PATH",
     "EXCHANGE_CONNECTIONS",
     "EXCHANGE_PATH",
     "EXCHANGE_SOCKET",
-    "EXT_AUTHZ",
     "EXT_PROC",
     "GRPC_SOCKET",
+    "JUDGE_SOCKET",
     "JWKS_PATH",
     "LOGOUT_PATH",
+    "LOG_SOCKET",
     "SIGNALS_SOCKET",
     "SSF_CONFIGURATION_PATH",
     "SSF_PREFIX",
@@ -57,9 +60,12 @@ __all__ = [
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",
+    "Epochs",
+    "ModuleMissing",
     "Snapshot",
     "TlsMaterial",
     "bootstrap",
+    "bucket",
     "envoy_binary",
     "envoy_command",
     "resources",

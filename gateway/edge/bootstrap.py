@@ -10,11 +10,11 @@ from typing import Any
 from gateway.config import Config
 from gateway.edge.binary import envoy_binary
 
-AUTHZ_SOCKET = "authz.sock"  # HTTP ext_authz, Envoy -> gateway
-GRPC_SOCKET = "grpc.sock"  # ADS and access logs, Envoy -> gateway
+JUDGE_SOCKET = "judge-0.sock"  # questions, Envoy's module -> gateway
+LOG_SOCKET = "access.sock"  # what became of requests, Envoy's module -> gateway
+GRPC_SOCKET = "grpc.sock"  # ADS, Envoy -> gateway
 TETHER_SOCKET = "tether.sock"  # the tether, Envoy -> gateway
 ADMIN_SOCKET = "envoy-admin.sock"  # Envoy's admin, gateway and supervisor -> Envoy
-AUTHZ_CLUSTER = "authz"
 EXCHANGE_CLUSTER = "token-service"
 EXCHANGE_SOCKET = "token.sock"
 SIGNALS_CLUSTER = "signals"
@@ -33,11 +33,11 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # What the supervisor, the benchmarks and an operator read; every other statistic would only cost memory and time.
 _STATS = (
     "http.edge.",
+    "portcullis.",
     "listener_manager.",
     "cluster_manager.cds",
     "control_plane.",
     "server.",
-    "cluster.authz.upstream_rq",
 )
 
 
@@ -114,7 +114,6 @@ def _clusters(run: Path) -> list[dict[str, Any]]:
     return [
         _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2"),
         _unix_cluster(TETHER_CLUSTER, run / TETHER_SOCKET, "http2"),
-        _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1"),
         _bounded_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET),
         _bounded_cluster(SIGNALS_CLUSTER, run / SIGNALS_SOCKET),
         _bounded_cluster(TRANSMITTER_CLUSTER, run / TRANSMITTER_SOCKET),

@@ -1,26 +1,24 @@
-"""The filters that ask the gateway: ext_authz on requests, the tether on streams, access logs on everything."""
+"""The filters that ask the gateway: our module on every request, the tether on streams."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from gateway.config import Edge, Identity, Route
-from gateway.edge.bootstrap import AUTHZ_CLUSTER, GATEWAY_CLUSTER, TETHER_CLUSTER
+from gateway.edge.bootstrap import TETHER_CLUSTER
+from gateway.edge.module_file import edge_module
 
-EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dynamic-metadata namespace
-EXT_PROC = "envoy.filters.http.ext_proc"
+MODULE = "portcullis"  # the filter's name
+EXT_PROC = "envoy.filters.http.ext_proc"  # the filter's name is also its dynamic-metadata namespace
 DECISION_HEADER = "x-portcullis-decision"
 EFFECT_HEADER = "x-portcullis-effect"
 IDENTITY_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor")  # what upstream is told
 ADDRESS_HEADER = "x-forwarded-for"  # the caller's address: asked with, and told where proxies are trusted
-ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the access log has as metadata, allowed or denied
-# What the gateway needs to judge, beside method, path and host, which Envoy always sends. Each one costs time.
-# Never `content-type`: with `application/grpc` in it, Envoy's own client turns a gateway that is away into a gRPC
-# error, which is an HTTP 200, which ext_authz reads as "allowed" (seen with 1.40).
+ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the tether tells as metadata, allowed or denied
+# What the gateway needs to judge a stream, beside method, path and host.
 _ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", ADDRESS_HEADER)
 _SIGNATURE_HEADERS = ("signature", "signature-input", "signature-agent", "content-digest")
-_REFUSAL_HEADERS = ("www-authenticate", "dpop-nonce", "content-type", DECISION_HEADER)
-TRANSACTION_HEADER = "txn-token"  # for the upstream alone: in no log
 _RBAC = "envoy.filters.http.rbac"
 _BUFFER = "envoy.filters.http.buffer"
 FORM_BYTES = 64 * 1024  # the longest that the token service reads
@@ -37,31 +35,19 @@ def any_of(kind: str, **fields: Any) -> dict[str, Any]:
     return {"@type": f"type.googleapis.com/{kind}", **fields}
 
 
-def request_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
-    """ext_authz over HTTP: each request waits for the gateway's answer, and a gateway that is away means 503."""
-    return _filter(
-        EXT_AUTHZ,
-        any_of(
-            "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-            transport_api_version="V3",
-            failure_mode_allow=False,
-            status_on_error={"code": "ServiceUnavailable"},
-            clear_route_cache=False,
-            allowed_headers=_exactly(asked),
-            http_service={
-                "server_uri": {
-                    "uri": "http://portcullis",
-                    "cluster": AUTHZ_CLUSTER,
-                    "timeout": milliseconds(edge.authorize_timeout_ms),
-                },
-                "authorization_response": {
-                    "allowed_upstream_headers": _exactly((*IDENTITY_HEADERS, TRANSACTION_HEADER, ADDRESS_HEADER)),
-                    "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
-                    "dynamic_metadata_from_headers": _exactly((*ANSWER_HEADERS, ADDRESS_HEADER)),
-                },
-            },
-        ),
-    )
+def module_filter(edge: Edge, run: Path) -> dict[str, Any]:
+    """Our module: each request waits for the gateway's answer or has one that still holds, and a gateway that is away
+    means 503. It logs what became of every request, judged or not. `run`: the folder of the gateway's sockets.
+    """
+    settings = {
+        "run": run.absolute(),
+        "judges": 1,
+        "timeout_ms": edge.authorize_timeout_ms,
+        "flush_ms": edge.access_log_flush_ms,
+        "cache_bytes": edge.cache_mb << 20 if edge.cache_seconds else 0,
+    }
+    lines = "".join(f"{name} {value}\n" for name, value in settings.items())
+    return _filter(MODULE, _module("DynamicModuleFilter", {"filter_name": MODULE, "filter_config": _string(lines)}))
 
 
 def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
@@ -91,14 +77,12 @@ def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
 
 
 def permit_filter() -> dict[str, Any]:
-    """RBAC: only what the gateway itself called allowed goes on, whatever made the filters before let it pass.
+    """RBAC behind the tether: only what the gateway itself called allowed goes on, whatever made the tether let it
+    pass.
 
-    A request that matches no route was never judged, and ends here too.
+    Off unless a route turns it on.
     """
-    permits = [{"sourced_metadata": {"metadata_matcher": _permit(namespace)}} for namespace in (EXT_AUTHZ, EXT_PROC)]
-    judged = {"permissions": [{"any": True}], "principals": [{"or_ids": {"ids": permits}}]}
-    rules = {"action": "ALLOW", "policies": {"judged": judged}}
-    return _filter(_RBAC, any_of("envoy.extensions.filters.http.rbac.v3.RBAC", rules=rules))
+    return {**_filter(_RBAC, any_of("envoy.extensions.filters.http.rbac.v3.RBAC")), "disabled": True}
 
 
 def router() -> dict[str, Any]:
@@ -109,18 +93,12 @@ def router() -> dict[str, Any]:
     )
 
 
-def route_filters(route: Route, identity: Identity) -> dict[str, Any]:
-    """What a route changes: a stream has the tether in place of ext_authz; a route with body shows it. Where signatures
-    must cover content, other routes show its first byte: in HTTP/2 nothing else tells whether there is some.
-    """
+def route_filters(route: Route) -> dict[str, Any]:
+    """What a route changes: a stream has the tether in place of our module; a route with body shows it."""
     if route.stream:
         enabled = any_of("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", overrides={})
-        return {EXT_AUTHZ: _switch(disabled=True), EXT_PROC: _switch(config=enabled)}
-    if not route.body_bytes and not identity.binds_content:
-        return {}
-    body = {"max_request_bytes": route.body_bytes or 1, "allow_partial_message": not route.body_bytes}
-    kind = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
-    return {EXT_AUTHZ: any_of(kind, check_settings={"with_request_body": body})}
+        return {MODULE: _mode("tethered"), EXT_PROC: _switch(config=enabled), _RBAC: _switch(config=_permit())}
+    return {MODULE: _mode("judged", route.body_bytes)} if route.body_bytes else {}
 
 
 def buffer_filter() -> dict[str, Any]:
@@ -131,7 +109,7 @@ def buffer_filter() -> dict[str, Any]:
 
 def unjudged() -> dict[str, Any]:
     """What a route changes that everybody may ask, and the edge itself answers."""
-    return {EXT_AUTHZ: _switch(disabled=True), _RBAC: _switch(disabled=True)}
+    return {MODULE: _mode("open")}
 
 
 def whole(largest: int = FORM_BYTES) -> dict[str, Any]:
@@ -140,24 +118,6 @@ def whole(largest: int = FORM_BYTES) -> dict[str, Any]:
     """
     buffer = {"max_request_bytes": largest}
     return {_BUFFER: _switch(config=any_of("envoy.extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer))}
-
-
-def access_log(edge: Edge) -> dict[str, Any]:
-    """Access logs over gRPC, in batches, with the decision of each request."""
-    return {
-        "name": "envoy.access_loggers.http_grpc",
-        "typed_config": any_of(
-            "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
-            common_config={
-                "log_name": "edge",
-                "transport_api_version": "V3",
-                "grpc_service": {"envoy_grpc": {"cluster_name": GATEWAY_CLUSTER}},
-                "buffer_flush_interval": milliseconds(edge.access_log_flush_ms),
-                "buffer_size_bytes": 1048576,  # the interval flushes: few messages cost their readers less
-            },
-            additional_response_headers_to_log=[DECISION_HEADER],
-        ),
-    }
 
 
 def milliseconds(count: int) -> str:
@@ -169,8 +129,30 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": config}
 
 
-def _permit(namespace: str) -> dict[str, Any]:
-    return {"filter": namespace, "path": [{"key": EFFECT_HEADER}], "value": {"string_match": {"exact": "allow"}}}
+def _module(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    """A message of Envoy's about our module; as a TypedStruct, for the stubs that there are know of no file."""
+    # Never closed: its thread runs as long as Envoy does.
+    local = {"local": {"filename": str(edge_module())}}
+    loaded = {"module": local, "do_not_close": True, "metrics_namespace": MODULE}
+    url = f"type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.{kind}"
+    return any_of("xds.type.v3.TypedStruct", type_url=url, value={"dynamic_module_config": loaded, **config})
+
+
+def _mode(mode: str, body_bytes: int = 0) -> dict[str, Any]:
+    """Who judges on a route: our module, the tether, or nobody (`gateway/edge/module/filter.c`)."""
+    told = {"filter_name": MODULE, "filter_config": _string(f"{mode} {body_bytes}")}
+    return _module("DynamicModuleFilterPerRoute", told)
+
+
+def _string(value: str) -> dict[str, Any]:
+    return any_of("google.protobuf.StringValue", value=value)
+
+
+def _permit() -> dict[str, Any]:
+    matcher = {"filter": EXT_PROC, "path": [{"key": EFFECT_HEADER}], "value": {"string_match": {"exact": "allow"}}}
+    allowed = {"permissions": [{"any": True}], "principals": [{"sourced_metadata": {"metadata_matcher": matcher}}]}
+    rules = {"action": "ALLOW", "policies": {"judged": allowed}}
+    return any_of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": rules})
 
 
 def _switch(**fields: Any) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.claimed import removals
 from gateway.edge.filters import (
-    access_log,
     any_of,
     asked_headers,
     buffer_filter,
+    module_filter,
     permit_filter,
-    request_filter,
     router,
     tether_filter,
 )
@@ -27,9 +27,11 @@ _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection
 
 
-def listener(edge: Edge, identity: Identity, judge: bool, asks_certificate: bool) -> dict[str, Any]:
-    """The one Listener resource. `asks_certificate`: whether clients may show one, where the edge speaks TLS."""
-    typed = connection_manager(edge, identity, judge, asks_certificate)
+def listener(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> dict[str, Any]:
+    """The one Listener resource. `run`: the folder of the sockets of who judges, None for nobody. `asks_certificate`:
+    whether clients may show one, where the edge speaks TLS.
+    """
+    typed = connection_manager(edge, identity, run, asks_certificate)
     manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}
     chain: dict[str, Any] = {"filters": [manager], **_only_from(edge.proxy_protocol_from)}
     if edge.tls:
@@ -43,22 +45,21 @@ def listener(edge: Edge, identity: Identity, judge: bool, asks_certificate: bool
     }
 
 
-def connection_manager(edge: Edge, identity: Identity, judge: bool, asks_certificate: bool) -> dict[str, Any]:
+def connection_manager(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> dict[str, Any]:
     """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
     return any_of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
-        http_filters=[*(_asking(edge, asked_headers(identity)) if judge else []), router()],
-        **_client(edge, judge, asks_certificate),
+        http_filters=[*(_asking(edge, run, asked_headers(identity)) if run else []), router()],
+        **_client(edge, run is not None, asks_certificate),
         **_path(),
         **_bounds(edge),
-        **({"access_log": [access_log(edge)]} if judge else {}),
     )
 
 
-def _asking(edge: Edge, asked: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [buffer_filter(), request_filter(edge, asked), tether_filter(edge, asked), permit_filter()]
+def _asking(edge: Edge, run: Path, asked: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [module_filter(edge, run), buffer_filter(), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:

@@ -9,9 +9,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 
 # Imported for their descriptors: JSON of a protobuf Any can only be read if its type is known.
-from envoy.extensions.access_loggers.grpc.v3 import als_pb2  # noqa: F401
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2  # noqa: F401
-from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401
 from envoy.extensions.filters.http.ext_proc.v3 import ext_proc_pb2  # noqa: F401
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2  # noqa: F401
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
@@ -25,6 +23,7 @@ from envoy.extensions.transport_sockets.tls.v3 import (
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
+from xds.type.v3 import typed_struct_pb2  # noqa: F401
 
 from gateway.config import Config
 from gateway.edge.listener import listener
@@ -50,7 +49,12 @@ def resources(config: Config, judge: bool = True, tls: TlsMaterial | None = None
             CLUSTER: _named(cluster_pb2.Cluster, *(cluster(*service) for service in sorted(config.services.items()))),
             LISTENER: _named(
                 listener_pb2.Listener,
-                listener(config.edge, config.identity, judge, tls is not None and tls.authorities is not None),
+                listener(
+                    config.edge,
+                    config.identity,
+                    config.state / "run" if judge else None,
+                    tls is not None and tls.authorities is not None,
+                ),
             ),
             SECRET: _named(secret_pb2.Secret, *(secrets(tls) if tls else ())),
             ROUTES: _named(route_pb2.RouteConfiguration, route_configuration(config, judge, jwks)),

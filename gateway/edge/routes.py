@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from gateway.config import Config, Identity, Route, Service
+from gateway.config import Config, Route, Service
 from gateway.edge.bootstrap import (
     EXCHANGE_CLUSTER,
     SIGNALS_CLUSTER,
@@ -16,7 +16,6 @@ from gateway.edge.bootstrap import (
 from gateway.edge.filters import (
     ANSWER_HEADERS,
     DECISION_HEADER,
-    EXT_AUTHZ,
     EXT_PROC,
     FORM_BYTES,
     route_filters,
@@ -44,7 +43,7 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     """The one RouteConfiguration resource: the first route that matches wins. `jwks`: the keys that sign transaction
     tokens, as JSON, which the edge itself answers with for whoever asks.
     """
-    routes = [_judged(route, config.identity) if judge else _route(route) for route in config.routes]
+    routes = [_judged(route) if judge else _route(route) for route in config.routes]
     if judge and jwks:
         routes.insert(0, _published(jwks))
     if judge and config.token_service:
@@ -88,12 +87,14 @@ def _route(route: Route) -> dict[str, Any]:
     return {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
 
 
-def _judged(route: Route, identity: Identity) -> dict[str, Any]:
-    judge = EXT_PROC if route.stream else EXT_AUTHZ
-    decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({judge}:{DECISION_HEADER})%"}
+def _judged(route: Route) -> dict[str, Any]:
+    return {**_route(route), "typed_per_filter_config": route_filters(route), **(_told() if route.stream else {})}
+
+
+def _told() -> dict[str, Any]:
+    """What the caller of a stream is told of its decision; elsewhere our module says it."""
+    decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({EXT_PROC}:{DECISION_HEADER})%"}
     return {
-        **_route(route),
-        "typed_per_filter_config": route_filters(route, identity),
         "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],

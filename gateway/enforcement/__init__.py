@@ -4,10 +4,12 @@ asks the PDP; each PEP turns the judge's answer into its own protocol's words.
 
 from gateway.enforcement.access_logs import AccessLogs
 from gateway.enforcement.attempt import Answer, Attempt
+from gateway.enforcement.edge_log import serve_edge_log
 from gateway.enforcement.ext_authz_grpc import Authorization
-from gateway.enforcement.ext_authz_http import serve_http
 from gateway.enforcement.judge import Judge, refusal_id
+from gateway.enforcement.questions import serve_questions
 from gateway.enforcement.refusal_log import RefusalLog
+from gateway.enforcement.reuse import Reusing
 from gateway.enforcement.target import split
 from gateway.enforcement.tether import serve_tether
 
@@ -18,8 +20,10 @@ __all__ = [
     "Authorization",
     "Judge",
     "RefusalLog",
+    "Reusing",
     "refusal_id",
-    "serve_http",
+    "serve_edge_log",
+    "serve_questions",
     "serve_tether",
     "split",
 ]

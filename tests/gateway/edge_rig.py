@@ -16,7 +16,6 @@ from typing import Any
 import grpc
 from aiohttp import ClientSession, web
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
-from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 from envoy.service.ext_proc.v3 import external_processor_pb2 as proc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
 from google.protobuf.struct_pb2 import Struct
@@ -24,9 +23,10 @@ from google.protobuf.struct_pb2 import Struct
 from gateway.config import Config, Edge, Identity, Route, Service, TrustDomain
 from gateway.edge import (
     ADMIN_SOCKET,
-    AUTHZ_SOCKET,
     EXT_PROC,
     GRPC_SOCKET,
+    JUDGE_SOCKET,
+    LOG_SOCKET,
     TETHER_SOCKET,
     Ads,
     EnvoyAdmin,
@@ -34,7 +34,10 @@ from gateway.edge import (
     envoy_command,
     resources,
 )
+from gateway.enforcement import serve_edge_log
 from gateway.trust import Trust
+from telemetry import Event
+from tests.gateway.questioner import Asked, Reply, serve
 
 ALICE = {
     "x-portcullis-decision": "d-1",
@@ -43,7 +46,7 @@ ALICE = {
     "x-portcullis-effect": "allow",
 }
 DEADLINE = 20.0  # seconds; a bound for a busy machine, not an expectation
-Answer = Callable[[web.Request, bytes], tuple[int, dict[str, str], bytes]]
+Answer = Callable[[Asked, bytes], Reply]
 
 
 def free_port() -> int:
@@ -61,12 +64,12 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> N
         await asyncio.sleep(0.01)
 
 
-def allow(request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
-    """The fake gateway's answer: yes, and the caller's token stays here."""
-    return 200, {**ALICE, "x-envoy-auth-headers-to-remove": "authorization"}, b""
+def allow(request: Asked, body: bytes) -> Reply:
+    """The fake gateway's answer: yes."""
+    return 200, ALICE, b""
 
 
-def deny(request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+def deny(request: Asked, body: bytes) -> Reply:
     """The fake gateway's answer: no."""
     headers = {
         **ALICE,
@@ -78,25 +81,24 @@ def deny(request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]
 
 
 @dataclass
-class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
+class FakeGateway(proc_grpc.ExternalProcessorServicer):  # type: ignore[misc]
     """Answers every question with `answer`, tethers every stream until `cut` is set, keeps every log entry."""
 
     answer: Answer = allow
     delay: float = 0.0  # seconds before each answer
     asked: list[dict[str, Any]] = field(default_factory=list)
-    logs: list[Any] = field(default_factory=list)
+    logs: list[Event] = field(default_factory=list)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
     tethers: int = 0
     tether_headers: list[dict[str, str]] = field(default_factory=list)
     refuse_tether: bool = False
 
-    async def authorize(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.asked.append({"path": request.raw_path, "method": request.method, "headers": headers, "body": body})
+    async def authorize(self, request: Asked, body: bytes) -> Reply:
+        self.asked.append(
+            {"path": request.raw_path, "method": request.method, "headers": request.headers, "body": body}
+        )
         await asyncio.sleep(self.delay)
-        status, answer_headers, answer_body = self.answer(request, body)
-        return web.Response(status=status, headers=answer_headers, body=answer_body)
+        return self.answer(request, body)
 
     async def Process(self, requests: Any, context: Any) -> Any:  # noqa: N802
         first = await anext(requests)
@@ -120,13 +122,8 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
         finally:
             self.tethers -= 1
 
-    async def StreamAccessLogs(self, requests: Any, context: Any) -> als_pb2.StreamAccessLogsResponse:  # noqa: N802
-        async for message in requests:
-            self.logs.extend(message.http_logs.log_entry)
-        return als_pb2.StreamAccessLogsResponse()
-
-    def log_of(self, path: str) -> Any | None:
-        return next((entry for entry in self.logs if entry.request.path == path), None)
+    def log_of(self, path: str) -> Event | None:
+        return next((event for event in self.logs if event.resource == path), None)
 
 
 def _accepted() -> proc.HeadersResponse:
@@ -240,14 +237,13 @@ async def _socket(request: web.Request) -> web.WebSocketResponse:
     return live
 
 
-async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) -> web.AppRunner:
-    app = web.Application(client_max_size=4 * 1024 * 1024)
-    app.router.add_route("*", "/{tail:.*}", gateway.authorize)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.UnixSite(runner, str(run / AUTHZ_SOCKET)).start()
-    return runner
+async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) -> Callable[[], Awaitable[None]]:
+    """Answers questions and reads the log; the call that ends the answering."""
+    logging = asyncio.create_task(serve_edge_log(lambda batch: gateway.logs.extend(batch.events()), run / LOG_SOCKET))
+    stack.callback(logging.cancel)
+    close = await serve(run / JUDGE_SOCKET, gateway.authorize)
+    stack.push_async_callback(close)
+    return close
 
 
 def configuration(
@@ -256,7 +252,7 @@ def configuration(
     """An HTTP service with a stream, a body route and an ordinary one; a gRPC service with a stream."""
     settings = {"port": free_port(), "access_log_flush_ms": 10, **edge}
     return Config(
-        state=run,
+        state=run.parent,
         edge=Edge(**settings),
         identity=Identity(trust_domains=trust_domains),
         services={
@@ -277,7 +273,6 @@ async def _grpc_server(gateway: FakeGateway, ads: Ads, run: Path) -> grpc.aio.Se
     server = grpc.aio.server()
     ads.add_to(server)
     proc_grpc.add_ExternalProcessorServicer_to_server(gateway, server)
-    als_pb2_grpc.add_AccessLogServiceServicer_to_server(gateway, server)
     for name in (GRPC_SOCKET, TETHER_SOCKET):
         server.add_insecure_port(f"unix:{run / name}")
     await server.start()
@@ -307,8 +302,9 @@ async def material(config: Config) -> TlsMaterial | None:
 async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> AsyncIterator[Rig]:
     """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
     async with AsyncExitStack() as stack:
-        run = Path(tempfile.mkdtemp(prefix="edge-"))
-        stack.callback(shutil.rmtree, run)
+        run = Path(tempfile.mkdtemp(prefix="edge-")) / "run"
+        run.mkdir()
+        stack.callback(shutil.rmtree, run.parent)
         seen: list[dict[str, Any]] = []
         config = configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge)
         gateway, ads = FakeGateway(), Ads()
@@ -330,6 +326,6 @@ async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> Async
             admin,
             http,
             seen,
-            close_authz=authorizer.cleanup,
+            close_authz=authorizer,
             close_grpc=lambda: server.stop(None),
         )

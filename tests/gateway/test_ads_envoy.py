@@ -37,7 +37,7 @@ async def _status(edge: Rig, path: str) -> int:
 
 
 async def test_what_is_published_is_served_once_it_is_applied(edge: Rig) -> None:
-    assert await _status(edge, "/new") == 403
+    assert await _status(edge, "/new") == 404
     version = edge.ads.publish(resources(_with_route(edge.config, "/new")))
     assert await edge.ads.applied(version, DEADLINE)
     assert await _status(edge, "/new") == 200
@@ -61,7 +61,7 @@ async def test_a_refused_push_changes_nothing_and_is_seen(edge: Rig) -> None:
     assert "Listener" in state.last_error
     assert "not an address" in state.last_error
     assert await _status(edge, "/accounts/1") == 200
-    assert await _status(edge, "/new") == 403
+    assert await _status(edge, "/new") == 404
     repaired = edge.ads.publish(resources(_with_route(edge.config, "/new")))
     assert await edge.ads.applied(repaired, DEADLINE)
     assert await _status(edge, "/new") == 200
@@ -73,7 +73,7 @@ async def test_many_pushes_at_once_end_at_the_last(edge: Rig) -> None:
         version = edge.ads.publish(resources(_with_route(edge.config, f"/new{number}")))
     assert await edge.ads.applied(version, DEADLINE)
     assert await _status(edge, "/new49") == 200
-    assert await _status(edge, "/new48") == 403
+    assert await _status(edge, "/new48") == 404
 
 
 async def test_a_gateway_that_comes_back_finds_the_edge_serving(edge: Rig) -> None:

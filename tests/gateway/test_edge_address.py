@@ -18,11 +18,19 @@ import grpc
 import pytest
 from aiohttp import web
 from cryptography import x509
-from envoy.service.accesslog.v3 import als_pb2_grpc
 
 from gateway.config import Config, Edge, Service, Tls
-from gateway.edge import ADMIN_SOCKET, AUTHZ_SOCKET, GRPC_SOCKET, TETHER_SOCKET, Ads, EnvoyAdmin, resources
-from gateway.enforcement import AccessLogs, serve_http, serve_tether
+from gateway.edge import (
+    ADMIN_SOCKET,
+    GRPC_SOCKET,
+    JUDGE_SOCKET,
+    LOG_SOCKET,
+    TETHER_SOCKET,
+    Ads,
+    EnvoyAdmin,
+    resources,
+)
+from gateway.enforcement import Reusing, serve_edge_log, serve_questions, serve_tether
 from policy import BlockPolicy, Cause, Target
 from telemetry import Event
 from tests.authority import Authority
@@ -102,15 +110,15 @@ async def _upstream(stack: AsyncExitStack, seen: list[Any]) -> int:
 
 
 async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) -> None:
-    judge, run = front.bank.judge, config.state
-    serving = asyncio.create_task(serve_http(judge, run / AUTHZ_SOCKET))
+    judge, run = front.bank.judge, config.state / "run"
+    serving = asyncio.create_task(serve_questions(judge, Reusing(0, 15), 1, run / JUDGE_SOCKET))
     stack.callback(serving.cancel)
+    logging = asyncio.create_task(serve_edge_log(lambda batch: front.events.extend(batch.events()), run / LOG_SOCKET))
+    stack.callback(logging.cancel)
     tethering = asyncio.create_task(serve_tether(judge, front.bank.sessions, front.bank.opened, run / TETHER_SOCKET))
     stack.callback(tethering.cancel)
     server = grpc.aio.server()
     ads.add_to(server)
-    logs = AccessLogs(lambda batch: front.events.extend(batch.events()))
-    als_pb2_grpc.add_AccessLogServiceServicer_to_server(logs, server)
     server.add_insecure_port(f"unix:{run / GRPC_SOCKET}")
     await server.start()
     stack.push_async_callback(server.stop, None)
@@ -120,13 +128,14 @@ async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) 
 async def front(**edge: Any) -> AsyncIterator[Front]:
     """Everything, running."""
     async with AsyncExitStack() as stack:
-        run = Path(tempfile.mkdtemp(prefix="edge-"))
-        stack.callback(shutil.rmtree, run)
+        run = Path(tempfile.mkdtemp(prefix="edge-")) / "run"
+        run.mkdir()
+        stack.callback(shutil.rmtree, run.parent)
         port = free_port()
         made = Front(Bank(edge=Edge(port=port, access_log_flush_ms=10, **edge)), port)
         service = Service(address="127.0.0.1", port=await _upstream(stack, made.upstream))
         services = made.bank.config.services | {"bank": service}
-        config, ads = made.bank.config.model_copy(update={"state": run, "services": services}), Ads()
+        config, ads = made.bank.config.model_copy(update={"state": run.parent, "services": services}), Ads()
         await _asked(stack, made, config, ads)
         await stack.enter_async_context(envoy(config, run))
         version = ads.publish(resources(config, tls=await material(config)))

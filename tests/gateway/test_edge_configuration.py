@@ -72,7 +72,7 @@ async def test_the_admin_answers_and_drains() -> None:
         assert (await edge.admin.stats("server."))["server.live"] == 1
         async with edge.http.get(edge.url("/accounts/1")):
             pass
-        assert (await edge.admin.stats("http.edge.ext_authz."))["http.edge.ext_authz.ok"] == 1
+        assert (await edge.admin.stats("portcullis."))["portcullis.asked"] == 1
         assert await edge.admin.drain()
 
 

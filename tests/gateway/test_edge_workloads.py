@@ -12,7 +12,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 from cryptography import x509
 
 from gateway.config import Tls, TrustDomain
@@ -21,6 +20,7 @@ from gateway.identity import Credentials, Identifier
 from gateway.trust import Trust
 from policy import Principal
 from tests.gateway.edge_rig import Rig, allow, rig, until
+from tests.gateway.questioner import Asked, Reply
 from tests.gateway.workloads import DOMAIN, SVID, Ca, Leaf, document, self_signed, usage, x509_jwk
 
 OTHER = "other.example"
@@ -80,11 +80,11 @@ class Gateway:
         self._identifier = Identifier(edge.config.identity)
         self.trust = Trust(edge.config.edge.tls, edge.config.identity.trust_domains, self._changed)
 
-    def judge(self, request: web.Request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def judge(self, request: Asked, body: bytes) -> Reply:
         """Who shows a certificate that names a workload is allowed; nobody else."""
         shown = Credentials("", request.headers.get("x-forwarded-client-cert", ""))
         answer = self._identifier.identify(shown, time.time())
-        return allow(request, body) if isinstance(answer, Principal) else (401, {}, b"")
+        return allow(request, body) if isinstance(answer, Principal) else (401, {"x-portcullis-decision": "r-1"}, b"")
 
     def _changed(self) -> None:
         self._identifier.put_bundles(self.trust.bundles)

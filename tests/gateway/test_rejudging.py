@@ -113,7 +113,13 @@ class House:
         self.revocations = Revocations("device_id", 1000)
         self.standing = Standing(self.identifier, self.agents, self.blocklist, self.revocations, self.devices)
         self.rejudging = Rejudging(
-            self.sessions, self.pdp, self.standing, self.renew, self.work.append, lambda: self.now, lambda: self.now
+            self.sessions,
+            self.pdp,
+            self.standing,
+            self.renew,
+            self.work.append,
+            clock=lambda: self.now,
+            monotonic=lambda: self.now,
         )
 
     async def renew(self, session: Session) -> Principal | None:
@@ -434,7 +440,13 @@ async def test_an_issuer_is_asked_again_about_a_token_that_only_it_can_read(hous
         return answers.pop()
 
     house.rejudging = Rejudging(
-        house.sessions, house.pdp, house.standing, renew, house.work.append, lambda: house.now, lambda: house.now
+        house.sessions,
+        house.pdp,
+        house.standing,
+        renew,
+        house.work.append,
+        clock=lambda: house.now,
+        monotonic=lambda: house.now,
     )
     session = house.open("opaque", "person:carol", lives=30.0)
     assert session is not None

@@ -37,7 +37,13 @@ class Storm(House):
         super().__init__()
         loop = asyncio.get_running_loop()
         self.rejudging = Rejudging(
-            self.sessions, self.pdp, self.standing, self.renew, loop.call_soon, lambda: self.now, time.monotonic
+            self.sessions,
+            self.pdp,
+            self.standing,
+            self.renew,
+            loop.call_soon,
+            clock=lambda: self.now,
+            monotonic=time.monotonic,
         )
         self.decide = self.pdp.decide  # uncounted
         self.chance = random.Random(6)

@@ -162,7 +162,7 @@ async def test_a_full_stream_says_so_and_goes_on_at_its_receivers_word(tmp_path:
         name = await desk.create(delivery=receiver.delivery())
         for number in range(4):
             await desk.transmitter.publish(revoked(str(number)))
-        await until(lambda: UPDATED in receiver.heard[-1]["events"])
+        await until(lambda: bool(receiver.heard) and UPDATED in receiver.heard[-1]["events"])
         receiver.answers.clear()
         await until(lambda: len(receiver.taken) == 1)
         (told,) = receiver.taken
