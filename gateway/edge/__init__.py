@@ -32,7 +32,7 @@ from gateway.edge.routes import (
     SSF_CONFIGURATION_PATH,
     SSF_PREFIX,
 )
-from gateway.edge.secrets import TlsMaterial
+from gateway.edge.secrets import ServiceMaterial, TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",
+    "ServiceMaterial",
     "Snapshot",
     "TlsMaterial",
     "bootstrap",

@@ -68,14 +68,13 @@ def _over_udp(edge: Edge, manager: dict[str, Any]) -> dict[str, Any]:
         "quic_protocol_options": windows,
         "idle_timeout": _IDLE,
         "crypto_handshake_timeout": _HANDSHAKE,
-        "max_sessions_per_event_loop": max(1, edge.max_connections // edge.concurrency),
     }
     address = {"protocol": "UDP", "address": edge.address, "port_value": edge.port}
     return {
         "name": _HTTP3_LISTENER,
         "address": {"socket_address": address},
         "per_connection_buffer_limit_bytes": _BUFFER,
-        "udp_listener_config": {"quic_options": quic, "downstream_socket_config": {"prefer_gro": True}},
+        "udp_listener_config": {"quic_options": quic},
         "filter_chains": [{"filters": [_filter(http3)], "transport_socket": quic_socket()}],
     }
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +30,12 @@ from gateway.edge import (
     TETHER_SOCKET,
     Ads,
     EnvoyAdmin,
+    ServiceMaterial,
     TlsMaterial,
     envoy_command,
     resources,
 )
-from gateway.trust import Trust
+from gateway.trust import Trust, Upstreams
 
 ALICE = {
     "x-portcullis-decision": "d-1",
@@ -170,6 +171,11 @@ class Rig:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.config.edge.port}{path}"
 
+    async def apply(self, config: Config) -> None:
+        """Make another configuration what Envoy serves."""
+        snapshot = resources(config, True, await material(config), services=await service_material(config))
+        assert await self.ads.applied(self.ads.publish(snapshot), DEADLINE), self.ads.state
+
     @asynccontextmanager
     async def reopened(self, ads: Ads) -> AsyncIterator[None]:
         """A new gateway on the gRPC socket, after `close_grpc`."""
@@ -303,14 +309,25 @@ async def material(config: Config) -> TlsMaterial | None:
     return trust.material
 
 
+async def service_material(config: Config) -> Mapping[str, ServiceMaterial]:
+    """The same for its services."""
+    upstreams = Upstreams(config.services, lambda: None)
+    await upstreams.look()
+    return upstreams.material
+
+
 @asynccontextmanager
-async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> AsyncIterator[Rig]:
-    """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
+async def rig(
+    *, publish: bool = True, judge: bool = True, shape: Callable[[Config], Config] = lambda config: config, **edge: Any
+) -> AsyncIterator[Rig]:
+    """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false. `shape`
+    makes another configuration of the usual one.
+    """
     async with AsyncExitStack() as stack:
         run = Path(tempfile.mkdtemp(prefix="edge-"))
         stack.callback(shutil.rmtree, run)
         seen: list[dict[str, Any]] = []
-        config = configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge)
+        config = shape(configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge))
         gateway, ads = FakeGateway(), Ads()
         authorizer = await _authorizer(stack, gateway, run)
         server = await _grpc_server(gateway, ads, run)
@@ -318,7 +335,9 @@ async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> Async
         await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
         if publish:
-            version = ads.publish(resources(config, judge, await material(config)))
+            version = ads.publish(
+                resources(config, judge, await material(config), services=await service_material(config))
+            )
             await until(admin.ready, "Envoy is ready")
             assert await ads.applied(version, DEADLINE)
         http = await stack.enter_async_context(ClientSession())
