@@ -154,4 +154,3 @@ def _pipe(path: Path, mode: int | None = None) -> dict[str, Any]:
 def _soon() -> dict[str, Any]:
     # A gateway that was restarted is found again within a second, not after Envoy's default of up to thirty.
     return {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"}}
-

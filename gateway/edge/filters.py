@@ -11,6 +11,7 @@ EXT_AUTHZ = "envoy.filters.http.ext_authz"  # the filter's name is also its dyna
 EXT_PROC = "envoy.filters.http.ext_proc"
 DECISION_HEADER = "x-portcullis-decision"
 EFFECT_HEADER = "x-portcullis-effect"
+ROUTE_HEADER = "x-portcullis-route"  # the binding of the route for which the gateway allowed a request
 IDENTITY_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor")  # what upstream is told
 ADDRESS_HEADER = "x-forwarded-for"  # the caller's address: asked with, and told where proxies are trusted
 ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the access log has as metadata, allowed or denied
@@ -57,7 +58,7 @@ def request_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
                 "authorization_response": {
                     "allowed_upstream_headers": _exactly((*IDENTITY_HEADERS, TRANSACTION_HEADER, ADDRESS_HEADER)),
                     "allowed_client_headers": _exactly(_REFUSAL_HEADERS),
-                    "dynamic_metadata_from_headers": _exactly((*ANSWER_HEADERS, ADDRESS_HEADER)),
+                    "dynamic_metadata_from_headers": _exactly((*ANSWER_HEADERS, ROUTE_HEADER, ADDRESS_HEADER)),
                 },
             },
         ),
@@ -91,14 +92,19 @@ def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
 
 
 def permit_filter() -> dict[str, Any]:
-    """RBAC: only what the gateway itself called allowed goes on, whatever made the filters before let it pass.
-
-    A request that matches no route was never judged, and ends here too.
+    """RBAC: nothing goes on, whatever made the filters before let it pass, unless its route says what may. A request
+    that matches no route was never judged, and ends here too.
     """
-    permits = [{"sourced_metadata": {"metadata_matcher": _permit(namespace)}} for namespace in (EXT_AUTHZ, EXT_PROC)]
-    judged = {"permissions": [{"any": True}], "principals": [{"or_ids": {"ids": permits}}]}
+    return _filter(_RBAC, any_of("envoy.extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"}))
+
+
+def permitted(route: Route, binding: str) -> dict[str, Any]:
+    """What a route changes in that: what the gateway itself called allowed goes on, if it was judged for this route."""
+    namespace = EXT_PROC if route.stream else EXT_AUTHZ
+    needed = [_told(namespace, EFFECT_HEADER, "allow"), _told(namespace, ROUTE_HEADER, binding)]
+    judged = {"permissions": [{"any": True}], "principals": [{"and_ids": {"ids": needed}}]}
     rules = {"action": "ALLOW", "policies": {"judged": judged}}
-    return _filter(_RBAC, any_of("envoy.extensions.filters.http.rbac.v3.RBAC", rules=rules))
+    return {_RBAC: any_of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": rules})}
 
 
 def router() -> dict[str, Any]:
@@ -169,8 +175,9 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": config}
 
 
-def _permit(namespace: str) -> dict[str, Any]:
-    return {"filter": namespace, "path": [{"key": EFFECT_HEADER}], "value": {"string_match": {"exact": "allow"}}}
+def _told(namespace: str, name: str, value: str) -> dict[str, Any]:
+    matcher = {"filter": namespace, "path": [{"key": name}], "value": {"string_match": {"exact": value}}}
+    return {"sourced_metadata": {"metadata_matcher": matcher}}
 
 
 def _switch(**fields: Any) -> dict[str, Any]:

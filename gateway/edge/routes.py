@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config import Config, Edge, Identity, Route
-from gateway.edge.bootstrap import (
-    EXCHANGE_CLUSTER,
-    SIGNALS_CLUSTER,
-    TRANSMITTER_CLUSTER,
-)
+from gateway.config import Config, Edge, Route
+from gateway.edge.bootstrap import EXCHANGE_CLUSTER, SIGNALS_CLUSTER, TRANSMITTER_CLUSTER
 from gateway.edge.clusters import cluster_name
 from gateway.edge.filters import (
     ANSWER_HEADERS,
@@ -17,12 +13,14 @@ from gateway.edge.filters import (
     EXT_AUTHZ,
     EXT_PROC,
     FORM_BYTES,
+    permitted,
     route_filters,
     unjudged,
     whole,
 )
 from gateway.edge.listener import ROUTES
 from gateway.edge.retries import retried
+from gateway.routing import binding
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
 EVENTS_PATH = "/.well-known/portcullis/events"
@@ -44,7 +42,7 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     """The one RouteConfiguration resource: the first route that matches wins. `jwks`: the keys that sign transaction
     tokens, as JSON, which the edge itself answers with for whoever asks.
     """
-    routes = [one for route in config.routes for one in _routes(route, config.identity if judge else None)]
+    routes = [one for route in config.routes for one in _routes(route, config if judge else None)]
     if judge and jwks:
         routes.insert(0, _published(jwks))
     if judge and config.token_service:
@@ -68,8 +66,8 @@ def _alternative(edge: Edge) -> dict[str, Any]:
     return {"response_headers_to_add": [{"header": told, "append_action": OVERWRITE}]}
 
 
-def _routes(route: Route, judged: Identity | None) -> list[dict[str, Any]]:
-    """The Route resources of one route of the configuration."""
+def _routes(route: Route, judged: Config | None) -> list[dict[str, Any]]:
+    """The Route resources of one route of the configuration, by which it is judged."""
     one = _route(route) if judged is None else _judged(route, judged)
     return [one] if route.stream else retried(one)
 
@@ -87,13 +85,17 @@ def _route(route: Route) -> dict[str, Any]:
     return {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
 
 
-def _judged(route: Route, identity: Identity) -> dict[str, Any]:
+def _judged(route: Route, config: Config) -> dict[str, Any]:
     judge = EXT_PROC if route.stream else EXT_AUTHZ
     decision = {"key": DECISION_HEADER, "value": f"%DYNAMIC_METADATA({judge}:{DECISION_HEADER})%"}
     bounded = whole(route.max_body_kb << 10) if route.max_body_kb else {}
     return {
         **_route(route),
-        "typed_per_filter_config": route_filters(route, identity) | bounded,
+        "typed_per_filter_config": {
+            **route_filters(route, config.identity),
+            **permitted(route, binding(route, config.services[route.service])),
+            **bounded,
+        },
         "request_headers_to_remove": ["x-envoy-external-address"],  # Envoy's own idea, which may be a proxy's
         "response_headers_to_remove": list(ANSWER_HEADERS),  # a service may not speak for the gateway
         "response_headers_to_add": [{"header": decision}],
@@ -128,4 +130,3 @@ def _published(jwks: str) -> dict[str, Any]:
             {"header": {"key": "cache-control", "value": "max-age=300"}, "append_action": OVERWRITE},
         ],
     }
-

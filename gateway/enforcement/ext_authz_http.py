@@ -149,7 +149,8 @@ def encode(answer: Answer, method: str = "", address: str = "", last: bool = Fal
     if answer.allowed and principal is not None:
         who = f"{answer.id}\r\nx-portcullis-subject: {principal.id}\r\nx-portcullis-actor: {principal.actor}\r\n"
         token = f"{TRANSACTION_HEADER}: {answer.transaction}\r\n" if answer.transaction else ""
-        return _ALLOW + who.encode("ascii") + token.encode("ascii") + told + b"\r\n"
+        route = f"x-portcullis-route: {answer.route}\r\n"
+        return _ALLOW + (who + route + token).encode("ascii") + told + b"\r\n"
     body = answer.body()
     head = [
         b"HTTP/1.1 %d %s" % (answer.status, _REASONS[answer.status]),

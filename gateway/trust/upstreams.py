@@ -31,8 +31,8 @@ class Upstreams:
         return sorted(self._files.keys() - self.material.keys())
 
     def beside(self, services: Mapping[str, Service]) -> Self:
-        """The same for other services, whose files nobody has looked at yet."""
-        return type(self)(services, self._changed)
+        """The same for other services, whose files nobody has looked at yet, and of which nobody is told."""
+        return type(self)(services, lambda: None)
 
     def become(self, other: Upstreams) -> None:
         """Go on with the services of another, and what it knows of them; nobody is told."""

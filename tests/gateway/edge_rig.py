@@ -35,6 +35,7 @@ from gateway.edge import (
     envoy_command,
     resources,
 )
+from gateway.routing import Routing
 from gateway.trust import Trust, Upstreams
 
 ALICE = {
@@ -83,6 +84,7 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
     """Answers every question with `answer`, tethers every stream until `cut` is set, keeps every log entry."""
 
     answer: Answer = allow
+    routing: Routing | None = None  # for whose routes it answers
     delay: float = 0.0  # seconds before each answer
     asked: list[dict[str, Any]] = field(default_factory=list)
     logs: list[Any] = field(default_factory=list)
@@ -97,7 +99,11 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
         self.asked.append({"path": request.raw_path, "method": request.method, "headers": headers, "body": body})
         await asyncio.sleep(self.delay)
         status, answer_headers, answer_body = self.answer(request, body)
+        answer_headers = {"x-portcullis-route": self._bound(request.path), **answer_headers}
         return web.Response(status=status, headers=answer_headers, body=answer_body)
+
+    def _bound(self, path: str) -> str:
+        return self.routing.bound(path) if self.routing else ""
 
     async def Process(self, requests: Any, context: Any) -> Any:  # noqa: N802
         first = await anext(requests)
@@ -108,7 +114,9 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer, als_pb2_grpc.AccessLogSer
             return
         self.tethers += 1
         try:
-            yield proc.ProcessingResponse(request_headers=_accepted(), dynamic_metadata=_metadata("allow"))
+            yield proc.ProcessingResponse(
+                request_headers=_accepted(), dynamic_metadata=_metadata("allow", self._bound(headers[":path"]))
+            )
             reading = asyncio.ensure_future(anext(requests, None))
             cutting = asyncio.ensure_future(self.cut.wait())
             done, waiting = await asyncio.wait({reading, cutting}, return_when=asyncio.FIRST_COMPLETED)
@@ -148,9 +156,9 @@ def _immediate() -> proc.ImmediateResponse:
     return answer
 
 
-def _metadata(effect: str) -> Struct:
+def _metadata(effect: str, route: str = "") -> Struct:
     metadata = Struct()
-    metadata.update({EXT_PROC: {**ALICE, "x-portcullis-effect": effect}})
+    metadata.update({EXT_PROC: {**ALICE, "x-portcullis-effect": effect, "x-portcullis-route": route}})
     return metadata
 
 
@@ -175,6 +183,7 @@ class Rig:
         """Make another configuration what Envoy serves."""
         snapshot = resources(config, True, await material(config), services=await service_material(config))
         assert await self.ads.applied(self.ads.publish(snapshot), DEADLINE), self.ads.state
+        self.gateway.routing = Routing(config)
 
     @asynccontextmanager
     async def reopened(self, ads: Ads) -> AsyncIterator[None]:
@@ -328,7 +337,7 @@ async def rig(
         stack.callback(shutil.rmtree, run)
         seen: list[dict[str, Any]] = []
         config = shape(configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge))
-        gateway, ads = FakeGateway(), Ads()
+        gateway, ads = FakeGateway(routing=Routing(config)), Ads()
         authorizer = await _authorizer(stack, gateway, run)
         server = await _grpc_server(gateway, ads, run)
         stack.push_async_callback(server.stop, None)

@@ -1,4 +1,4 @@
-"""TLS from a real Envoy to a service: which certificates it takes, which it shows, and what happens when files change."""
+"""TLS from a real Envoy to a service: which certificates it takes, which it shows, and when their files change."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from gateway.config import Config, Service
 from tests.gateway.edge_rig import Rig, free_port, rig, until
-from tests.gateway.upstream_rig import serving, upstream
+from tests.gateway.upstream_rig import Upstream, serving, upstream
 
 _SAFE, _OTHERS = ("GET", "HEAD", "OPTIONS"), ("POST", "PUT", "PATCH", "DELETE")
 
@@ -20,6 +21,10 @@ _SAFE, _OTHERS = ("GET", "HEAD", "OPTIONS"), ("POST", "PUT", "PATCH", "DELETE")
 async def _status(edge: Rig, method: str = "GET", path: str = "/accounts/1", **sent: Any) -> int:
     async with edge.http.request(method, edge.url(path), **sent) as answer:
         return answer.status
+
+
+def _behind(service: Upstream) -> Callable[[Config], Config]:
+    return serving(Service(address="127.0.0.1", port=service.port))
 
 
 async def _broken(request: web.Request) -> web.StreamResponse:
@@ -35,21 +40,27 @@ async def _away(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("method", _SAFE)
 async def test_what_only_reads_is_asked_again_where_no_answer_came(method: str) -> None:
-    async with upstream(_broken) as service, rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge:
+    async with (
+        upstream(_broken) as service,
+        rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge,
+    ):
         assert await _status(edge, method) == 503
     assert len(service.seen) == 3
 
 
 @pytest.mark.parametrize("method", _OTHERS)
 async def test_what_may_change_something_is_asked_once(method: str) -> None:
-    async with upstream(_broken) as service, rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge:
+    async with (
+        upstream(_broken) as service,
+        rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge,
+    ):
         assert await _status(edge, method, data=b"x") == 503
     assert len(service.seen) == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_answer_is_an_answer(method: str) -> None:
-    async with upstream(_away) as service, rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge:
+    async with upstream(_away) as service, rig(shape=_behind(service)) as edge:
         assert await _status(edge, method) == 503
     assert len(service.seen) == 1
 
@@ -88,7 +99,7 @@ async def test_an_address_that_fails_has_a_rest() -> None:
 
 
 async def test_a_service_of_one_address_is_asked_though_it_fails() -> None:
-    async with upstream(_away) as service, rig(shape=serving(Service(address="127.0.0.1", port=service.port))) as edge:
+    async with upstream(_away) as service, rig(shape=_behind(service)) as edge:
         for _ in range(20):
             await _status(edge)
     assert len(service.seen) == 20
