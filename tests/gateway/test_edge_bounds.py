@@ -32,7 +32,8 @@ async def edge_of(folder: Path) -> AsyncIterator[tuple[Rig, ssl.SSLContext]]:
 async def _handshake(edge: Rig, context: ssl.SSLContext) -> tuple[str, str]:
     _, writer = await asyncio.open_connection("localhost", edge.config.edge.port, ssl=context)
     try:
-        return writer.get_extra_info("cipher")[:2]
+        name, version, _ = writer.get_extra_info("cipher")
+        return str(name), str(version)
     finally:
         writer.close()
 
