@@ -26,6 +26,7 @@ from console.orders import (
     LiftBlock,
     PatchData,
     PutData,
+    ReloadConfiguration,
     RemoveData,
     data_path,
     json_value,
@@ -68,6 +69,7 @@ def admin_api(operations: Operations) -> Starlette:
         ("POST", "/v1/agents", agents.add),
         ("PATCH", "/v1/agents", agents.change),
         ("GET", "/v1/agents/{id:path}", agents.agent),
+        ("POST", "/v1/configuration", admin.reload_configuration),
         ("POST", "/v1/policy", admin.reload_policy),
         ("GET", "/v1/policy/data", admin.policy_data),
         ("PUT", "/v1/policy/data", admin.put_policy_data),
@@ -139,6 +141,10 @@ class _Admin:
 
     async def cuts(self, request: Request) -> Response:
         return JSONResponse(self._operations.cuts(limit(request)))
+
+    async def reload_configuration(self, request: Request) -> Response:
+        order = await read_order(request, ReloadConfiguration)
+        return JSONResponse(await self._operations.reload_configuration(order.dry_run))
 
     async def reload_policy(self, _: Request) -> Response:
         return JSONResponse(await self._operations.reload_policy())

@@ -82,6 +82,12 @@ class Operations(Protocol):
         """Load the policy again: `{"revision"}`, or `{"problems": ["file:line:column: …"]}` and the old one stays."""
         ...
 
+    async def reload_configuration(self, dry_run: bool) -> Record:
+        """Read the configuration again: `{"outcome": "live" | "dry_run", "changed": [keys], "sessions_ended"}`, or
+        `{"problems": [texts]}` and nothing has changed.
+        """
+        ...
+
     def policy_data(self, path: Path) -> Record | None:
         """What policy sees in `data` at a path: `{"value"}`, of Rego values; None if there is nothing, and `outcome`
         "refused" for more than one answer should have.

@@ -69,6 +69,12 @@ class CutSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class ReloadConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to read the configuration again."""
+
+    dry_run: bool = False
+
+
 class PutData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order to write a value into the policy's data."""
 

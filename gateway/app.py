@@ -51,6 +51,7 @@ from gateway.keeping import keep_running
 from gateway.lines import expected_lines, guard_limits, run_lines
 from gateway.outgoing import verifying
 from gateway.policies import Policies
+from gateway.reconfiguring import Reconfiguring
 from gateway.records import Records
 from gateway.rejudging import Rejudging
 from gateway.response import Responder
@@ -62,7 +63,7 @@ from gateway.signalling import Signalling
 from gateway.sources import run_sources
 from gateway.standing import Standing
 from gateway.transactions import Minter, Rotation, SigningKeys
-from gateway.trust import Trust
+from gateway.trust import Trust, Upstreams
 from policy import AccessRequest, Decision, Principal
 from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
@@ -147,7 +148,11 @@ class Gateway:
         )
         self.detection = Detection(self.bus.subscribe("detectors"), self.responder.verdict)
         self.ads = Ads()
-        self.trust = Trust(config.edge.tls, config.identity.trust_domains, self._publish)
+        self.trust = Trust(config.edge.tls, config.identity.trust_domains, self._trust_changed)
+        self.upstreams = Upstreams(config.services, self._publish)
+        self.reconfiguring = Reconfiguring(
+            config, self.judge, self.identification, self.upstreams, self.sessions, self.ads, self._reconfigured
+        )
 
     @classmethod
     @asynccontextmanager
@@ -173,6 +178,7 @@ class Gateway:
             running = tasks.create_task(gateway._run())
             stack.callback(running.cancel)
             await gateway.trust.look()
+            await gateway.upstreams.look()
             await gateway._listen(stack)
             yield gateway
 
@@ -195,6 +201,7 @@ class Gateway:
             if self.config.token_service is not None:
                 tasks.create_task(keep_running("tokens", partial(self._exchange, self.config.token_service)))
             tasks.create_task(self.trust.keep())
+            tasks.create_task(self.upstreams.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             reusing = Reusing(self.config.edge.cache_seconds, self.config.transactions.life_seconds)
             judging = serve_questions(self.judge, reusing, self.epochs.instance, _fresh(self.run / JUDGE_SOCKET))
@@ -248,13 +255,20 @@ class Gateway:
             for principal in self.risks.expire(time.time()):
                 self.rejudging.risk(principal)
 
-    def _publish(self) -> None:
-        """What the edge should run on now. One that is to speak TLS waits for its certificate."""
+    def _trust_changed(self) -> None:
         self.identification.identifier.put_bundles(self.trust.bundles, self.trust.vouching)
         self.rejudging.certificates()
+        self._publish()
+
+    def _reconfigured(self, config: Config) -> None:
+        self.config = config
+        self._publish()
+
+    def _publish(self) -> None:
+        """What the edge should run on now. One that is to speak TLS waits for its certificate."""
         if self.trust.material or self.config.edge.tls is None:
-            jwks = self.signing.ring.jwks().decode()
-            self.ads.publish(resources(self.config, tls=self.trust.material, jwks=jwks))
+            jwks, services = self.signing.ring.jwks().decode(), self.upstreams.material
+            self.ads.publish(resources(self.config, tls=self.trust.material, jwks=jwks, services=services))
 
     def _publish_events(self, batch: EventBatch) -> None:
         """What sources say, for detectors and for whom policy asks about devices."""

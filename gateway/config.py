@@ -76,12 +76,15 @@ class Edge(Branch):
     address: str = "127.0.0.1"
     port: Port = 8443
     tls: Tls | None = None
+    http3: bool = False  # on the same port over UDP too
     concurrency: Annotated[Integer, Field(ge=1, le=64)] = 1  # Envoy worker threads
     access_log_flush_ms: Annotated[Integer, Field(ge=1, le=5000)] = 50
     authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
     cache_seconds: Annotated[Real, Field(ge=0, le=60)] = 5.0  # that an answer may be given again; 0: judge each request
     cache_mb: Annotated[Integer, Field(ge=1, le=4096)] = 64  # of answers, for each worker thread
     max_headers_kb: Annotated[Integer, Field(ge=1, le=96)] = 60
+    max_connections: Annotated[Integer, Field(ge=1, le=1_000_000)] = 50_000  # of callers at once; more are closed
+    max_memory_mb: Annotated[Integer, Field(ge=64, le=1_048_576)] = 2048  # of Envoy; near it, nothing new is begun
     drain_seconds: Annotated[Integer, Field(ge=0, le=600)] = 5
     trusted_proxies: tuple[Range, ...] = ()  # HTTP proxies in front, whose X-Forwarded-For counts
     proxy_protocol_from: tuple[Range, ...] = ()  # balancers: they send PROXY headers, and nobody else may connect
@@ -97,11 +100,25 @@ class Edge(Branch):
         return self
 
 
+class ServiceTls(Branch):
+    """How a service proves itself to the edge, which it must, and how the edge does, where the service asks."""
+
+    ca: Path  # authorities (PEM) that vouch for the service
+    server_name: str | None = None  # a DNS name, address or URI that its certificate must have; none means its address
+    certificate: Path | None = None
+    key: Path | None = None
+
+
 class Service(Branch):
     """One of the bank's services behind the edge."""
 
     address: str
+    more_addresses: tuple[str, ...] = ()  # of the same service, on the same port
     port: Port
+    tls: ServiceTls | None = None  # none means plain text
+    max_connections: Annotated[Integer, Field(ge=1, le=1_000_000)] = 20_000  # over HTTP/1 each live stream has its own
+    max_requests: Annotated[Integer, Field(ge=1, le=1_000_000)] = 20_000  # at once, live streams among them
+    max_pending: Annotated[Integer, Field(ge=1, le=1_000_000)] = 4_096  # requests that wait for a connection
     protocol: Literal["http1", "http2", "grpc"] = "http1"  # policy sees every request to a grpc service as a CALL
     audience: str | None = None  # what tokens for it must be meant for; none means the issuer's own audience
 
@@ -113,6 +130,9 @@ class Route(Branch):
     service: str
     stream: bool = False  # a live stream: tethered, judged for as long as it lives
     body_bytes: Annotated[Integer, Field(ge=0, le=1048576)] = 0  # body shown to policy, 0 for none; longer is 413
+    max_body_kb: Annotated[Integer, Field(ge=1, le=65_536)] | None = None  # then the service gets whole requests alone
+    # From a request's end to its answer's; sending it may take a minute more. Live streams have no such end.
+    timeout_seconds: Annotated[Real, Field(gt=0, le=3600)] = 30.0
 
 
 class ClaimNames(Branch):

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
+from gateway.edge_crosschecks import edge, service_files
 from gateway.identity_crosschecks import issuers, token_service
 from gateway.signals_crosschecks import signal_files, signals
 from gateway.transmitter_crosschecks import signals_transmitter
@@ -25,6 +26,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     """What does not fit together in the values alone."""
     yield from _services(config)
     yield from _routes(config)
+    yield from edge(config)
     yield from issuers(config)
     yield from token_service(config)
     yield from trust_domains(config)
@@ -43,7 +45,7 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
-    for place, path in (*trust_files(config), *signal_files(config)):
+    for place, path in (*trust_files(config), *signal_files(config), *service_files(config)):
         yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
@@ -63,11 +65,9 @@ def missing_files(config: Config) -> Iterator[Problem]:
 
 
 def _services(config: Config) -> Iterator[Problem]:
-    for name, service in config.services.items():
+    for name in config.services:
         if not name:
             yield ("services", name), "a service needs a name"
-        if not service.address or not service.address.isprintable() or " " in service.address:
-            yield ("services", name, "address"), "must be a host name or an address"
 
 
 def _routes(config: Config) -> Iterator[Problem]:

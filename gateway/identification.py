@@ -7,14 +7,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
 
 import aiohttp
 import msgspec
 
 from gateway.agents import Registry, Vetting
-from gateway.config import Config, Issuer, TokenService
+from gateway.config import Config, Issuer, Service, TokenService
 from gateway.directories import Directories
 from gateway.identity import Identifier, Introspector, KeySet, Missing, Opaque, Proofs
 from gateway.identity.access_token import Trust
@@ -39,8 +39,9 @@ class Identification:
         self._introspectors: dict[str, Introspector] = {}
         vetting = Vetting(agents, settings.agents_required, settings.realm)
         proofs = Proofs(settings, self._directories, secrets.token_bytes(32), time.time())
-        audiences = tuple(one.audience for one in config.services.values() if one.audience)
+        audiences = _audiences(config.services)
         self._own = config.token_service
+        self._issuers = settings.issuers
         self.identifier = Identifier(
             settings, vetting, proofs, self._introspectors, audiences, _ourselves(self._own, audiences)
         )
@@ -78,6 +79,15 @@ class Identification:
         if self.identifier.put_keys(issuer, keys):
             self._changed(issuer)
 
+    def put_services(self, services: Mapping[str, Service]) -> None:
+        """Tokens may be meant for these services now, and for no others."""
+        audiences = _audiences(services)
+        wanted: dict[str, Collection[str]] = {one.issuer: (one.audience, *audiences) for one in self._issuers}
+        for issuer, introspector in self._introspectors.items():
+            introspector.put_audiences(wanted[issuer])
+        own = _ourselves(self._own, audiences)
+        self.identifier.put_audiences(wanted | ({own.issuer.issuer: own.audiences} if own else {}))
+
     def put_own_keys(self, jwks: bytes) -> None:
         """The keys of the tokens that we issue ourselves, where we do."""
         if self._own is not None:
@@ -88,6 +98,10 @@ class Identification:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keys.keep())
             tasks.create_task(self._directories.keep())
+
+
+def _audiences(services: Mapping[str, Service]) -> tuple[str, ...]:
+    return tuple(one.audience for one in services.values() if one.audience)
 
 
 def _ourselves(own: TokenService | None, audiences: Collection[str]) -> Trust | None:

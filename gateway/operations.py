@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 from defense_lines import Cut, LedgerUnwritable, Override
 from gateway.agents import Agent, Order
 from gateway.app import Gateway
+from gateway.configuration import Loaded
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
 from policy import BlockPolicy, Cause, TargetKind
@@ -28,8 +29,10 @@ _IMPORTED = "import:"  # before the source of what is imported
 class GatewayOperations:
     """Every operation answers with JSON values; what is refused is an answer."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, read: Callable[[], Loaded] | None = None) -> None:
+        """`read` finds the configuration where it is kept; none where it is kept nowhere."""
         self._gateway = gateway
+        self._read = read
         self._data = PolicyData(gateway.policies.pdp, gateway.ledger, gateway.rejudging)
 
     def status(self) -> Record:
@@ -126,6 +129,16 @@ class GatewayOperations:
             return {"problems": [msgspec.to_builtins(problem) for problem in problems]}
         ended = await self._rejudged(self._gateway.rejudging.everyone)
         return {"revision": self._gateway.policies.pdp.revision, "sessions_ended": ended}
+
+    async def reload_configuration(self, dry_run: bool) -> Record:
+        """The configuration again, as a whole or not at all; streams whose route is another now end."""
+        if self._read is None:
+            return {"problems": ["there is no file to read it from"]}
+        answer = await self._gateway.reconfiguring.reload(self._read, dry_run)
+        if answer.problems:
+            return {"problems": list(answer.problems)}
+        outcome = "dry_run" if dry_run else "live"
+        return {"outcome": outcome, "changed": list(answer.changed), "sessions_ended": answer.sessions_ended}
 
     async def _rejudged(self, signal: Callable[[], int]) -> int:
         """How many sessions a signal ended, once all that it touched are judged."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
 from console.cli.output import note
 from gateway.config import Config, NftablesLine
+from gateway.configuration import Loaded
 
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
 line = typer.Typer(name="line", help="One defense line's own process.", no_args_is_help=True)
@@ -25,7 +28,7 @@ def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
 
     tree = configuration(config).config
     confine(frozenset())
-    uvloop.run(_gateway(tree))
+    uvloop.run(_gateway(tree, partial(configuration, config)))
 
 
 @app.command()
@@ -57,14 +60,17 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
     uvloop.run(_nftables(tree))
 
 
-async def _gateway(config: Config) -> None:
+async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
     from console.admin_server import serving
     from console.supervision import told_to_stop
     from gateway.app import Gateway
     from gateway.operations import GatewayOperations
 
     stop, socket = told_to_stop(), config.state / "run" / "admin.sock"
-    async with Gateway.open(config) as running, serving(GatewayOperations(running), socket, config.metrics_port):
+    async with (
+        Gateway.open(config) as running,
+        serving(GatewayOperations(running, read), socket, config.metrics_port),
+    ):
         _settle()
         await stop.wait()
 

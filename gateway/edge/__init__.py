@@ -35,7 +35,7 @@ from gateway.edge.routes import (
     SSF_CONFIGURATION_PATH,
     SSF_PREFIX,
 )
-from gateway.edge.secrets import TlsMaterial
+from gateway.edge.secrets import ServiceMaterial, TlsMaterial
 from gateway.edge.snapshot import Snapshot
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "EnvoyMissing",
     "Epochs",
     "ModuleMissing",
+    "ServiceMaterial",
     "Snapshot",
     "TlsMaterial",
     "bootstrap",

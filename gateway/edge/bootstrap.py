@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.config import Config
 from gateway.edge.binary import envoy_binary
+from gateway.edge.overload import overload_manager
 
 JUDGE_SOCKET = "judge-0.sock"  # questions, Envoy's module -> gateway
 LOG_SOCKET = "access.sock"  # what became of requests, Envoy's module -> gateway
@@ -26,7 +27,6 @@ GATEWAY_CLUSTER = "gateway"
 TETHER_CLUSTER = "tether"
 
 MANY = 1_000_000  # circuit breakers' bound: Envoy's own default of 1024 would cap live streams
-CONNECTIONS = 50_000  # downstream connections at once; beyond it new ones are refused
 STREAMS = 2**31 - 1  # streams on one connection to the gateway: tethers share a few connections
 _SOCKET_PATH_LIMIT = 107  # bytes in sockaddr_un.sun_path, less the closing NUL
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -38,6 +38,7 @@ _STATS = (
     "cluster_manager.cds",
     "control_plane.",
     "server.",
+    "overload.",
 )
 
 
@@ -62,7 +63,7 @@ def bootstrap(config: Config, run: Path) -> dict[str, Any]:
         "stats_config": {
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _STATS]}},
         },
-        "overload_manager": {"resource_monitors": [_connection_limit()]},
+        "overload_manager": overload_manager(config.edge),
     }
 
 
@@ -88,9 +89,11 @@ def envoy_command(config: Config, run: Path) -> list[str]:
     ]
 
 
-def ads_source() -> dict[str, Any]:
-    """A resource that comes over ADS. Envoy waits for it without end: an edge without routes is never ready."""
-    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+def ads_source(patience: str = "0s") -> dict[str, Any]:
+    """A resource that comes over ADS. Envoy waits for it without end, for an edge without routes is never ready, or for
+    a time after which what needs it stays closed alone.
+    """
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": patience}
 
 
 def circuit_breakers(connections: int = MANY) -> dict[str, Any]:
@@ -150,9 +153,3 @@ def _pipe(path: Path, mode: int | None = None) -> dict[str, Any]:
 def _soon() -> dict[str, Any]:
     # A gateway that was restarted is found again within a second, not after Envoy's default of up to thirty.
     return {"retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"}}
-
-
-def _connection_limit() -> dict[str, Any]:
-    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    typed = {"@type": f"type.googleapis.com/{kind}", "max_active_downstream_connections": CONNECTIONS}
-    return {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": typed}

@@ -2,9 +2,9 @@
 
 Rules. A push has a nonce; a request that carries another nonce than the last push of its type is stale and
 ignored. A request with that nonce accepts the push, or with an error refuses it. A type is pushed when what an
-Envoy holds is not what it should hold, in `ORDER`, each only after the one before was accepted. Refused content is
-never sent to the same Envoy again until the next `publish`, and a refusal brings everybody back to the last good
-snapshot.
+Envoy holds is not what it should hold, in `ORDER`, each only after the one before was accepted; but secrets do not wait
+for clusters, which an Envoy accepts when they can be used, and that may take a secret. Refused content is never sent to
+the same Envoy again until the next `publish`, and a refusal brings everybody back to the last good snapshot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gateway.edge.snapshot import CLUSTER, LISTENER, NOTHING, ORDER, PREFIX, ROUTES, Resources, Snapshot, version_of
+from gateway.edge.snapshot import (
+    CLUSTER,
+    LISTENER,
+    NOTHING,
+    ORDER,
+    PREFIX,
+    ROUTES,
+    SECRET,
+    Resources,
+    Snapshot,
+    version_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +156,24 @@ class Discovery:
         return [push for stream in self._streams for push in self._advance(stream)]
 
     def _advance(self, stream: int) -> list[Push]:
-        if self.goal is None:
-            return []
-        subscriptions = self._streams[stream]
-        for type_url in ORDER:
-            subscription = subscriptions.get(type_url)
-            if subscription is None:
-                continue
-            if subscription.sent is not None:
-                return []
-            wanted = self._wanted(subscriptions, type_url)
-            if wanted == subscription.refused:
-                return []
-            if wanted != subscription.held or not subscription.confirmed:
-                return [self._push(stream, type_url, subscription, wanted)]
+        for type_url in ORDER if self.goal else ():
+            due = self._due(stream, type_url)
+            if due is not None:
+                return due or (self._due(stream, SECRET) or [] if type_url == CLUSTER else [])
         return []
+
+    def _due(self, stream: int, type_url: str) -> list[Push] | None:
+        """What is to be pushed of a type; nothing while that is not answered, or refused; None if all is there."""
+        subscriptions = self._streams[stream]
+        subscription = subscriptions.get(type_url)
+        if subscription is None:
+            return None
+        wanted = self._wanted(subscriptions, type_url)
+        if subscription.sent is not None or wanted == subscription.refused:
+            return []
+        if wanted != subscription.held or not subscription.confirmed:
+            return [self._push(stream, type_url, subscription, wanted)]
+        return None
 
     def _push(self, stream: int, type_url: str, subscription: _Subscription, wanted: Resources) -> Push:
         self._nonces += 1

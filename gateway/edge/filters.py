@@ -13,6 +13,7 @@ MODULE = "portcullis"  # the filter's name
 EXT_PROC = "envoy.filters.http.ext_proc"  # the filter's name is also its dynamic-metadata namespace
 DECISION_HEADER = "x-portcullis-decision"
 EFFECT_HEADER = "x-portcullis-effect"
+ROUTE_HEADER = "x-portcullis-route"  # the binding of the route for which the gateway allowed a request
 IDENTITY_HEADERS = (DECISION_HEADER, "x-portcullis-subject", "x-portcullis-actor")  # what upstream is told
 ADDRESS_HEADER = "x-forwarded-for"  # the caller's address: asked with, and told where proxies are trusted
 ANSWER_HEADERS = (*IDENTITY_HEADERS, EFFECT_HEADER)  # what the tether tells as metadata, allowed or denied
@@ -77,8 +78,8 @@ def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
 
 
 def permit_filter() -> dict[str, Any]:
-    """RBAC behind the tether: only what the gateway itself called allowed goes on, whatever made the tether let it
-    pass.
+    """RBAC behind the tether: only what the gateway itself called allowed for the route that it takes goes on, whatever
+    made the tether let it pass.
 
     Off unless a route turns it on.
     """
@@ -93,12 +94,14 @@ def router() -> dict[str, Any]:
     )
 
 
-def route_filters(route: Route) -> dict[str, Any]:
-    """What a route changes: a stream has the tether in place of our module; a route with body shows it."""
+def route_filters(route: Route, binding: str) -> dict[str, Any]:
+    """What a route changes: a stream has the tether in place of our module; a route with body shows it. `binding`: of
+    the route, which an answer must be for (`gateway.routing`).
+    """
     if route.stream:
         enabled = any_of("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", overrides={})
-        return {MODULE: _mode("tethered"), EXT_PROC: _switch(config=enabled), _RBAC: _switch(config=_permit())}
-    return {MODULE: _mode("judged", route.body_bytes)} if route.body_bytes else {}
+        return {MODULE: _mode("tethered"), EXT_PROC: _switch(config=enabled), _RBAC: _switch(config=_permit(binding))}
+    return {MODULE: _mode("judged", binding, route.body_bytes)}
 
 
 def buffer_filter() -> dict[str, Any]:
@@ -138,9 +141,9 @@ def _module(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return any_of("xds.type.v3.TypedStruct", type_url=url, value={"dynamic_module_config": loaded, **config})
 
 
-def _mode(mode: str, body_bytes: int = 0) -> dict[str, Any]:
+def _mode(mode: str, binding: str = "-", body_bytes: int = 0) -> dict[str, Any]:
     """Who judges on a route: our module, the tether, or nobody (`gateway/edge/module/filter.c`)."""
-    told = {"filter_name": MODULE, "filter_config": _string(f"{mode} {body_bytes}")}
+    told = {"filter_name": MODULE, "filter_config": _string(f"{mode} {binding} {body_bytes}")}
     return _module("DynamicModuleFilterPerRoute", told)
 
 
@@ -148,11 +151,16 @@ def _string(value: str) -> dict[str, Any]:
     return any_of("google.protobuf.StringValue", value=value)
 
 
-def _permit() -> dict[str, Any]:
-    matcher = {"filter": EXT_PROC, "path": [{"key": EFFECT_HEADER}], "value": {"string_match": {"exact": "allow"}}}
-    allowed = {"permissions": [{"any": True}], "principals": [{"sourced_metadata": {"metadata_matcher": matcher}}]}
-    rules = {"action": "ALLOW", "policies": {"judged": allowed}}
+def _permit(binding: str) -> dict[str, Any]:
+    needed = [_told(EFFECT_HEADER, "allow"), _told(ROUTE_HEADER, binding)]
+    judged = {"permissions": [{"any": True}], "principals": [{"and_ids": {"ids": needed}}]}
+    rules = {"action": "ALLOW", "policies": {"judged": judged}}
     return any_of("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac={"rules": rules})
+
+
+def _told(name: str, value: str) -> dict[str, Any]:
+    matcher = {"filter": EXT_PROC, "path": [{"key": name}], "value": {"string_match": {"exact": value}}}
+    return {"sourced_metadata": {"metadata_matcher": matcher}}
 
 
 def _switch(**fields: Any) -> dict[str, Any]:

@@ -17,32 +17,72 @@ from gateway.edge.filters import (
     router,
     tether_filter,
 )
-from gateway.edge.secrets import transport_socket
+from gateway.edge.secrets import quic_socket, transport_socket
 
 LISTENER = "edge"
+_HTTP3_LISTENER = "edge-http3"
 ROUTES = "edge"
 _BUFFER = 64 * 1024  # bytes kept for a slow peer; ext_authz raises it by itself on routes with a longer body
 _WINDOW = 64 * 1024  # bytes of HTTP/2 flow control for one stream
 _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection
+_HTTP3_STREAMS = 1_000
+_HANDSHAKE = "10s"  # for TLS, and for a balancer's PROXY header
+_IDLE = "400s"  # longer than balancers keep connections (AWS's 350 s), which would else send on one that is closed
+_HEADERS = 100  # lines in a request's head
 
 
-def listener(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> dict[str, Any]:
-    """The one Listener resource. `run`: the folder of the sockets of who judges, None for nobody. `asks_certificate`:
+def listeners(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> list[dict[str, Any]]:
+    """The Listener resources. `run`: the folder of the sockets of who judges, None for nobody. `asks_certificate`:
     whether clients may show one, where the edge speaks TLS.
     """
-    typed = connection_manager(edge, identity, run, asks_certificate)
-    manager = {"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}
-    chain: dict[str, Any] = {"filters": [manager], **_only_from(edge.proxy_protocol_from)}
+    manager = connection_manager(edge, identity, run, asks_certificate)
+    return [_over_tcp(edge, manager, asks_certificate), *([_over_udp(edge, manager)] if edge.http3 else [])]
+
+
+def _over_tcp(edge: Edge, manager: dict[str, Any], asks_certificate: bool) -> dict[str, Any]:
+    chain: dict[str, Any] = {
+        "filters": [_filter(manager)],
+        "transport_socket_connect_timeout": _HANDSHAKE,
+        **_only_from(edge.proxy_protocol_from),
+    }
     if edge.tls:
         chain["transport_socket"] = transport_socket(asks_certificate)
     return {
         "name": LISTENER,
         "address": {"socket_address": {"address": edge.address, "port_value": edge.port}},
         "per_connection_buffer_limit_bytes": _BUFFER,
+        "listener_filters_timeout": _HANDSHAKE,
         "filter_chains": [chain],
         **({"listener_filters": [_proxy_protocol()]} if edge.proxy_protocol_from else {}),
     }
+
+
+def _over_udp(edge: Edge, manager: dict[str, Any]) -> dict[str, Any]:
+    """HTTP/3, read and judged as the rest is."""
+    windows = {
+        "max_concurrent_streams": _HTTP3_STREAMS,
+        "initial_stream_window_size": _WINDOW,
+        "initial_connection_window_size": _CONNECTION_WINDOW,
+    }
+    http3 = {**manager, "codec_type": "HTTP3", "http3_protocol_options": {"quic_protocol_options": windows}}
+    quic = {
+        "quic_protocol_options": windows,
+        "idle_timeout": _IDLE,
+        "crypto_handshake_timeout": _HANDSHAKE,
+    }
+    address = {"protocol": "UDP", "address": edge.address, "port_value": edge.port}
+    return {
+        "name": _HTTP3_LISTENER,
+        "address": {"socket_address": address},
+        "per_connection_buffer_limit_bytes": _BUFFER,
+        "udp_listener_config": {"quic_options": quic},
+        "filter_chains": [{"filters": [_filter(http3)], "transport_socket": quic_socket()}],
+    }
+
+
+def _filter(manager: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
 def connection_manager(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> dict[str, Any]:
@@ -59,7 +99,7 @@ def connection_manager(edge: Edge, identity: Identity, run: Path | None, asks_ce
 
 
 def _asking(edge: Edge, run: Path, asked: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [module_filter(edge, run), buffer_filter(), tether_filter(edge, asked), permit_filter()]
+    return [buffer_filter(), module_filter(edge, run), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:
@@ -93,7 +133,8 @@ def _bounds(edge: Edge) -> dict[str, Any]:
         "delayed_close_timeout": "0.005s",  # Envoy's 1 s would be the time that a cut takes on HTTP/1
         "stream_idle_timeout": "300s",  # stream routes have none
         "common_http_protocol_options": {
-            "idle_timeout": "900s",
+            "idle_timeout": _IDLE,
+            "max_headers_count": _HEADERS,
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
         "http2_protocol_options": {

@@ -1,18 +1,12 @@
-"""Routes and clusters: which requests go to which service of the bank."""
+"""Routes: which requests go to which service of the bank, for how long, and how often."""
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
-from gateway.config import Config, Route, Service
-from gateway.edge.bootstrap import (
-    EXCHANGE_CLUSTER,
-    SIGNALS_CLUSTER,
-    TRANSMITTER_CLUSTER,
-    circuit_breakers,
-    http_protocol,
-)
+from gateway.config import Config, Edge, Route
+from gateway.edge.bootstrap import EXCHANGE_CLUSTER, SIGNALS_CLUSTER, TRANSMITTER_CLUSTER
+from gateway.edge.clusters import cluster_name
 from gateway.edge.filters import (
     ANSWER_HEADERS,
     DECISION_HEADER,
@@ -23,6 +17,8 @@ from gateway.edge.filters import (
     whole,
 )
 from gateway.edge.listener import ROUTES
+from gateway.edge.retries import retried
+from gateway.routing import binding
 
 JWKS_PATH = "/.well-known/portcullis/jwks.json"
 EVENTS_PATH = "/.well-known/portcullis/events"
@@ -36,6 +32,7 @@ _TRANSMITTER: tuple[tuple[dict[str, Any], str], ...] = (
     ({"path": SSF_CONFIGURATION_PATH}, "/ssf/configuration"),
     ({"prefix": SSF_PREFIX}, "/ssf/"),
 )
+_SENDING = 60.0  # seconds that a caller has, beside the route's own, to send a request
 OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
 
 
@@ -43,7 +40,7 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
     """The one RouteConfiguration resource: the first route that matches wins. `jwks`: the keys that sign transaction
     tokens, as JSON, which the edge itself answers with for whoever asks.
     """
-    routes = [_judged(route) if judge else _route(route) for route in config.routes]
+    routes = [one for route in config.routes for one in _routes(route, config if judge else None)]
     if judge and jwks:
         routes.insert(0, _published(jwks))
     if judge and config.token_service:
@@ -54,28 +51,23 @@ def route_configuration(config: Config, judge: bool, jwks: str = "") -> dict[str
         routes[:0] = [
             _ours("transmitter", match, TRANSMITTER_CLUSTER, at, "30s", _EVENT_BYTES) for match, at in _TRANSMITTER
         ]
-    return {"name": ROUTES, "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}]}
-
-
-def cluster(name: str, service: Service) -> dict[str, Any]:
-    """The Cluster resource of one service."""
-    address = {"socket_address": {"address": service.address, "port_value": service.port}}
     return {
-        "name": cluster_name(name),
-        "type": "STATIC" if _is_address(service.address) else "STRICT_DNS",
-        "connect_timeout": "2s",
-        "circuit_breakers": circuit_breakers(),
-        "typed_extension_protocol_options": http_protocol(service.protocol),
-        "load_assignment": {
-            "cluster_name": cluster_name(name),
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-        },
+        "name": ROUTES,
+        "virtual_hosts": [{"name": "bank", "domains": ["*"], "routes": routes}],
+        **(_alternative(config.edge) if config.edge.http3 else {}),
     }
 
 
-def cluster_name(service: str) -> str:
-    """A service's cluster, in a name space apart from our own clusters."""
-    return f"service/{service}"
+def _alternative(edge: Edge) -> dict[str, Any]:
+    """Tell callers that there is HTTP/3 (RFC 7838), for a day."""
+    told = {"key": "alt-svc", "value": f'h3=":{edge.port}"; ma=86400'}
+    return {"response_headers_to_add": [{"header": told, "append_action": OVERWRITE}]}
+
+
+def _routes(route: Route, judged: Config | None) -> list[dict[str, Any]]:
+    """The Route resources of one route of the configuration, by which it is judged."""
+    one = _route(route) if judged is None else _judged(route, judged)
+    return [one] if route.stream else retried(one)
 
 
 def _route(route: Route) -> dict[str, Any]:
@@ -83,12 +75,19 @@ def _route(route: Route) -> dict[str, Any]:
     if route.stream:
         action |= {"timeout": "0s", "idle_timeout": "0s"}
         action |= {"upgrade_configs": [{"upgrade_type": "websocket", "enabled": True}]}
+    else:
+        seconds = f"{route.timeout_seconds:.3f}s"
+        whole = {"max_stream_duration": f"{_SENDING + route.timeout_seconds:.3f}s"}
+        action |= {"timeout": seconds, "idle_timeout": seconds, "max_stream_duration": whole}
     # The route's name is its service: an access log knows it even where nothing was sent upstream.
     return {"name": route.service, "match": {"prefix": route.prefix}, "route": action}
 
 
-def _judged(route: Route) -> dict[str, Any]:
-    return {**_route(route), "typed_per_filter_config": route_filters(route), **(_told() if route.stream else {})}
+def _judged(route: Route, config: Config) -> dict[str, Any]:
+    bound = binding(route, config.services[route.service])
+    bounded = whole(route.max_body_kb << 10) if route.max_body_kb else {}
+    filters = {**route_filters(route, bound), **bounded}
+    return {**_route(route), "typed_per_filter_config": filters, **(_told() if route.stream else {})}
 
 
 def _told() -> dict[str, Any]:
@@ -129,11 +128,3 @@ def _published(jwks: str) -> dict[str, Any]:
             {"header": {"key": "cache-control", "value": "max-age=300"}, "append_action": OVERWRITE},
         ],
     }
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

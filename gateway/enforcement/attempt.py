@@ -84,6 +84,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     request: AccessRequest | None = None  # what the PDP was asked
     decision: Decision | None = None  # the PDP's, where it was asked
     cut: str = ""  # id of the cut that ended this caller's stream a moment ago
+    route: str = ""  # binding of the route for which it may pass
 
     @property
     def allowed(self) -> bool:

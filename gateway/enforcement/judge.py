@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 import msgspec
@@ -12,22 +12,23 @@ import structlog
 from prometheus_client import Counter
 
 from gateway.blocklist import Blocklist
-from gateway.config import Config, Route
+from gateway.config import Config
 from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
 from gateway.enforcement.refusal_log import RefusalLog
-from gateway.enforcement.target import METHODS, match, split
+from gateway.enforcement.target import METHODS, split
 from gateway.identity import Evidence, Identifier, Missing, Opaque, Refusal, UnknownKey, challenge, digest
 from gateway.json_body import Ambiguous, read_json
 from gateway.revocations import Revocations
+from gateway.routing import Routing
 from gateway.sessions import RecentCuts
 from gateway.transactions import Minter
 from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 
 _log = structlog.get_logger()
 _REFUSED = Counter("portcullis_gateway_refused_total", "Attempts refused before policy was asked", ["why"])
-_COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "unfit", "error")}
+_COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "unfit", "changing", "error")}
 _START = secrets.randbits(48)
 _NUMBER = count()
 
@@ -52,12 +53,11 @@ class Judge:
         recent: RecentCuts,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._routes: Sequence[Route] = config.routes
-        self._services = config.services
+        self._routing = Routing(config)
+        self._coming: Routing | None = None
         self._audiences = {issuer.issuer: {issuer.audience} for issuer in config.identity.issuers}
         self._identity = config.identity
         self.scheme = config.identity.scheme
-        self._grpc = frozenset(name for name, service in config.services.items() if service.protocol == "grpc")
         self.proxies = Proxies(config.edge.trusted_proxies, bool(config.edge.proxy_protocol_from))
         self._identifier = identifier
         self._blocklist = blocklist
@@ -70,6 +70,16 @@ class Judge:
         self._revocations = revocations
         self._recent = recent
         self._clock = clock
+
+    def begin_change(self, routing: Routing) -> None:
+        """The edge is about to change to this. Until it has, nobody knows which route it takes for a path whose route
+        changes, and nobody may have it.
+        """
+        self._coming = routing
+
+    def end_change(self, routing: Routing) -> None:
+        """The edge has it."""
+        self._routing, self._coming = routing, None
 
     def at_once(self, attempt: Attempt) -> Answer | None:
         """Answer without waiting; None where an issuer or another engine must be asked: then `ask`."""
@@ -119,7 +129,7 @@ class Judge:
         if not body:
             return NOTHING
         path, _ = split(target) or ("", "")
-        route = match(self._routes, path)
+        route = self._routing.match(path)
         return Content(body) if route is not None and route.body_bytes else UNREAD
 
     def evidence(self, attempt: Attempt, principal: Principal) -> Evidence:
@@ -158,7 +168,9 @@ class Judge:
         if target is None:
             return self._bad("ambiguous_path")
         path, query = target
-        route = match(self._routes, path)
+        if self._coming is not None and self._coming.bound(path) != self._routing.bound(path):
+            return self._changing()
+        route = self._routing.match(path)
         if route is None:
             return self._bad("no_route")
         if not self._meant_for(route.service, principal):
@@ -173,7 +185,7 @@ class Judge:
             return self._bad("body_is_nested_too_deep")
         return AccessRequest(
             principal=principal,
-            action="CALL" if route.service in self._grpc else attempt.method,
+            action="CALL" if self._routing.is_call(route.service) else attempt.method,
             service=route.service,
             path=path,
             query=query,
@@ -190,7 +202,8 @@ class Judge:
         principal = request.principal
         if decision.allowed:
             token = self._minter.token(principal, self._audience(request.service), request.time, decision.obligations)
-            return Answer(200, decision.id, "allow", (), "", "", token, principal, request, decision)
+            bound = self._routing.bound(request.path)
+            return Answer(200, decision.id, "allow", (), "", "", token, principal, request, decision, "", bound)
         if decision.effect == "step_up":
             return self._step_up(request, decision)
         unavailable = "policy_unavailable" in decision.reasons or "policy_error" in decision.reasons
@@ -206,11 +219,11 @@ class Judge:
 
     def _audience(self, service: str) -> str:
         """Whom a service's transaction tokens are meant for."""
-        return self._services[service].audience or service
+        return self._routing.services[service].audience or service
 
     def _meant_for(self, service: str, principal: Principal) -> bool:
         """Whether a token that names whom it is meant for names this service."""
-        own = self._services[service].audience
+        own = self._routing.services[service].audience
         wanted = {own} if own else self._audiences.get(principal.issuer, set())
         return not principal.audience or not wanted or not wanted.isdisjoint(principal.audience)
 
@@ -234,6 +247,10 @@ class Judge:
             challenge.of(refusal, self._identity),
             self._identifier.nonce(self._clock()),
         )
+
+    def _changing(self) -> Answer:
+        _COUNTED["changing"].inc()
+        return Answer(503, refusal_id(), "deny", ("routes_are_changing",))
 
     def _bad(self, reason: str) -> Answer:
         _COUNTED["unfit"].inc()

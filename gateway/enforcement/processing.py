@@ -81,7 +81,8 @@ def refusal(answer: Answer, address: str = "") -> ProcessingResponse:
 
 def _metadata(answer: Answer, address: str) -> Struct:
     metadata = Struct()
-    metadata.update({_METADATA: {**dict(answer.identity()), "x-portcullis-effect": answer.effect, **_told(address)}})
+    judged = {"x-portcullis-effect": answer.effect, "x-portcullis-route": answer.route}
+    metadata.update({_METADATA: {**dict(answer.identity()), **judged, **_told(address)}})
     return metadata
 
 

@@ -149,6 +149,7 @@ def encode(number: int, found: Answer, address: str = "", reuse: Reuse = ONCE) -
         found.challenge.encode("latin-1"),
         found.nonce.encode("ascii"),
         found.effect.encode("ascii"),
+        found.route.encode("ascii"),
         b"" if found.allowed else found.body(),
     )
     return answer(number, found.allowed, found.status, reuse.ttl_ms, reuse.varies, reuse.buckets, said)

@@ -125,6 +125,12 @@ class Identifier:
         self._forget_all()
         return True
 
+    def put_audiences(self, audiences: Mapping[str, Collection[str]]) -> None:
+        """Replace what the tokens of these issuers must be meant for; what was verified must be verified again."""
+        for issuer, names in audiences.items():
+            self._believed.issuers[issuer] = replace(self._believed.issuers[issuer], audiences=names)
+        self._forget_all()
+
     def keys_of(self, issuer: str) -> KeySet:
         """An issuer's keys, as we know them now."""
         return self._believed.issuers[issuer].keys

@@ -115,6 +115,10 @@ class Introspector:
         self._turns = asyncio.Semaphore(settings.max_requests)
         self._quiet = 0.0  # loop time until which failures are counted and not logged
 
+    def put_audiences(self, audiences: Collection[str]) -> None:
+        """Replace what tokens must be meant for; it counts for answers from now on."""
+        self._audiences = audiences
+
     def known(self, token: str, now: float) -> Answer | None:
         """The answer that still counts at `now` (Unix seconds); None if the issuer must be asked."""
         if _TOKEN.match(token) is None:

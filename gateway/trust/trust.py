@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from gateway.identity.spiffe import Bundle, Revoked, read_bundle
 from gateway.keeping import keep_running
 from gateway.trust.agent import Agent
 from gateway.trust.pem import authorities, revocation_lists, server_certificate
-from gateway.trust.watched import Watched
+from gateway.trust.watched import Watched, by_period
 
 _FILES_PERIOD = 1.0  # seconds
 _AGENT_PERIOD = 5.0  # seconds
@@ -59,9 +59,9 @@ class Trust:
     async def keep(self) -> None:
         """Look at files and ask agents by period, until cancelled; each agent is kept, and fails, alone."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_running("trust", partial(_by_period, _FILES_PERIOD, self._look_at_files)))
+            tasks.create_task(keep_running("trust", partial(by_period, _FILES_PERIOD, self._look_at_files)))
             for agent in self._agents:
-                asking = partial(_by_period, _AGENT_PERIOD, partial(self._ask, agent))
+                asking = partial(by_period, _AGENT_PERIOD, partial(self._ask, agent))
                 tasks.create_task(keep_running(f"workload-api:{agent.socket}", asking))
 
     async def _ask(self, agent: Agent) -> None:
@@ -118,9 +118,3 @@ def _agents(domains: Sequence[TrustDomain], clock: Callable[[], float]) -> list[
     return [
         Agent(socket, [domain.name for domain in domains if domain.workload_api == socket], clock) for socket in sockets
     ]
-
-
-async def _by_period(seconds: float, look: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await look()
-        await asyncio.sleep(seconds)

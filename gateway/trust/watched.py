@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -64,3 +65,10 @@ def _content(path: Path) -> bytes:
     if len(content) > _LARGEST:
         raise ValueError(f"{path} has more than {_LARGEST} bytes")
     return content
+
+
+async def by_period(seconds: float, look: Callable[[], Awaitable[None]]) -> None:
+    """Look, again and again, until cancelled."""
+    while True:
+        await look()
+        await asyncio.sleep(seconds)

@@ -40,6 +40,7 @@ class BankOperations:
         self.ordered: list[tuple[Any, ...]] = []
         self.standing = [BLOCK]
         self.problems: list[dict[str, Any]] = []
+        self.misconfigured = ""
         self.data = DataStore({"limits": {"person:alice": 500}, "many": list(range(20))})
         self.registry = Registry()
         self.broken = False
@@ -109,6 +110,11 @@ class BankOperations:
 
     async def reload_policy(self) -> dict[str, Any]:
         return {"problems": self.problems} if self.problems else {"revision": "r-2"}
+
+    async def reload_configuration(self, dry_run: bool) -> dict[str, Any]:
+        if self.misconfigured:
+            return {"problems": [self.misconfigured]}
+        return {"outcome": "dry_run" if dry_run else "live", "changed": ["routes.0.prefix"], "sessions_ended": 0}
 
     def policy_data(self, path: tuple[str, ...]) -> dict[str, Any] | None:
         try:

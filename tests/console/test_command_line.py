@@ -148,6 +148,17 @@ def test_policy_goes_live_or_is_refused_with_its_lines(file: Path, gateway: Bank
     assert json.loads(call(file, "policy", "reload", "-o", "json").stdout) == {"problems": gateway.problems}
 
 
+def test_a_configuration_goes_live_or_is_refused_with_what_is_wrong(file: Path, gateway: BankOperations) -> None:
+    live = {"outcome": "live", "changed": ["routes.0.prefix"], "sessions_ended": 0}
+    assert call_json(file, "config", "reload") == live
+    assert call_json(file, "config", "reload", "--dry-run") == live | {"outcome": "dry_run"}
+    gateway.misconfigured = "needs a restart: edge.port"
+    result = call(file, "config", "reload")
+    assert (result.exit_code, result.stdout) == (3, "needs a restart: edge.port\n")
+    told = json.loads(call(file, "config", "reload", "-o", "json").stdout)
+    assert told == {"problems": [gateway.misconfigured]}
+
+
 def test_a_policy_is_tried_before_it_goes_live(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
     tried = call_json(file, "policy", "reload", "--dry-run")
     assert (tried["outcome"], tried["running"]) == ("dry_run", "r-1")

@@ -37,7 +37,15 @@ def test_the_example_loads() -> None:
 
 def test_every_command_is_in_the_operations_handbook() -> None:
     text = (DOCS / "operations.md").read_text()
-    nouns = ("config check", "policy check", "policy reload", "policy show", "policy eval", "policy data")
+    nouns = (
+        "config check",
+        "config reload",
+        "policy check",
+        "policy reload",
+        "policy show",
+        "policy eval",
+        "policy data",
+    )
     for noun in (*nouns, "audit verify", "agents list", "events tail", "events import"):
         assert CliRunner().invoke(app, [*noun.split(), "--help"]).exit_code == 0
         assert f"portcullis {noun}" in text

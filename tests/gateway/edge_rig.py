@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +30,14 @@ from gateway.edge import (
     TETHER_SOCKET,
     Ads,
     EnvoyAdmin,
+    ServiceMaterial,
     TlsMaterial,
     envoy_command,
     resources,
 )
 from gateway.enforcement import serve_edge_log
-from gateway.trust import Trust
+from gateway.routing import Routing
+from gateway.trust import Trust, Upstreams
 from telemetry import Event
 from tests.gateway.questioner import Asked, Reply, serve
 
@@ -85,6 +87,7 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer):  # type: ignore[misc]
     """Answers every question with `answer`, tethers every stream until `cut` is set, keeps every log entry."""
 
     answer: Answer = allow
+    routing: Routing | None = None  # for whose routes it answers
     delay: float = 0.0  # seconds before each answer
     asked: list[dict[str, Any]] = field(default_factory=list)
     logs: list[Event] = field(default_factory=list)
@@ -98,7 +101,11 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer):  # type: ignore[misc]
             {"path": request.raw_path, "method": request.method, "headers": request.headers, "body": body}
         )
         await asyncio.sleep(self.delay)
-        return self.answer(request, body)
+        status, told, text = self.answer(request, body)
+        return status, {"x-portcullis-route": self._bound(request.raw_path.partition("?")[0]), **told}, text
+
+    def _bound(self, path: str) -> str:
+        return self.routing.bound(path) if self.routing else ""
 
     async def Process(self, requests: Any, context: Any) -> Any:  # noqa: N802
         first = await anext(requests)
@@ -109,7 +116,9 @@ class FakeGateway(proc_grpc.ExternalProcessorServicer):  # type: ignore[misc]
             return
         self.tethers += 1
         try:
-            yield proc.ProcessingResponse(request_headers=_accepted(), dynamic_metadata=_metadata("allow"))
+            yield proc.ProcessingResponse(
+                request_headers=_accepted(), dynamic_metadata=_metadata("allow", self._bound(headers[":path"]))
+            )
             reading = asyncio.ensure_future(anext(requests, None))
             cutting = asyncio.ensure_future(self.cut.wait())
             done, waiting = await asyncio.wait({reading, cutting}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,9 +153,9 @@ def _immediate() -> proc.ImmediateResponse:
     return answer
 
 
-def _metadata(effect: str) -> Struct:
+def _metadata(effect: str, route: str = "") -> Struct:
     metadata = Struct()
-    metadata.update({EXT_PROC: {**ALICE, "x-portcullis-effect": effect}})
+    metadata.update({EXT_PROC: {**ALICE, "x-portcullis-effect": effect, "x-portcullis-route": route}})
     return metadata
 
 
@@ -166,6 +175,12 @@ class Rig:
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.config.edge.port}{path}"
+
+    async def apply(self, config: Config) -> None:
+        """Make another configuration what Envoy serves."""
+        snapshot = resources(config, True, await material(config), services=await service_material(config))
+        assert await self.ads.applied(self.ads.publish(snapshot), DEADLINE), self.ads.state
+        self.gateway.routing = Routing(config)
 
     @asynccontextmanager
     async def reopened(self, ads: Ads) -> AsyncIterator[None]:
@@ -298,23 +313,36 @@ async def material(config: Config) -> TlsMaterial | None:
     return trust.material
 
 
+async def service_material(config: Config) -> Mapping[str, ServiceMaterial]:
+    """The same for its services."""
+    upstreams = Upstreams(config.services, lambda: None)
+    await upstreams.look()
+    return upstreams.material
+
+
 @asynccontextmanager
-async def rig(*, publish: bool = True, judge: bool = True, **edge: Any) -> AsyncIterator[Rig]:
-    """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false."""
+async def rig(
+    *, publish: bool = True, judge: bool = True, shape: Callable[[Config], Config] = lambda config: config, **edge: Any
+) -> AsyncIterator[Rig]:
+    """Start everything, publish the configuration and wait until Envoy serves it, unless `publish` is false. `shape`
+    makes another configuration of the usual one.
+    """
     async with AsyncExitStack() as stack:
         run = Path(tempfile.mkdtemp(prefix="edge-")) / "run"
         run.mkdir()
         stack.callback(shutil.rmtree, run.parent)
         seen: list[dict[str, Any]] = []
-        config = configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge)
-        gateway, ads = FakeGateway(), Ads()
+        config = shape(configuration(await _upstream(stack, seen), await _ledger(stack), run, **edge))
+        gateway, ads = FakeGateway(routing=Routing(config)), Ads()
         authorizer = await _authorizer(stack, gateway, run)
         server = await _grpc_server(gateway, ads, run)
         stack.push_async_callback(server.stop, None)
         await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
         if publish:
-            version = ads.publish(resources(config, judge, await material(config)))
+            version = ads.publish(
+                resources(config, judge, await material(config), services=await service_material(config))
+            )
             await until(admin.ready, "Envoy is ready")
             assert await ads.applied(version, DEADLINE)
         http = await stack.enter_async_context(ClientSession())

@@ -16,10 +16,10 @@ HEADERS = (
 )
 SAID = (
     *("x-portcullis-decision", "x-portcullis-subject", "x-portcullis-actor", "txn-token", "x-forwarded-for"),
-    *("www-authenticate", "dpop-nonce", "x-portcullis-effect"),
+    *("www-authenticate", "dpop-nonce", "x-portcullis-effect", "x-portcullis-route"),
 )
 _QUESTION = Struct("<IBBHQ12I")
-_ANSWER = Struct("<IBBHQIBBH9I")
+_ANSWER = Struct("<IBBHQIBBH10I")
 Reply = tuple[int, Mapping[str, str], bytes]  # status, headers, body
 
 

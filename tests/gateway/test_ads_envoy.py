@@ -11,6 +11,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from gateway.config import Config, Route
 from gateway.edge import Ads, Snapshot, resources
 from gateway.edge.snapshot import LISTENER
+from gateway.routing import Routing
 from tests.gateway.edge_rig import DEADLINE, Rig, rig, until
 
 
@@ -20,8 +21,11 @@ async def edge() -> AsyncIterator[Rig]:
         yield running
 
 
-def _with_route(config: Config, prefix: str) -> Config:
-    return config.model_copy(update={"routes": (*config.routes, Route(prefix=prefix, service="accounts"))})
+def _with_route(edge: Rig, prefix: str) -> Config:
+    routes = (*edge.config.routes, Route(prefix=prefix, service="accounts"))
+    config = edge.config.model_copy(update={"routes": routes})
+    edge.gateway.routing = Routing(config)
+    return config
 
 
 def _broken(snapshot: Snapshot) -> Snapshot:
@@ -37,8 +41,8 @@ async def _status(edge: Rig, path: str) -> int:
 
 
 async def test_what_is_published_is_served_once_it_is_applied(edge: Rig) -> None:
-    assert await _status(edge, "/new") == 404
-    version = edge.ads.publish(resources(_with_route(edge.config, "/new")))
+    assert await _status(edge, "/new") == 403
+    version = edge.ads.publish(resources(_with_route(edge, "/new")))
     assert await edge.ads.applied(version, DEADLINE)
     assert await _status(edge, "/new") == 200
     assert edge.ads.state.accepted == version
@@ -54,15 +58,15 @@ async def test_a_service_may_leave_with_its_routes(edge: Rig) -> None:
 
 async def test_a_refused_push_changes_nothing_and_is_seen(edge: Rig) -> None:
     good = edge.ads.state.accepted
-    version = edge.ads.publish(_broken(resources(_with_route(edge.config, "/new"))))
+    version = edge.ads.publish(_broken(resources(_with_route(edge, "/new"))))
     assert not await edge.ads.applied(version, DEADLINE)
     state = edge.ads.state
     assert (state.accepted, state.desired, state.rejections) == (good, good, 1)
     assert "Listener" in state.last_error
     assert "not an address" in state.last_error
     assert await _status(edge, "/accounts/1") == 200
-    assert await _status(edge, "/new") == 404
-    repaired = edge.ads.publish(resources(_with_route(edge.config, "/new")))
+    assert await _status(edge, "/new") == 403
+    repaired = edge.ads.publish(resources(_with_route(edge, "/new")))
     assert await edge.ads.applied(repaired, DEADLINE)
     assert await _status(edge, "/new") == 200
     assert edge.ads.state.last_error == ""
@@ -70,10 +74,10 @@ async def test_a_refused_push_changes_nothing_and_is_seen(edge: Rig) -> None:
 
 async def test_many_pushes_at_once_end_at_the_last(edge: Rig) -> None:
     for number in range(50):
-        version = edge.ads.publish(resources(_with_route(edge.config, f"/new{number}")))
+        version = edge.ads.publish(resources(_with_route(edge, f"/new{number}")))
     assert await edge.ads.applied(version, DEADLINE)
     assert await _status(edge, "/new49") == 200
-    assert await _status(edge, "/new48") == 404
+    assert await _status(edge, "/new48") == 403
 
 
 async def test_a_gateway_that_comes_back_finds_the_edge_serving(edge: Rig) -> None:

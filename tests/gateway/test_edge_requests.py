@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.gateway.edge_rig import DEADLINE, Rig, deny, rig, until
+from tests.gateway.edge_rig import ALICE, DEADLINE, Rig, deny, rig, until
 
 SPOOFED = {
     "x-portcullis-subject": "person:root",
@@ -89,10 +89,12 @@ async def test_an_authorizer_that_fails_means_a_refusal(edge: Rig) -> None:
     assert not edge.seen
 
 
-async def test_a_path_that_no_route_has_leads_nowhere_whoever_allows_it(edge: Rig) -> None:
+async def test_an_answer_for_no_route_or_another_is_no_permit(edge: Rig) -> None:
     async with edge.http.get(edge.url("/nothing")) as answer:
-        assert answer.status == 404
-    assert edge.gateway.asked[0]["path"] == "/nothing"
+        assert answer.status == 403
+    edge.gateway.answer = lambda request, body: (200, ALICE | {"x-portcullis-route": "another"}, b"")
+    async with edge.http.get(edge.url("/accounts/1")) as answer:
+        assert (answer.status, (await answer.json())["reasons"]) == (403, ["other_route"])
     assert not edge.seen
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Route
-from gateway.enforcement.target import match, split
+from gateway.config import Config, Route, Service
+from gateway.enforcement.target import split
+from gateway.routing import Routing
 
 
 @pytest.mark.parametrize(
@@ -68,9 +69,8 @@ def test_a_decoded_path_never_needs_decoding_again(rest: str) -> None:
 
 
 def test_the_first_route_wins() -> None:
-    routes = [Route(prefix="/a/b", service="deep"), Route(prefix="/a", service="wide")]
-    assert [getattr(match(routes, path), "service", None) for path in ("/a/b/c", "/a/c", "/x")] == [
-        "deep",
-        "wide",
-        None,
-    ]
+    services = {name: Service(address="127.0.0.1", port=1) for name in ("deep", "wide")}
+    routes = (Route(prefix="/a/b", service="deep"), Route(prefix="/a", service="wide"))
+    routing = Routing(Config(services=services, routes=routes))
+    found = [getattr(routing.match(path), "service", None) for path in ("/a/b/c", "/a/c", "/x")]
+    assert found == ["deep", "wide", None]

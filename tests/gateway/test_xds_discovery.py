@@ -137,10 +137,25 @@ def test_refusing_an_overtaken_push_does_not_refuse_the_present_one() -> None:
     connected(discovery)
     (overtaken,) = discovery.publish(snapshot(b"2"))
     newest = snapshot(b"3")
-    assert discovery.publish(newest) == []
-    settle(discovery, discovery.received(1, ack(overtaken, error="no")))
+    (secret,) = discovery.publish(newest)
+    assert secret.type_url == SECRET
+    settle(discovery, [secret, *discovery.received(1, ack(overtaken, error="no"))])
     assert discovery.applied(newest.version)
     assert discovery.state().last_error == ""
+
+
+def test_secrets_do_not_wait_for_clusters_that_may_wait_for_them() -> None:
+    discovery = Discovery()
+    discovery.publish(snapshot(b"1"))
+    connected(discovery)
+    (cluster,) = discovery.publish(Snapshot({**snapshot(b"2", "a", "b").types, SECRET: {"edge": b"1", "b": b"2"}}))
+    assert cluster.type_url == CLUSTER
+    secret = discovery._streams[1][SECRET]  # what the edge said last
+    more = Request(SECRET, version_of(secret.held), secret.nonce, frozenset({"edge", "b"}))
+    (push,) = discovery.received(1, more)
+    assert push.resources == {"edge": b"1", "b": b"2"}
+    assert discovery.received(1, Request(SECRET, push.version, push.nonce, more.names)) == []
+    assert discovery.received(1, ack(cluster))[0].type_url == LISTENER
 
 
 def test_an_edge_that_already_holds_the_content_is_sent_nothing() -> None:

@@ -13,6 +13,7 @@ enum stage { BEGUN, READING, PEEKING, WAITING, OVER };
 struct route {
     enum mode mode;
     uint32_t body_bytes; /* of content that is shown to the judge; 0 for none */
+    char binding[24];    /* what an answer must be for (gateway/routing.py) */
 };
 
 enum counter { KNOWN, ASKED_ABOUT, REFUSED, UNAVAILABLE, COUNTERS };
@@ -40,7 +41,7 @@ struct filter {
 #define TEXT(literal) ((text){literal, sizeof(literal) - 1})
 static const text NOTHING = {NULL, 0};
 static const text TETHER = {"envoy.filters.http.ext_proc", 27};
-static const struct route ORDINARY = {JUDGED, 0};
+static const struct route NOWHERE = {JUDGED, 0, ""};
 
 static void count(struct filter *filter, enum counter counter) {
     envoy_dynamic_module_callback_http_filter_increment_counter(filter->envoy, filter->config->counter[counter], NULL, 0, 1);
@@ -117,6 +118,13 @@ static void admit(struct filter *filter, const struct request *request, const st
 
 /* -- questions ------------------------------------------------------------------------------------------------------ */
 
+/* Envoy found its route before the gateway was asked, and both may change theirs. */
+static bool for_this_route(const struct filter *filter, const struct answer *answer) {
+    text bound = answer->said[ROUTE];
+    return bound.length > 0 && bound.length == strlen(filter->route.binding) &&
+           memcmp(bound.data, filter->route.binding, bound.length) == 0;
+}
+
 static void ask(struct filter *filter, struct request *request) {
     request->content = filter->content;
     filter->slot = worker_ask(filter->worker, request, filter->envoy, request_proves(request));
@@ -160,11 +168,14 @@ static int begin(struct filter *filter, struct request *request, bool end) {
         filter->stage = PEEKING;
         return HEADERS_STOP;
     }
-    if (repeats(filter, request) && (filter->answer = worker_known(filter->worker, request)) != NULL) {
+    struct answer *known = repeats(filter, request) ? worker_known(filter->worker, request) : NULL;
+    if (known && for_this_route(filter, known)) {
         count(filter, KNOWN);
-        admit(filter, request, filter->answer);
+        filter->answer = known;
+        admit(filter, request, known);
         return HEADERS_CONTINUE;
     }
+    answer_release(known);
     ask(filter, request);
     return HEADERS_STOP_ALL;
 }
@@ -222,7 +233,7 @@ const void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, 
     char line[64] = {0}, mode[16] = {0};
     struct route *route = calloc(1, sizeof *route);
     memcpy(line, given.data, given.length < sizeof line ? given.length : sizeof line - 1);
-    if (route == NULL || sscanf(line, "%15s %u", mode, &route->body_bytes) != 2) {
+    if (route == NULL || sscanf(line, "%15s %23s %u", mode, route->binding, &route->body_bytes) != 3) {
         free(route);
         return NULL;
     }
@@ -250,7 +261,7 @@ const void *envoy_dynamic_module_on_http_filter_new(const void *config, envoy_fi
 int envoy_dynamic_module_on_http_filter_request_headers(envoy_filter envoy, const void *given, bool end) {
     struct filter *filter = (struct filter *)given;
     const struct route *route = envoy_dynamic_module_callback_get_most_specific_route_config(envoy);
-    filter->route = route ? *route : ORDINARY;
+    filter->route = route ? *route : NOWHERE;
     if (filter->route.mode != JUDGED) return HEADERS_CONTINUE;
     struct request request;
     if (!request_read(&request, envoy)) {
@@ -317,6 +328,11 @@ void envoy_dynamic_module_on_http_filter_scheduled(envoy_filter envoy, const voi
         unavailable(filter, outcome == LATE ? TEXT("portcullis_late") : TEXT("portcullis_lost"));
     } else if (!filter->answer->allowed) {
         refuse(filter, filter->answer);
+    } else if (!for_this_route(filter, filter->answer)) {
+        header headers[2];
+        count(filter, REFUSED);
+        respond(filter, 403, headers, 0, TEXT("{\"error\":\"forbidden\",\"reasons\":[\"other_route\"]}"),
+                TEXT("portcullis_other_route"));
     } else {
         keep(filter, &request, instance, sequence, asked_ns);
         admit(filter, &request, filter->answer);

@@ -10,7 +10,7 @@
 #define LARGEST_FRAME (2u << 20) /* bytes: the longest body and headers that the edge lets through fit */
 
 enum kind { HELLO = 1, ANSWER = 2 };
-enum said { DECISION, SUBJECT, ACTOR, TRANSACTION, ADDRESS, CHALLENGE, NONCE, EFFECT, REFUSAL, SAIDS };
+enum said { DECISION, SUBJECT, ACTOR, TRANSACTION, ADDRESS, CHALLENGE, NONCE, EFFECT, ROUTE, REFUSAL, SAIDS };
 enum varies { BY_QUERY = 1, BY_HOST = 2 };
 
 /* A judge's answer to one question. */
