@@ -42,7 +42,7 @@ async def client(socket: Path) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def asking(bank: Bank, **extra: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {bank.token()}", "x-forwarded-for": "10.0.0.5", **extra}
+    return {"host": "bank", "authorization": f"Bearer {bank.token()}", "x-forwarded-for": "10.0.0.5", **extra}
 
 
 async def test_an_allowed_request(bank: Bank, client: aiohttp.ClientSession) -> None:

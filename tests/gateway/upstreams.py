@@ -1,0 +1,237 @@
+"""Services of several kinds, each of which reads a path in its own way: what they were asked, and what they served.
+
+Each serves the files of its folder: `NAME/public/file`, and `NAME/admin/secret`, which nobody may see; and under
+`NAME/echo/` the target as it came. The names: `nginx`, `go` (net/http), `go2` (the same over HTTP/2), `aiohttp` and
+`python` (http.server).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.gateway.edge_rig import free_port, until
+
+NAMES = ("nginx", "go", "go2", "aiohttp", "python")
+SECRET = b"for administrators alone"
+_GO = Path(__file__).parent / "upstream_go"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as a service read it."""
+
+    service: str
+    target: str
+    status: int
+    file: str = ""  # that it was answered with, as a path under the folder; "" for none
+    caller: str = ""  # `x-caller`: who sent it, by its own word
+    transaction: tuple[str, ...] = ()  # the transaction tokens that it came with
+    trailers: tuple[str, ...] = ()  # names
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether it was answered with something that nobody may see."""
+        return "/admin" in self.file
+
+
+@dataclass
+class Upstreams:
+    """All of them."""
+
+    folder: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    _direct: list[Seen] = field(default_factory=list)  # of those that run in this process
+    _logs: dict[Path, str] = field(default_factory=dict)  # where the others write theirs
+
+    async def seen(self) -> list[Seen]:
+        """What they were asked so far, once all of it is written down."""
+        last = f"end-{secrets.token_hex(8)}"
+        async with aiohttp.ClientSession() as session:
+            for name, port in self.ports.items():
+                async with session.get(f"http://127.0.0.1:{port}/{name}/echo/{last}") as answer:
+                    await answer.read()
+        await until(lambda: self._ended(last), "every service has written down what it saw")
+        return [one for one in self._all() if "/echo/end-" not in one.target]
+
+    def _ended(self, last: str) -> bool:
+        return {one.service for one in self._all() if one.target.endswith(last)} == set(self.ports)
+
+    def _all(self) -> list[Seen]:
+        return [*self._direct, *(one for path, service in self._logs.items() for one in _read(path, service))]
+
+
+def _read(path: Path, service: str) -> Iterator[Seen]:
+    for line in path.read_text(errors="replace").split("\n")[:-1]:  # the last one may still be being written
+        if not line.startswith("{"):
+            continue
+        one = json.loads(line)
+        tokens = one["transaction"] or ()
+        yield Seen(
+            # One process has both: which of them it was says the target.
+            service="go2" if service == "go" and one["target"].startswith("/go2/") else service,
+            target=one["target"],
+            status=int(one["status"]),
+            file=one["file"] if int(one["status"]) == 200 and "/echo/" not in one["target"] else "",
+            caller=one["caller"],
+            transaction=(tokens,) if isinstance(tokens, str) else tuple(tokens),
+            trailers=tuple(one.get("trailers") or ()),
+        )
+
+
+@asynccontextmanager
+async def upstreams(folder: Path) -> AsyncIterator[Upstreams]:
+    """Start them; their files, and what they write down, lie in `folder`. Skips where one of them is not to be had."""
+    nginx, go = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"), shutil.which("go")
+    if nginx is None:
+        pytest.skip("needs nginx")
+    if go is None:
+        pytest.skip("needs Go")
+    for name in NAMES:
+        for file, content in (("public/file", b"public"), ("admin/secret", SECRET), ("admin/index.html", SECRET)):
+            path = folder / "www" / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    all_of_them = Upstreams(folder)
+    async with AsyncExitStack() as stack:
+        await _nginx(stack, all_of_them, nginx)
+        await _net_http(stack, all_of_them, go)
+        await _aiohttp(stack, all_of_them)
+        stack.enter_context(_http_server(all_of_them))
+        yield all_of_them
+
+
+_NGINX = """daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log;
+events {{ worker_connections 512; }}
+http {{
+  log_format seen escape=json '{{"target":"$request_uri","status":"$status","file":"$request_filename",'
+                              '"caller":"$http_x_caller","transaction":"$http_txn_token"}}';
+  access_log {folder}/nginx.log seen;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+  large_client_header_buffers 8 128k;
+  server {{
+    listen 127.0.0.1:{port}; root {folder}/www;
+    location ~ /echo/ {{ return 200 $request_uri; }}
+  }}
+}}
+"""
+
+
+async def _nginx(stack: AsyncExitStack, upstreams: Upstreams, binary: str) -> None:
+    port, settings, log = free_port(), upstreams.folder / "nginx.conf", upstreams.folder / "nginx.log"
+    settings.write_text(_NGINX.format(folder=upstreams.folder, port=port))
+    log.touch()
+    process = await asyncio.create_subprocess_exec(binary, "-p", upstreams.folder, "-e", "stderr", "-c", settings)
+    stack.push_async_callback(_ended, process)
+    await until(partial(_listens, port), "nginx listens")
+    upstreams.ports["nginx"] = port
+    upstreams._logs[log] = "nginx"
+
+
+async def _net_http(stack: AsyncExitStack, upstreams: Upstreams, go: str) -> None:
+    binary, log = upstreams.folder / "upstream-go", upstreams.folder / "go.log"
+    build = await asyncio.create_subprocess_exec(go, "build", "-o", binary, ".", cwd=_GO)
+    assert await build.wait() == 0, "the service in Go does not build"
+    with log.open("wb") as lines:
+        process = await asyncio.create_subprocess_exec(binary, upstreams.folder / "www", stdout=lines)
+    stack.push_async_callback(_ended, process)
+    await until(lambda: "\n" in log.read_text(), "the service in Go listens")
+    upstreams.ports["go"] = upstreams.ports["go2"] = int(log.read_text())
+    upstreams._logs[log] = "go"
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.write(b"GET /nginx/echo/end-listens HTTP/1.0\r\n\r\n")
+    await reader.read()
+    writer.close()
+    return True
+
+
+async def _aiohttp(stack: AsyncExitStack, upstreams: Upstreams) -> None:
+    www = upstreams.folder / "www"
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        file, status = (www / request.match_info["tail"]).resolve(), 404
+        echo = "/echo/" in request.raw_path
+        await request.read()
+        if echo or (file.is_file() and file.is_relative_to(www)):
+            status = 200
+        named = "" if echo or status == 404 else str(file)
+        upstreams._direct.append(_of_headers("aiohttp", request.raw_path, status, named, request.headers))
+        return web.FileResponse(file) if named else web.Response(text=request.raw_path, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    upstreams.ports["aiohttp"] = int(runner.addresses[0][1])
+
+
+def _of_headers(service: str, target: str, status: int, file: str, headers: Mapping[str, str]) -> Seen:
+    tokens = tuple(value for name, value in headers.items() if name.lower() == "txn-token")
+    return Seen(service, target, status, file, headers.get("x-caller", ""), tokens)
+
+
+@contextmanager
+def _http_server(upstreams: Upstreams) -> Iterator[None]:
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "/echo/" not in self.path:
+                return super().do_GET()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.path.encode("latin-1"))
+            return None
+
+        do_POST = do_GET  # noqa: N815
+
+        def send_response(self, code: int, message: str | None = None) -> None:
+            target, headers = getattr(self, "path", ""), getattr(self, "headers", {})
+            served = self.translate_path(target) if code == 200 and "/echo/" not in target else ""
+            upstreams._direct.append(_of_headers("python", target, code, served, headers))
+            super().send_response(code, message)
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: what was seen is written down above."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """Closed, without a word: such as of a path with a NUL in it, that no file can have."""
+
+    server = Server(("127.0.0.1", 0), partial(Handler, directory=str(upstreams.folder / "www")))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    upstreams.ports["python"] = server.server_address[1]
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
