@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
+
 from bench.identities.callers import HOST
-from gateway.config import Config, Edge, Policy, Route, Service
+from gateway.config import Config, Policy, Route, Service
 from tests.gateway.front import Front, front
-from tests.gateway.upstreams import NAMES, Seen, Upstreams, upstreams
+from tests.gateway.upstreams import NAMES, Upstreams, upstreams
+from tests.gateway.upstreams_python import Seen
 from verifier import NotVerified, read_keys, verify
 
 # Whatever is not forbidden is allowed: so a spelling that policy does not see through is found.
@@ -45,30 +48,31 @@ class Hostile:
         return [(one, why) for one in seen if (why := self._wrong(one))]
 
     def _wrong(self, one: Seen) -> str:
+        """Of a token that was good when it was made: reading takes longer than it lives."""
         if len(one.transaction) != 1:
             return f"{len(one.transaction)} tokens"
         keys = read_keys(self.edge.gateway.signing.ring.jwks())
         try:
-            told = verify(one.transaction[0], keys, issuer="urn:portcullis:gateway", audience=one.service)
-        except NotVerified as error:
+            made = jwt.decode(one.transaction[0], options={"verify_signature": False})["iat"]
+            told = verify(one.transaction[0], keys, issuer="urn:portcullis:gateway", audience=one.service, now=made)
+        except (NotVerified, jwt.PyJWTError) as error:
             return str(error)
         return "" if told.subject == f"person:{one.caller}" else f"{told.subject} is not {one.caller}"
 
 
 @asynccontextmanager
-async def hostile_front(folder: Path) -> AsyncIterator[Hostile]:
-    """All of it, without TLS, until the block ends: `/NAME/` is of the service NAME, `/NAME/live/` a stream."""
-    async with upstreams(folder) as behind, front(
-        edge=_without_tls,
-        services=lambda config: config.services | {name: _service(behind, name) for name in NAMES},
-        routes=lambda config: _routes(),
-        policy=_policy,
-    ) as edge:
+async def hostile_front(folder: Path, tls: bool = False) -> AsyncIterator[Hostile]:
+    """All of it until the block ends: `/NAME/` is of the service NAME, `/NAME/live/` a stream."""
+    async with (
+        upstreams(folder) as behind,
+        front(
+            edge=lambda config: config.edge if tls else config.edge.model_copy(update={"tls": None}),
+            services=lambda config: config.services | {name: _service(behind, name) for name in NAMES},
+            routes=lambda config: _routes(),
+            policy=_policy,
+        ) as edge,
+    ):
         yield Hostile(edge, behind)
-
-
-def _without_tls(config: Config) -> Edge:
-    return config.edge.model_copy(update={"tls": None})
 
 
 def _service(behind: Upstreams, name: str) -> Service:

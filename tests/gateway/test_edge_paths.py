@@ -15,7 +15,9 @@ from bench.identities.callers import HOST
 from tests.gateway.hostile_front import Hostile, get, hostile_front, status, talk
 from tests.gateway.http2 import ask
 from tests.gateway.spellings import ELSEWHERE, HOSTS, targets
-from tests.gateway.upstreams import NAMES, SECRET, upstreams
+from tests.gateway.upstreams import NAMES, SECRET, Upstreams, upstreams
+from tests.gateway.upstreams_python import Seen
+from tests.path_rules import RULES
 
 SPELLINGS = None if os.environ.get("PORTCULLIS_PROVE") == "1" else 150  # for each service, over each protocol
 AT_ONCE = 16
@@ -116,6 +118,23 @@ async def test_the_services_alone_do_serve_some_of_them(tmp_path: Path) -> None:
             return status(await talk(behind.ports[one[0]], get(one[1])))
 
         await answers(asked, [one for one in chosen() if one[0] != "go2"])
-        served = Counter(one.service for one in await behind.seen() if one.forbidden)
+        seen = await behind.seen()
+        served = Counter(one.service for one in seen if one.forbidden)
         assert set(served) == set(NAMES) - {"go2"}
-        print(served)
+        for one in seen:
+            _as_the_rules_say(one, behind)
+
+
+def _as_the_rules_say(one: Seen, behind: Upstreams) -> None:
+    """Our words for how a server reads a path (tests.path_rules) are what it does."""
+    if not one.file or one.service not in RULES or not one.target.startswith("/") or "\ufffd" in one.target:
+        return
+    found = RULES[one.service](one.target.encode("latin-1" if one.service == "python" else "utf-8"))
+    assert found is not None, one
+    file = one.file.removeprefix(f"{behind.folder}/www")
+    assert _folder(file) == _folder(os.fsdecode(found)), one
+
+
+def _folder(path: str) -> str:
+    """Of the page that stands for it."""
+    return os.path.normpath(f"/{path}").removesuffix("index.html").rstrip("/")

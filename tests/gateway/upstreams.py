@@ -11,42 +11,22 @@ import asyncio
 import json
 import secrets
 import shutil
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from tests.gateway.edge_rig import free_port, until
+from tests.gateway.upstreams_python import Seen, aiohttp_service, http_server
 
 NAMES = ("nginx", "go", "go2", "aiohttp", "python")
 SECRET = b"for administrators alone"
+LARGE = 32 * 1024 * 1024  # bytes of `nginx/large`: more than all buffers on the way
 _GO = Path(__file__).parent / "upstream_go"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request as a service read it."""
-
-    service: str
-    target: str
-    status: int
-    file: str = ""  # that it was answered with, as a path under the folder; "" for none
-    caller: str = ""  # `x-caller`: who sent it, by its own word
-    transaction: tuple[str, ...] = ()  # the transaction tokens that it came with
-    trailers: tuple[str, ...] = ()  # names
-
-    @property
-    def forbidden(self) -> bool:
-        """Whether it was answered with something that nobody may see."""
-        return "/admin" in self.file
 
 
 @dataclass
@@ -55,7 +35,7 @@ class Upstreams:
 
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
-    _direct: list[Seen] = field(default_factory=list)  # of those that run in this process
+    noted: list[Seen] = field(default_factory=list)  # by those that run in this process
     _logs: dict[Path, str] = field(default_factory=dict)  # where the others write theirs
 
     async def seen(self) -> list[Seen]:
@@ -72,7 +52,7 @@ class Upstreams:
         return {one.service for one in self._all() if one.target.endswith(last)} == set(self.ports)
 
     def _all(self) -> list[Seen]:
-        return [*self._direct, *(one for path, service in self._logs.items() for one in _read(path, service))]
+        return [*self.noted, *(one for path, service in self._logs.items() for one in _read(path, service))]
 
 
 def _read(path: Path, service: str) -> Iterator[Seen]:
@@ -106,12 +86,13 @@ async def upstreams(folder: Path) -> AsyncIterator[Upstreams]:
             path = folder / "www" / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+    (folder / "www" / "nginx" / "large").write_bytes(bytes(LARGE))
     all_of_them = Upstreams(folder)
     async with AsyncExitStack() as stack:
         await _nginx(stack, all_of_them, nginx)
         await _net_http(stack, all_of_them, go)
-        await _aiohttp(stack, all_of_them)
-        stack.enter_context(_http_server(all_of_them))
+        all_of_them.ports["aiohttp"] = await aiohttp_service(stack, folder / "www", all_of_them.noted)
+        all_of_them.ports["python"] = http_server(stack, folder / "www", all_of_them.noted)
         yield all_of_them
 
 
@@ -170,68 +151,3 @@ async def _listens(port: int) -> bool:
     await reader.read()
     writer.close()
     return True
-
-
-async def _aiohttp(stack: AsyncExitStack, upstreams: Upstreams) -> None:
-    www = upstreams.folder / "www"
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        file, status = (www / request.match_info["tail"]).resolve(), 404
-        echo = "/echo/" in request.raw_path
-        await request.read()
-        if echo or (file.is_file() and file.is_relative_to(www)):
-            status = 200
-        named = "" if echo or status == 404 else str(file)
-        upstreams._direct.append(_of_headers("aiohttp", request.raw_path, status, named, request.headers))
-        return web.FileResponse(file) if named else web.Response(text=request.raw_path, status=status)
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    upstreams.ports["aiohttp"] = int(runner.addresses[0][1])
-
-
-def _of_headers(service: str, target: str, status: int, file: str, headers: Mapping[str, str]) -> Seen:
-    tokens = tuple(value for name, value in headers.items() if name.lower() == "txn-token")
-    return Seen(service, target, status, file, headers.get("x-caller", ""), tokens)
-
-
-@contextmanager
-def _http_server(upstreams: Upstreams) -> Iterator[None]:
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if "/echo/" not in self.path:
-                return super().do_GET()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(self.path.encode("latin-1"))
-            return None
-
-        do_POST = do_GET  # noqa: N815
-
-        def send_response(self, code: int, message: str | None = None) -> None:
-            target, headers = getattr(self, "path", ""), getattr(self, "headers", {})
-            served = self.translate_path(target) if code == 200 and "/echo/" not in target else ""
-            upstreams._direct.append(_of_headers("python", target, code, served, headers))
-            super().send_response(code, message)
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing: what was seen is written down above."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Closed, without a word: such as of a path with a NUL in it, that no file can have."""
-
-    server = Server(("127.0.0.1", 0), partial(Handler, directory=str(upstreams.folder / "www")))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    upstreams.ports["python"] = server.server_address[1]
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
