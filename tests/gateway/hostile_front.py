@@ -7,12 +7,13 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jwt
 
 from bench.identities.callers import HOST
-from gateway.config import Config, Policy, Route, Service
+from gateway.config import Config, Edge, Policy, Route, Service
 from tests.gateway.front import Front, front
 from tests.gateway.upstreams import NAMES, Upstreams, upstreams
 from tests.gateway.upstreams_python import Seen
@@ -66,13 +67,18 @@ async def hostile_front(folder: Path, tls: bool = False) -> AsyncIterator[Hostil
     async with (
         upstreams(folder) as behind,
         front(
-            edge=lambda config: config.edge if tls else config.edge.model_copy(update={"tls": None}),
+            edge=partial(_edge, tls),
             services=lambda config: config.services | {name: _service(behind, name) for name in NAMES},
             routes=lambda config: _routes(),
             policy=_policy,
         ) as edge,
     ):
         yield Hostile(edge, behind)
+
+
+def _edge(tls: bool, config: Config) -> Edge:
+    """Which waits for the gateway longer than a busy machine makes it."""
+    return config.edge.model_copy(update={"tls": config.edge.tls if tls else None, "authorize_timeout_ms": 10_000})
 
 
 def _service(behind: Upstreams, name: str) -> Service:

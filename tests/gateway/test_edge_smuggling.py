@@ -18,7 +18,7 @@ from tests.gateway.smuggled import over_http_1
 from tests.gateway.smuggled_http2 import Http2, over_http_2
 from tests.gateway.upstreams import NAMES, upstreams
 
-ATTACKS = None if os.environ.get("PORTCULLIS_PROVE") == "1" else 80  # on each service, over each protocol
+ATTACKS = None if os.environ.get("PORTCULLIS_PROVE") == "1" else 60  # on each service, over each protocol
 AT_ONCE = 24
 VICTIMS = 2  # after each turn of attacks, one after another
 One = TypeVar("One")
