@@ -26,6 +26,7 @@ from tests.gateway.upstreams_python import Seen, aiohttp_service, http_server
 NAMES = ("nginx", "go", "go2", "aiohttp", "python")
 SECRET = b"for administrators alone"
 LARGE = 32 * 1024 * 1024  # bytes of `nginx/large`: more than all buffers on the way
+_PEERS_GO = Path(__file__).parents[2] / ".peers" / "go" / "bin"  # which `make peers` brings where there is none
 _GO = Path(__file__).parent / "upstream_go"
 
 
@@ -76,7 +77,8 @@ def _read(path: Path, service: str) -> Iterator[Seen]:
 @asynccontextmanager
 async def upstreams(folder: Path) -> AsyncIterator[Upstreams]:
     """Start them; their files, and what they write down, lie in `folder`. Skips where one of them is not to be had."""
-    nginx, go = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"), shutil.which("go")
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    go = shutil.which("go") or shutil.which("go", path=str(_PEERS_GO))
     if nginx is None:
         pytest.skip("needs nginx")
     if go is None:
