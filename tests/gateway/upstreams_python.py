@@ -84,6 +84,8 @@ def http_server(stack: AsyncExitStack, www: Path, noted: list[Seen]) -> int:
             """Nothing: what was seen is written down above."""
 
     class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # connections that wait; its own five are too few for a machine that is busy
+
         def handle_error(self, *_: Any) -> None:
             """Closed, without a word: such as of a path with a NUL in it, that no file can have."""
 
