@@ -14,7 +14,6 @@ CONTENT_NONE: Final = 1  # the request has no content
 CONTENT_SHOWN: Final = 2  # all of it is in the question
 CONTENT_UNREAD: Final = 4  # it has some, which is not shown
 VARIES_BY_QUERY: Final = 1
-VARIES_BY_HOST: Final = 2
 _QUESTION: Final = Struct("<IBBHQ12I")
 _ANSWER: Final = Struct("<IBBHQIBBH10I")
 _HELLO: Final = Struct("<IBBHQ")

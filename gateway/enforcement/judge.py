@@ -17,7 +17,7 @@ from gateway.devices import Devices
 from gateway.enforcement.address import Proxies
 from gateway.enforcement.attempt import NOTHING, UNKNOWN, UNREAD, Answer, Attempt, Content
 from gateway.enforcement.refusal_log import RefusalLog
-from gateway.enforcement.target import METHODS, split
+from gateway.enforcement.target import METHODS, names_host, split
 from gateway.identity import Evidence, Identifier, Missing, Opaque, Refusal, UnknownKey, challenge, digest
 from gateway.json_body import Ambiguous, read_json
 from gateway.revocations import Revocations
@@ -164,6 +164,8 @@ class Judge:
     def _request(self, principal: Principal, attempt: Attempt, now: float) -> AccessRequest | Answer:
         if attempt.method not in METHODS:
             return self._bad("unknown_method")
+        if not names_host(attempt.host):
+            return self._bad("ambiguous_host")
         target = split(attempt.target)
         if target is None:
             return self._bad("ambiguous_path")

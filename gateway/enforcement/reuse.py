@@ -1,8 +1,8 @@
 """For how long, and for which other questions, an answer holds: what the edge may give again without asking.
 
 An answer depends on what the decision read and on what the judge itself looks at: proof, revocations, agents, blocks,
-the device. Of that the edge sees credentials, address, method and path, which every such question has in common with
-the first, and query and host, where the decision read them. The rest changes by signals, each of which marks whom it
+the device. Of that the edge sees credentials, address, method, host and path, which every such question has in common
+with the first, and the query, where the decision read it. The rest changes by signals, each of which marks whom it
 touches (`gateway.edge.Epochs`); and by time, which a bound covers.
 """
 
@@ -15,15 +15,15 @@ from typing import Final
 import msgspec
 
 from gateway.edge import bucket
-from gateway.enforcement.frames import VARIES_BY_HOST, VARIES_BY_QUERY
+from gateway.enforcement.frames import VARIES_BY_QUERY
 from gateway.identity import Evidence, names_of
 from policy import AccessRequest, Decision, Principal, ReadPath
 
 _SAME: Final = frozenset(
-    # of `input`: the same for the same credentials, address, method and path, until a signal
-    ("version", "principal", "action", "service", "path", "segments", "address", "stream", "device", "context")
+    # of `input`: the same for the same credentials, address, method, host and path, until a signal
+    ("version", "principal", "action", "service", "path", "segments", "host", "address", "stream", "device", "context")
 )
-_VARIES: Final = {"query": VARIES_BY_QUERY, "host": VARIES_BY_HOST}
+_VARIES: Final = {"query": VARIES_BY_QUERY}
 _RISK: Final = ("data", "risk")
 _MARGIN_SECONDS: Final = 2.0  # that a transaction token is still good for when it is given the last time
 

@@ -191,15 +191,23 @@ class World(Bank):
     async def send(
         self, connection: int, source: str, method: str, target: str, host: str, token: str, body: bytes = b""
     ) -> tuple[int, str, str]:
-        """Status, decision and what the upstream said, over one of many connections that stay open."""
+        """Status, decision and what the upstream said, over one of many connections that stay open; status 0 where the
+        edge closed it.
+        """
         reader, writer = await self._connection(connection, source)
         head = [f"{method} {target} HTTP/1.1", f"host: {host}", f"authorization: Bearer {token}"]
         head += [f"content-length: {len(body)}"] if body or method == "POST" else []
-        writer.write("\r\n".join([*head, "", ""]).encode() + body)
-        async with asyncio.timeout(DEADLINE):
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            told = dict(line.split(": ", 1) for line in lines[1:] if line)
-            text = await reader.readexactly(int(told["content-length"]))
+        writer.write("\r\n".join([*head, "", ""]).encode("latin-1") + body)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+                told = dict(line.split(": ", 1) for line in lines[1:] if line)
+                text = await reader.readexactly(int(told["content-length"]))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.connections.pop((source, connection))[1].close()
+            return 0, "", ""
+        if told.get("connection") == "close":
+            self.connections.pop((source, connection))[1].close()
         return int(lines[0].split()[1]), told.get("x-portcullis-decision", ""), text.decode()
 
     async def _connection(self, number: int, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

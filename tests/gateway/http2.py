@@ -7,7 +7,7 @@ import ssl
 import struct
 from collections.abc import Iterable
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RESET, _SETTINGS, _GOAWAY = 0, 1, 3, 4, 7
 _END_STREAM, _END_HEADERS = 1, 4
 _STATUSES = {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}  # RFC 7541 appendix A
@@ -20,14 +20,15 @@ async def ask(
     port: int,
     headers: Iterable[tuple[str | bytes, str | bytes]],
     *data: bytes,
+    trailers: Iterable[tuple[str, str]] = (),
     trust: ssl.SSLContext | None = None,
 ) -> int:
-    """The status of a request with these headers, pseudo-headers first, and with a DATA frame for each of `data`; 0
-    where the edge only closed the connection or reset the stream.
+    """The status of a request with these headers, pseudo-headers first, with a DATA frame for each of `data`, and with
+    these trailers; 0 where the edge only closed the connection or reset the stream.
     """
     reader, writer = await asyncio.open_connection("localhost", port, ssl=trust)
     try:
-        writer.write(_PREFACE + frame(_SETTINGS, 0, 0, b"") + _request(headers, data))
+        writer.write(PREFACE + frame(_SETTINGS, 0, 0, b"") + _request(headers, data, tuple(trailers)))
         async with asyncio.timeout(_SECONDS):
             return await _status(reader)
     except (ConnectionError, asyncio.IncompleteReadError):
@@ -36,11 +37,20 @@ async def ask(
         writer.close()
 
 
-def _request(headers: Iterable[tuple[str | bytes, str | bytes]], data: tuple[bytes, ...]) -> bytes:
+def _request(
+    headers: Iterable[tuple[str | bytes, str | bytes]], data: tuple[bytes, ...], trailers: tuple[tuple[str, str], ...]
+) -> bytes:
+    bodies = [frame(_DATA, 0, 1, body) for body in data]
+    if bodies and not trailers:
+        bodies[-1] = frame(_DATA, _END_STREAM, 1, data[-1])
+    last = headers_frame(1, trailers) if trailers else b""
+    return headers_frame(1, headers, not data and not trailers) + b"".join(bodies) + last
+
+
+def headers_frame(stream: int, headers: Iterable[tuple[str | bytes, str | bytes]], ends: bool = True) -> bytes:
+    """Headers, or trailers, of one stream, which `ends` with them or does not."""
     block = b"".join(b"\0" + _text(name) + _text(value) for name, value in headers)
-    last = len(data) - 1
-    bodies = [frame(_DATA, _END_STREAM if number == last else 0, 1, body) for number, body in enumerate(data)]
-    return frame(_HEADERS, _END_HEADERS | (0 if data else _END_STREAM), 1, block) + b"".join(bodies)
+    return frame(_HEADERS, _END_HEADERS | (_END_STREAM if ends else 0), stream, block)
 
 
 def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:

@@ -18,8 +18,9 @@ PEOPLE = ("person:alice", "person:bob", "person:carol")
 BOT = "agent:bot"
 SOURCES = ("127.0.0.1", "127.0.0.2")
 TARGETS = (
-    *("/accounts/1001", "/accounts/1001?x=1", "/accounts/7", "/accounts/query?ok", "/accounts/query?no"),
-    *("/accounts/host", "/accounts/device", "/accounts/hours", "/accounts/write", "/accounts/none"),
+    *("/accounts/1001", "/accounts/1001?x=1", "/accounts/1001?\xe9", "/accounts/1001?y#z", "/accounts/7"),
+    *("/accounts/query?ok", "/accounts/query?no", "/accounts/host", "/accounts/device", "/accounts/hours"),
+    *("/accounts/write", "/accounts/none"),
 )
 
 
@@ -128,10 +129,10 @@ _QUESTIONS = st.fixed_dictionaries(
     {
         "person": st.sampled_from(PEOPLE),
         "acting": st.booleans(),
-        "lives": st.sampled_from([0.4, 30.0, 3000.0]),
-        "path": st.sampled_from(TARGETS),
+        "lives": st.sampled_from([3000.0, 30.0, 0.4]),
+        "path": st.sampled_from((*TARGETS[:2] * 3, *TARGETS)),
         "method": st.sampled_from(["GET", "GET", "GET", "POST"]),
-        "host": st.sampled_from(["bank", "bank", "other"]),
+        "host": st.sampled_from(["bank", "bank", "other", "a..b"]),
         "source": st.sampled_from(SOURCES),
     }
 )
@@ -185,7 +186,7 @@ class Cached(RuleBasedStateMachine):
             self.tokens[key] = self.world.token(self.names[person], **claims)
         return self.tokens[key]
 
-    @rule(asked=_QUESTIONS, connections=st.lists(st.integers(0, 5), min_size=1, max_size=6))
+    @rule(asked=_QUESTIONS, connections=st.lists(st.integers(0, 5), min_size=3, max_size=8))
     def ask(self, asked: dict[str, Any], connections: list[int]) -> None:
         for connection in connections:
             self.once(connection=connection, **asked)
@@ -200,7 +201,7 @@ class Cached(RuleBasedStateMachine):
         after = self.runner.run(self.world.expected(source, method, path, host, token))
         if before == after:  # else its time was over in between
             assert (status == 200) == after, (status, person, acting, lives, path, method, host, source)
-        assert decision
+        assert decision or status in (0, 400)  # refused by the edge itself
         assert status != 200 or who == self.names[person]
 
     @rule(signal=_SIGNALS)
@@ -243,7 +244,7 @@ def _machine(runner: asyncio.Runner, world: World, examples: int, steps: int) ->
 
 def test_no_answer_is_another_than_the_judges(runner: asyncio.Runner, world: World) -> None:
     before = runner.run(world.admin.stats("portcullis."))
-    _machine(runner, world, *((200, 100) if os.environ.get("PORTCULLIS_PROVE") == "1" else (20, 40)))
+    _machine(runner, world, *((200, 100) if os.environ.get("PORTCULLIS_PROVE") == "1" else (30, 30)))
     after = runner.run(world.admin.stats("portcullis."))
     given = {name: after[name] - before[name] for name in after}
     assert given["portcullis.known"] > given["portcullis.asked"] / 10, "hardly any answer was given again"

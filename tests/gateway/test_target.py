@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Config, Route, Service
-from gateway.enforcement.target import split
+from gateway.enforcement.target import names_host, split
 from gateway.routing import Routing
 
 
@@ -33,6 +33,16 @@ from gateway.routing import Routing
         "/caf\xc3",
         "/%ff",
         "/a/%252e%252e/b",
+        "/a/%u002e%u002e/b",
+        "/a/100%",
+        "/a#b",
+        "/a?b#c",
+        "/a?b c",
+        "/a?b\tc",
+        "/a?caf\xc3",
+        "/a/%2",
+        "/a/%zz",
+        "/a/%%32%66b",
         "accounts",
         "http://other/accounts",
         "",
@@ -74,3 +84,37 @@ def test_the_first_route_wins() -> None:
     routing = Routing(Config(services=services, routes=routes))
     found = [getattr(routing.match(path), "service", None) for path in ("/a/b/c", "/a/c", "/x")]
     assert found == ["deep", "wide", None]
+
+
+@pytest.mark.parametrize("host", ["bank.example", "bank", "a_b.c-d:8443", "10.0.0.1:80", "[::1]", "[2001:db8::1]:443"])
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert names_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "",
+            ".",
+            "..",
+            "a..b",
+            ".a",
+            "a.",
+            "*",
+            "a b",
+            "a@b",
+            "a/b",
+            "a,b",
+            "a%2fb",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a\tb",
+            "a\n",
+        ),
+        *("http://a", "a:b", "a:", "a:123456", "[::1", "::1", "[a.b]x", "caf\xc3\xa9", "\0", "a" * 64, "a." * 32 + "a"),
+    ],
+)
+def test_any_other_host_is_ambiguous(host: str) -> None:
+    assert not names_host(host)

@@ -9,7 +9,7 @@
 #define WAYS 8u
 #define ORDINARY 1024u    /* bytes of an entry, its answer included */
 #define LONGEST_KEY 16384u /* bytes of a question's parts; a longer one is asked each time */
-#define VARIETIES 4u      /* of what questions may have in common beside method and path: `enum varies` */
+#define VARIETIES 2u      /* of what questions may have in common beside method, host and path: `enum varies` */
 
 struct entry {
     digest key;
@@ -61,6 +61,13 @@ static text path_of(text target) {
     return (text){target.data, mark ? (size_t)(mark - target.data) : target.length};
 }
 
+/* Whether a judge would let it pass: what it refuses for its query alone is not found under another query. */
+static bool ordinary_query(text target) {
+    for (size_t i = path_of(target).length; i < target.length; i++)
+        if (target.data[i] < '!' || target.data[i] > '~' || target.data[i] == '#') return false;
+    return true;
+}
+
 /* The digest of who asks, and of what is asked of that, for each variety that is told apart. */
 static bool base_of(const struct cache *cache, const struct request *request, digest *base) {
     char parts[LONGEST_KEY];
@@ -84,7 +91,7 @@ static bool key_of(const struct cache *cache, const struct request *request, dig
     parts[length++] = varies;
     length += put(parts + length, field[METHOD]);
     length += put(parts + length, varies & BY_QUERY ? field[TARGET] : path_of(field[TARGET]));
-    if (varies & BY_HOST) length += put(parts + length, field[HOST]);
+    length += put(parts + length, field[HOST]);
     *key = siphash(cache->key, parts, length);
     return true;
 }
@@ -111,7 +118,7 @@ static struct answer *valid(struct cache *cache, struct entry *entry, const stru
 struct answer *cache_find(struct cache *cache, const struct request *request, const struct shared *shared,
                           uint64_t instance, uint64_t now_ns) {
     digest base, key;
-    if (!cache->varieties || !base_of(cache, request, &base)) return NULL;
+    if (!cache->varieties || !ordinary_query(request->field[TARGET]) || !base_of(cache, request, &base)) return NULL;
     for (uint8_t varies = 0; varies < VARIETIES; varies++) {
         if (!(cache->varieties & 1u << varies) || !key_of(cache, request, base, varies, &key)) continue;
         struct entry *set = set_of(cache, key);

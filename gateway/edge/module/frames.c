@@ -53,7 +53,7 @@ struct answer *answer_read(const char *frame, size_t length) {
     struct answer *answer = malloc(sizeof *answer + buckets + left);
     if (answer == NULL) abort();
     *answer = (struct answer){.references = 1, .allowed = head.allowed == 1 && head.status == 200, .status = head.status, .ttl_ms = head.ttl_ms,
-                              .varies = head.varies & (BY_QUERY | BY_HOST), .bucket_count = head.buckets,
+                              .varies = head.varies & BY_QUERY, .bucket_count = head.buckets,
                               .buckets = (uint16_t *)answer->content, .bytes = sizeof *answer + buckets + left};
     memcpy(answer->content, frame + sizeof head, buckets + left);
     const char *at = answer->content + buckets;

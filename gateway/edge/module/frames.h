@@ -11,7 +11,7 @@
 
 enum kind { HELLO = 1, ANSWER = 2 };
 enum said { DECISION, SUBJECT, ACTOR, TRANSACTION, ADDRESS, CHALLENGE, NONCE, EFFECT, ROUTE, REFUSAL, SAIDS };
-enum varies { BY_QUERY = 1, BY_HOST = 2 };
+enum varies { BY_QUERY = 1 };
 
 /* A judge's answer to one question. */
 struct answer {

@@ -1,0 +1,3 @@
+module portcullis/upstream
+
+go 1.26
