@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def measure(rounds: int, seconds: int, variants: Sequence[Variant]) -> Result:
     """Start all sides, without TLS and with it, and let them take turns in each variant. Raises CannotRun."""
-    answering, found = program(), list[Found]()
+    answering, found = await asyncio.to_thread(program), list[Found]()
     models: Path | None = None
     with tempfile.TemporaryDirectory(prefix="inline-") as name:
         for tls in sorted({variant.tls for variant in variants}):

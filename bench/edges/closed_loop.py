@@ -18,7 +18,7 @@ _CONNECTIONS = 4  # of gRPC, which share those requests
 _WRK = re.compile(r"^\s+(\d+) requests in.*^Requests/sec:\s+([\d.]+)", re.MULTILINE | re.DOTALL)
 _WRK_FAILED = re.compile(r"^\s*(Non-2xx or 3xx responses|Socket errors):.*", re.MULTILINE)
 _H2LOAD = re.compile(
-    r"^finished in [\d.]+s, ([\d.]+) req/s.*^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout"
+    r"^finished in \S+, ([\d.]+) req/s.*^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout"
     r".*\((\d+)\) data$",
     re.MULTILINE | re.DOTALL,
 )
