@@ -28,6 +28,7 @@ from bench.edges.variant import ACCOUNT, ALICE, BALANCE, VARIANTS, Variant
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
 
+HALF_SECONDS = 2  # of one side of a round at half load
 _Turn = TypeVar("_Turn", Load, Latency)
 
 
@@ -82,7 +83,7 @@ async def _measured(running: Site, variant: Variant, rounds: int, seconds: int, 
         return load
 
     async def half(side: Side) -> Latency:
-        wait = await at_rate(side, variant, running.token, half_rate, seconds)
+        wait = await at_rate(side, variant, running.token, half_rate, HALF_SECONDS)
         _say(f"{variant.name} {side.name}: p50 {wait.p50_us:,.0f} us, p99 {wait.p99_us:,.0f} us at {half_rate:,.0f}/s")
         return wait
 
@@ -123,11 +124,11 @@ def _result(found: Sequence[Found], answering: Program, rounds: int, seconds: in
         settings={
             "under_way": str(UNDER_WAY),
             "envoy_workers": "1",
-            "seconds": str(seconds),
+            "seconds": f"{seconds}, at half load {HALF_SECONDS}",
             "upstream": "nginx, 1 worker",
             "load": "wrk or h2load, 1 thread; at half load bench/edges/open_loop, requests due at fixed moments",
             "every request": f"GET {ACCOUNT} or {BALANCE}, ES256 token of {ALICE}, starter policy",
-            "ours": "identity, transaction tokens, decision log, access log over gRPC",
+            "ours": "identity, transaction tokens, detectors, access log over gRPC with each decision",
             "cached": f"edge.cache_seconds {CACHE_SECONDS['cached']}",
             "plugin": f"{answering.told()}; signature verified, nothing logged",
             "plugin_logged": "the same, decisions to the console",

@@ -24,9 +24,10 @@ from bench.edges.timer import Timer
 from bench.edges.variant import Variant
 from bench.result import CannotRun
 
-UNDER_WAY = 128  # requests; those that are due beyond it wait in the caller
+UNDER_WAY = 64  # requests; those that are due beyond it wait in the caller
 _GRPC_LANES = 4
 _SOON = 50_000_000  # nanoseconds until the first is due
+_DEADLINE = 10.0  # seconds for an answer before anything is due
 _GRACE = 200_000_000  # after the last was due
 
 
@@ -76,11 +77,15 @@ class Caller:
             self._poll.register(descriptor, select.EPOLLIN)
 
     def warm(self) -> None:
-        """One request on each lane: it is connected, and the edge upstream."""
-        for descriptor, lane in self._lanes.items():
+        """One request on each lane: it is connected, and the edge upstream. Raises CannotRun."""
+        for lane in self._lanes.values():
             lane.send(0)
-            while not self._poll.poll() or not self._lanes[descriptor].received():
-                pass
+        missing = len(self._lanes)
+        while missing:
+            ready = self._poll.poll(timeout=_DEADLINE)
+            if not ready:
+                raise CannotRun("an edge that does not answer")
+            missing -= sum(len(self._lanes[descriptor].received()) for descriptor, _ in ready)
 
     def run(self, first: int, every: int, count: int) -> Latency:
         """Ask so many times, first at `first` (CLOCK_MONOTONIC) and again after `every` nanoseconds."""

@@ -153,7 +153,8 @@ def _filter() -> dict[str, Any]:
         "typed_config": {
             "@type": _TYPES + _AUTHZ,
             "transport_api_version": "V3",
-            "grpc_service": {"envoy_grpc": {"cluster_name": _CLUSTER}, "timeout": "1s"},
+            # Time enough that a plugin with more to do than it can is slow, and does not refuse.
+            "grpc_service": {"envoy_grpc": {"cluster_name": _CLUSTER}, "timeout": "10s"},
             "allowed_headers": {"patterns": [{"exact": "authorization"}]},  # what the policy reads, and no more
         },
     }

@@ -27,7 +27,7 @@ from bench.system import Issuer, upstream
 
 HTTP, GRPC, TLS, _ = VARIANTS
 STALL = 0.2  # seconds
-WARM = 128  # requests before anything counts
+WARM = 64  # requests before anything counts
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
