@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-_NOT_BENCHMARKS = {"__init__", "__main__", "result", "machine", "system"}
+_NOT_BENCHMARKS = {"__init__", "__main__", "go", "result", "machine", "system"}
 
 
 def names() -> list[str]:

@@ -1,71 +1,48 @@
-"""Inline throughput: the same Envoy with nothing asked, against ours with every request judged by the gateway.
+"""Inline throughput: ours with every request judged and with decisions cached at the edge, against the same Envoy with
+nothing asked, and against Envoy with OPA's Envoy plugin on the same policy.
 
-Both have one worker, the same nginx behind them and 32 connections of wrk before them. They take turns; a ratio is
-taken within each round, and the median over rounds is the result. CPU time for each request is less noisy than
-throughput.
+All have one Envoy worker, the same nginx behind them and 32 requests under way. They take turns; a ratio is taken
+within each round, and the median over rounds is the result. CPU time for each request is less noisy than throughput.
+Then the same sides are asked at half of what plain Envoy carries, and a request's wait counts from when it was due.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import re
-import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
-import aiohttp
-
-from bench.machine import command, cpu_seconds, descendants, facts
+from bench.edges.agreement import must_agree
+from bench.edges.closed_loop import UNDER_WAY, Load, saturate
+from bench.edges.figures import Found, figures, ratios
+from bench.edges.open_loop import Latency, at_rate
+from bench.edges.plugin import FORM, OTHER_FORMS, Program, program
+from bench.edges.side import Side
+from bench.edges.site import CACHE_SECONDS, Site, site
+from bench.edges.variant import ACCOUNT, ALICE, BALANCE, VARIANTS, Variant
+from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
-from bench.system import (
-    AUDIENCE,
-    Issuer,
-    Running,
-    free_port,
-    plain_envoy,
-    portcullis,
-    tool,
-    until_idle,
-    until_ok,
-    upstream,
-)
-from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
-from gateway.config import Issuer as IssuerConfig
 
-ALICE = "person:alice"
-PATH = "/accounts/1001"
-CONNECTIONS = 32
-_DATA = {"accounts": {"1001": {"owner": ALICE}}}
-_RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
-_COUNT = re.compile(r"^\s+(\d+) requests in", re.MULTILINE)
-_TAIL = re.compile(r"^\s+99%\s+([\d.]+)(us|ms|s)$", re.MULTILINE)
-_FAILED = re.compile(r"^\s*(Non-2xx or 3xx responses|Socket errors):.*", re.MULTILINE)
-_MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-
-
-@dataclass(frozen=True)
-class Load:
-    """What one run of wrk found."""
-
-    rate: float  # requests a second
-    p99_ms: float
-    cpu_us: dict[str, float]  # CPU time for each request, by process
+HALF_SECONDS = 2  # of one side of a round at half load
+_Turn = TypeVar("_Turn", Load, Latency)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m bench inline [--json] [--rounds N] [--seconds S]`."""
+    """`python -m bench inline [--json] [--rounds N] [--seconds S] [--variant NAME]`."""
     parser = argparse.ArgumentParser(prog="python -m bench inline", description=__doc__)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds after the warm-up")
-    parser.add_argument("--seconds", type=int, default=4, help="length of one side of a round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds after the warm-up")
+    parser.add_argument("--seconds", type=int, default=3, help="length of one side of a round")
+    parser.add_argument("--variant", choices=[one.name for one in VARIANTS], help="this one alone")
     options = parser.parse_args(arguments)
+    variants = [one for one in VARIANTS if options.variant in (None, one.name)]
     try:
-        result = asyncio.run(measure(options.rounds, options.seconds))
+        result = asyncio.run(measure(options.rounds, options.seconds, variants))
     except CannotRun as error:
         print(f"inline: {error}", file=sys.stderr)
         return 1
@@ -73,127 +50,88 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def measure(rounds: int, seconds: int) -> Result:
-    """Start both sides, warm them up, and let them take turns. Raises CannotRun."""
-    wrk = tool("wrk", "wrk")
-    issuer = Issuer()
+async def measure(rounds: int, seconds: int, variants: Sequence[Variant]) -> Result:
+    """Start all sides, without TLS and with it, and let them take turns in each variant. Raises CannotRun."""
+    answering, found = await asyncio.to_thread(program), list[Found]()
+    models: Path | None = None
     with tempfile.TemporaryDirectory(prefix="inline-") as name:
-        folder = _prepared(Path(name))
-        async with issuer.serve() as url, upstream(folder) as behind:
-            config = configuration(folder, behind, url)
-            token = issuer.token(ALICE, scope="accounts:read")
-            async with plain_envoy(config, folder / "plain") as plain, portcullis(config, folder) as ours:
-                await _judges(ours, token)
-                await until_idle(ours)
-                sides = {"plain": plain, "judged": ours}
-                loads = await _turns(wrk, sides, token, rounds, seconds)
-    return _result(loads, rounds, seconds)
+        for tls in sorted({variant.tls for variant in variants}):
+            folder, these = _made(Path(name), tls), [variant for variant in variants if variant.tls == tls]
+            forms = [FORM, *(OTHER_FORMS if any(_is_main(variant) for variant in these) else ())]
+            async with site(folder, tls, answering, forms, models) as running:
+                found += [await _measured(running, variant, rounds, seconds, folder) for variant in these]
+                models = running.models
+    return _result(found, answering, rounds, seconds)
 
 
-def _prepared(folder: Path) -> Path:
-    folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
-    (folder / "plain").mkdir()
+def _made(above: Path, tls: bool) -> Path:
+    above.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
+    folder = above / ("tls" if tls else "clear")
+    folder.mkdir(mode=0o755)
     return folder
 
 
-def configuration(folder: Path, behind: int, issuer: str) -> Config:
-    """One service, one route, one issuer, the starter policy and one account."""
-    data = folder / "data.json"
-    data.write_text(json.dumps(_DATA))
-    trusted = IssuerConfig(issuer=issuer, jwks_url=f"{issuer}/jwks", audience=AUDIENCE)
-    return Config(
-        state=folder / "state",
-        edge=Edge(port=free_port(), concurrency=1),
-        services={"accounts": Service(address="127.0.0.1", port=behind)},
-        routes=(Route(prefix="/accounts", service="accounts"),),
-        identity=Identity(issuers=(trusted,)),
-        policy=Policy(data=data),
-        # The load is an attack by any measure: this is about what judging costs, not about stopping it.
-        guard=Guard(never_block_principals=(ALICE,)),
-    )
+async def _measured(running: Site, variant: Variant, rounds: int, seconds: int, folder: Path) -> Found:
+    """One variant: the same answers, then throughput, then waits at half of plain's throughput."""
+    await must_agree(running, variant)
+    main_sides = {name: side for name, side in running.sides.items() if name in {"plain", *CACHE_SECONDS, FORM.name}}
+    sides = running.sides if _is_main(variant) else main_sides
+
+    async def full(side: Side) -> Load:
+        load = await saturate(side, variant, running.token, seconds, folder)
+        _say(f"{variant.name} {side.name}: {load.rate:,.0f}/s")
+        return load
+
+    async def half(side: Side) -> Latency:
+        wait = await at_rate(side, variant, running.token, half_rate, HALF_SECONDS)
+        _say(f"{variant.name} {side.name}: p50 {wait.p50_us:,.0f} us, p99 {wait.p99_us:,.0f} us at {half_rate:,.0f}/s")
+        return wait
+
+    loads = await _turns(sides, rounds, full)
+    half_rate = median(load.rate for load in loads["plain"]) / 2
+    return Found(variant, loads, half_rate, await _turns(main_sides, rounds, half))
 
 
-async def _judges(ours: Running, token: str) -> None:
-    """Before anything is measured: ours lets the token pass, and nobody without one."""
-    async with aiohttp.ClientSession() as session:
-        await until_ok(session, f"http://127.0.0.1:{ours.port}{PATH}", token)
-        async with session.get(f"http://127.0.0.1:{ours.port}{PATH}") as answer:
-            if answer.status != 401:
-                raise CannotRun(f"a request without a token was answered with {answer.status}, not 401")
-
-
-async def _turns(wrk: str, sides: dict[str, Running], token: str, rounds: int, seconds: int) -> dict[str, list[Load]]:
-    loads: dict[str, list[Load]] = {name: [] for name in sides}
+async def _turns(
+    sides: dict[str, Side], rounds: int, turn: Callable[[Side], Awaitable[_Turn]]
+) -> dict[str, list[_Turn]]:
+    """Each side once in a round, and one round before that does not count."""
+    taken: dict[str, list[_Turn]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        order = list(sides) if number % 2 else list(reversed(sides))  # who goes first has no advantage
-        for name in order:
-            load = await _load(wrk, sides[name], token, seconds)
-            print(f"{'warm-up' if not number else f'round {number}'} {name}: {load.rate:,.0f}/s", file=sys.stderr)
+        for name in list(sides) if number % 2 else list(reversed(sides)):  # who goes first has no advantage
+            one = await turn(sides[name])
             if number:
-                loads[name].append(load)
-    return loads
+                taken[name].append(one)
+    return taken
 
 
-async def _load(wrk: str, side: Running, token: str, seconds: int) -> Load:
-    pids = [side.pid, *descendants(side.pid)]
-    before = {pid: cpu_seconds(pid) for pid in pids}
-    text = await _wrk(wrk, side.port, token, seconds)
-    requests = int(_found(_COUNT, text).group(1))
-    spent: dict[str, float] = {}
-    for pid in pids:
-        spent[_role(pid)] = spent.get(_role(pid), 0.0) + (cpu_seconds(pid) - before[pid]) * 1e6 / requests
-    tail = _found(_TAIL, text)
-    return Load(float(_found(_RATE, text).group(1)), float(tail.group(1)) * _MILLISECONDS[tail.group(2)], spent)
+def _is_main(variant: Variant) -> bool:
+    return not variant.suffix
 
 
-async def _wrk(wrk: str, port: int, token: str, seconds: int) -> str:
-    header = f"authorization: Bearer {token}"
-    settings = ("-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-H", header)
-    child = await asyncio.create_subprocess_exec(
-        wrk, *settings, f"http://127.0.0.1:{port}{PATH}", stdout=asyncio.subprocess.PIPE
-    )
-    text = (await child.communicate())[0].decode()
-    if failed := _FAILED.search(text):
-        raise CannotRun(f"not every request was answered with 200: {failed.group(0).strip()}")
-    return text
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
-def _found(pattern: re.Pattern[str], text: str) -> re.Match[str]:
-    match = pattern.search(text)
-    if match is None:
-        raise CannotRun(f"wrk said something else than expected: {text!r}")
-    return match
-
-
-def _role(pid: int) -> str:
-    words = command(pid)
-    if "/envoy " in words:
-        return "envoy"
-    return "gateway" if " run gateway" in words else "others"
-
-
-def _result(loads: dict[str, list[Load]], rounds: int, seconds: int) -> Result:
-    figures = {}
-    for name, side in loads.items():
-        figures[f"{name}_per_second"] = statistics.median(load.rate for load in side)
-        figures[f"{name}_p99_ms"] = statistics.median(load.p99_ms for load in side)
-        for role in side[0].cpu_us:
-            figures[f"{name}_{role}_cpu_us"] = statistics.median(load.cpu_us[role] for load in side)
-    ratios = [judged.rate / plain.rate for judged, plain in zip(loads["judged"], loads["plain"], strict=True)]
-    figures |= {"judged_vs_plain_min": min(ratios), "judged_vs_plain_max": max(ratios)}
+def _result(found: Sequence[Found], answering: Program, rounds: int, seconds: int) -> Result:
     return Result(
         name="inline",
-        figures={name: round(value, 3) for name, value in figures.items()},
-        ratios={"judged_vs_plain": round(statistics.median(ratios), 3)},
-        peer="the same Envoy without authorization and access logs",
+        figures={name: value for one in found for name, value in figures(one).items()},
+        ratios={name: value for one in found for name, value in ratios(one).items()},
+        peer="plain: the same Envoy without authorization and access logs; plugin: that, with OPA over ext_authz gRPC",
         rounds=rounds,
         machine=facts(),
         settings={
-            "connections": str(CONNECTIONS),
+            "under_way": str(UNDER_WAY),
             "envoy_workers": "1",
-            "seconds": str(seconds),
+            "seconds": f"{seconds}, at half load {HALF_SECONDS}",
             "upstream": "nginx, 1 worker",
-            "load": "wrk, 1 thread",
-            "every request": f"GET {PATH}, ES256 token of {ALICE}, starter policy, access log over gRPC",
+            "load": "wrk or h2load, 1 thread; at half load bench/edges/open_loop, requests due at fixed moments",
+            "every request": f"GET {ACCOUNT} or {BALANCE}, ES256 token of {ALICE}, starter policy",
+            "ours": "identity, transaction tokens, detectors, access log over gRPC with each decision",
+            "cached": f"edge.cache_seconds {CACHE_SECONDS['cached']}",
+            "plugin": f"{answering.told()}; signature verified, nothing logged",
+            "plugin_logged": "the same, decisions to the console",
+            "plugin_decoded": "the same, signature not verified",
         },
     )

@@ -18,12 +18,14 @@ import aiohttp
 import grpc
 import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench.machine import cpu_seconds, descendants
 from bench.result import CannotRun
+from bench.streams.frames import framed
 from gateway.config import Config
-from gateway.edge import ADMIN_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, envoy_command, resources
+from gateway.edge import ADMIN_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, Snapshot, TlsMaterial, envoy_command, resources
 
 DEADLINE = 60.0  # seconds until something must have started
 IDLE_DEADLINE = 180.0  # seconds until a system must have finished what it does at its start
@@ -36,7 +38,11 @@ http {{
   access_log off; keepalive_requests 100000000;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{{"balance":100}}'; }} }}
+  server {{ listen 127.0.0.1:{http}; location / {{ default_type application/json; return 200 '{{"balance":100}}'; }} }}
+  server {{
+    listen 127.0.0.1:{grpc} http2; http2_max_concurrent_streams 4096;
+    location / {{ default_type application/grpc; add_trailer grpc-status 0; return 200 "{message}"; }}
+  }}
 }}
 """
 
@@ -91,14 +97,26 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, child: asyn
         await asyncio.sleep(0.05)
 
 
+@dataclass(frozen=True)
+class Upstream:
+    """Ports of a service that answers whatever it is asked."""
+
+    http: int  # a few bytes of JSON
+    grpc: int  # every unary call with the same message
+
+
 @asynccontextmanager
-async def upstream(folder: Path) -> AsyncIterator[int]:
-    """nginx with one worker that answers every request with a few bytes of JSON; its port."""
-    port, path = free_port(), folder / "nginx.conf"
-    path.write_text(_NGINX.format(folder=folder, port=port))
+async def upstream(folder: Path, message: bytes) -> AsyncIterator[Upstream]:
+    """nginx with one worker. Calls it answers with `message` and trailers, without reading what is asked: no server of
+    gRPC takes less time.
+    """
+    behind, path = Upstream(free_port(), free_port()), folder / "nginx.conf"
+    text = framed(message).decode("latin-1")  # a byte is a character
+    settings = _NGINX.format(folder=folder, http=behind.http, grpc=behind.grpc, message=text)
+    path.write_text(settings, encoding="latin-1")
     async with process(tool("nginx", "nginx-light"), "-c", str(path), "-e", str(folder / "nginx.log")) as child:
-        await until(lambda: _accepts(port), "nginx", child)
-        yield port
+        await until(lambda: _accepts(behind.grpc), "nginx", child)
+        yield behind
 
 
 class Issuer:
@@ -108,13 +126,19 @@ class Issuer:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.url = ""
 
-    def token(self, subject: str, **claims: Any) -> str:
+    def token(self, subject: str, typ: str = "at+jwt", **claims: Any) -> str:
         """An RFC 9068 access token that is good for an hour."""
         now = int(time.time())
         times = {"iat": now, "exp": now + 3600, "jti": f"bench-{now}"}
         who = {"iss": self.url, "sub": subject, "aud": AUDIENCE, "client_id": "bench"}
-        header = {"typ": "at+jwt", "kid": "bench"}
+        header = {"typ": typ, "kid": "bench"}
         return jwt.encode({**who, **times, **claims}, self._key, algorithm="ES256", headers=header)
+
+    @property
+    def public_key(self) -> str:
+        """The key's public half, in PEM."""
+        form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return self._key.public_key().public_bytes(*form).decode()
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[str]:
@@ -144,13 +168,18 @@ class Plain(Running):
 
 
 @asynccontextmanager
-async def plain_envoy(config: Config, folder: Path) -> AsyncIterator[Plain]:
-    """Envoy with the same listener and routes and none of our filters, once it serves."""
+async def plain_envoy(
+    config: Config,
+    folder: Path,
+    tls: TlsMaterial | None = None,
+    changed: Callable[[Snapshot], Snapshot] = lambda stock: stock,
+) -> AsyncIterator[Plain]:
+    """Envoy with the same listener and routes and none of our filters, or with those `changed`, once it serves."""
     plain = config.model_copy(update={"edge": config.edge.model_copy(update={"port": free_port()})})
     ads, server = Ads(), grpc.aio.server()
     ads.add_to(server)
     server.add_insecure_port(f"unix:{folder / GRPC_SOCKET}")
-    ads.publish(resources(plain, judge=False))
+    ads.publish(changed(resources(plain, judge=False, tls=tls)))
     await server.start()
     try:
         async with process(*envoy_command(plain, folder)) as child:

@@ -12,6 +12,7 @@ STATUS_200 = 0x88  # ":status: 200" of the static table
 _HEAD = struct.Struct(">HBBBI")  # length (24 bits, the first 16 apart), type, flags, stream
 _SETTING = struct.Struct(">HI")
 _TABLE_SIZE, _PUSH, _STREAMS, _WINDOW = 1, 2, 3, 4  # RFC 9113 section 6.5.2
+_STATIC = 61  # entries of the static table (RFC 7541 appendix A); those of the dynamic one follow, the newest first
 _WIDE = 2**30  # bytes of flow control: nobody waits for a window
 
 
@@ -93,12 +94,25 @@ def headers(stream: int, block: bytes) -> bytes:
 
 def message(stream: int, content: bytes, last: bool = False) -> bytes:
     """DATA with one gRPC message; `last` ends our side."""
-    return frame(Kind.DATA, Flag.END_STREAM if last else 0, stream, b"\0" + len(content).to_bytes(4, "big") + content)
+    return frame(Kind.DATA, Flag.END_STREAM if last else 0, stream, framed(content))
+
+
+def framed(content: bytes) -> bytes:
+    """A message as gRPC frames it, not compressed."""
+    return b"\0" + len(content).to_bytes(4, "big") + content
 
 
 def block(*fields: tuple[str, str]) -> bytes:
     """A header block of literals without indexing (RFC 7541 section 6.2.2)."""
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
+
+
+def indexed(*fields: tuple[str, str]) -> tuple[bytes, bytes]:
+    """A connection's first header block, of literals that its reader indexes (RFC 7541 section 6.2.1), and every one
+    after it with the same fields, of their indices (section 6.1).
+    """
+    first = b"".join(b"\x40" + block(field)[1:] for field in fields)
+    return first, bytes(0x80 | _STATIC + len(fields) - number for number in range(len(fields)))
 
 
 def is_200(received: Frame) -> bool:
