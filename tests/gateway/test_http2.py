@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.enforcement.http2 import LARGEST, PERMISSION_DENIED, Ended, Event, Http2, Message
+from gateway.enforcement.http2 import LARGEST, OK, PERMISSION_DENIED, Ended, Event, Finished, Http2, Message
 from gateway.enforcement.http2_frames import (
     ACK,
     END_HEADERS,
@@ -102,14 +102,20 @@ def test_a_refusal_is_the_last_message(connection: Http2) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8)),
         frame(Kind.DATA, END_STREAM, 1),
         headers(1, END_HEADERS | END_STREAM),
     ],
 )
-def test_what_the_edge_ends_is_over(connection: Http2, end: bytes) -> None:
+def test_what_the_edge_finishes_waits_for_its_end(connection: Http2, end: bytes) -> None:
     heard(connection, headers(1), data(1, b"asked"))
-    assert heard(connection, end) == [Ended(1)]
+    assert heard(connection, end) == [Finished(1)]
+    connection.abort(1, OK, "")
+    assert kinds(connection) == [(Kind.HEADERS, 1)]
+
+
+def test_what_the_edge_ends_is_over(connection: Http2) -> None:
+    heard(connection, headers(1), data(1, b"asked"))
+    assert heard(connection, frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8))) == [Ended(1)]
     assert heard(connection, frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8))) == []
 
 
