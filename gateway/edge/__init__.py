@@ -20,6 +20,7 @@ from gateway.edge.bootstrap import (
     bootstrap,
     envoy_command,
 )
+from gateway.edge.claimed import Claims
 from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
 from gateway.edge.health import EnvoyAdmin
@@ -54,6 +55,7 @@ __all__ = [
     "TETHER_SOCKET",
     "TRANSMITTER_SOCKET",
     "Ads",
+    "Claims",
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",

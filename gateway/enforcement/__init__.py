@@ -6,7 +6,10 @@ from gateway.enforcement.access_logs import AccessLogs
 from gateway.enforcement.attempt import Answer, Attempt
 from gateway.enforcement.ext_authz_grpc import Authorization
 from gateway.enforcement.ext_authz_http import serve_http
+from gateway.enforcement.grpc_connection import GrpcConnection, Service
+from gateway.enforcement.http2 import Http2, Http2Bounds
 from gateway.enforcement.judge import Judge, refusal_id
+from gateway.enforcement.mesh_services import MeshServices
 from gateway.enforcement.refusal_log import RefusalLog
 from gateway.enforcement.target import split
 from gateway.enforcement.tether import serve_tether
@@ -16,8 +19,13 @@ __all__ = [
     "Answer",
     "Attempt",
     "Authorization",
+    "GrpcConnection",
+    "Http2",
+    "Http2Bounds",
     "Judge",
+    "MeshServices",
     "RefusalLog",
+    "Service",
     "refusal_id",
     "serve_http",
     "serve_tether",

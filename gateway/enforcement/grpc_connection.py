@@ -1,7 +1,7 @@
 """gRPC over a connection of an Envoy's: streams go to the services that their methods name.
 
 It speaks HTTP/2 by itself. With grpc.aio each stream is 68 objects that the garbage collector walks, and each cut
-leaves 70 more in cycles: ten thousand streams stop the gateway for half a second. A unary call costs five times as much.
+leaves 70 more in cycles: ten thousand streams stop the gateway for half a second.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import structlog
 from prometheus_client import Counter
 
 from gateway.enforcement.http2 import UNIMPLEMENTED, Begun, Event, Finished, Http2, Message
-from gateway.enforcement.http2_frames import Violation
+from gateway.enforcement.http2_frames import NO_ERROR, Violation
 
 _log = structlog.get_logger()
 _CLOSED = Counter("portcullis_gateway_grpc_closed_total", "Connections closed because they broke HTTP/2's rules")
 _UNKNOWN = Counter("portcullis_gateway_grpc_unknown_total", "Streams refused because nobody serves their method")
-UNREAD: Final = Counter("portcullis_gateway_grpc_unread_total", "Streams ended by a message that cannot be read")
+UNREADABLE: Final = Counter("portcullis_gateway_grpc_unread_total", "Streams ended by a message that cannot be read")
 
 ANY: Final = ""  # the method under which a service has every stream, where methods are not read
 
@@ -50,9 +50,10 @@ class GrpcConnection(asyncio.Protocol):
 
     def __init__(self, services: Services, living: set[GrpcConnection], http2: Http2 | None = None) -> None:
         self._living = living
-        self._services = services(self)
+        self._make = services
+        self._services: Mapping[str, Service] = {}
         self._http2 = http2 or Http2()
-        self._only = self._services.get(ANY)
+        self._only: Service | None = None
         self._of: dict[int, Service] = {}  # streams whose methods were read
         self._transport: Any = None
 
@@ -60,6 +61,8 @@ class GrpcConnection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = transport
         self._living.add(self)
+        self._services = self._make(self)
+        self._only = self._services.get(ANY)
         self.flush()
 
     def close(self) -> None:
@@ -105,6 +108,11 @@ class GrpcConnection(asyncio.Protocol):
         """End a stream, once all is written, with a gRPC status."""
         self._http2.abort(stream, status, reason)
         self._of.pop(stream, None)
+
+    def leave(self) -> None:
+        """Take no more streams; for a connection on which none lives."""
+        self._transport.write(self._http2.goodbye(NO_ERROR))
+        self._transport.close()
 
     def flush(self) -> None:
         """Write what there is, now: uvloop itself writes at once what one turn of the loop has to say."""

@@ -48,7 +48,7 @@ _AS_IT_IS = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")  # in a grpc-m
 _RESPONSE = b"\x88" + field("content-type", "application/grpc")  # 0x88: ":status: 200" of the static table
 
 
-class Bounds(NamedTuple):
+class Http2Bounds(NamedTuple):
     """What one peer may have us keep."""
 
     largest: int = LARGEST  # bytes of one message
@@ -56,7 +56,7 @@ class Bounds(NamedTuple):
     unfinished: int = _WIDEST  # bytes of messages that are not whole, together
 
 
-EDGE: Final = Bounds()  # our own edge's, which keeps bounds of its own
+EDGE: Final = Http2Bounds()  # our own edge's, which keeps bounds of its own
 
 
 class Begun(NamedTuple):
@@ -91,7 +91,7 @@ Event = Begun | Message | Finished | Ended
 class Http2:
     """One connection, from the server's side. What is to be written gathers until it is `taken`."""
 
-    def __init__(self, bounds: Bounds = EDGE, *, methods: bool = False) -> None:
+    def __init__(self, bounds: Http2Bounds = EDGE, *, methods: bool = False) -> None:
         """`methods`: whether several are served, so that header blocks are read, and streams may be long."""
         self._bounds = bounds
         self._blocks = Blocks() if methods else None
@@ -117,6 +117,11 @@ class Http2:
     def living(self) -> int:
         """How many streams live."""
         return len(self._streams)
+
+    @property
+    def newest(self) -> int:
+        """The number of the stream that was opened last, 0 for none."""
+        return self._newest
 
     def receive(self, data: bytes) -> Iterator[Event]:
         """What these bytes say, in order. Raises Violation."""

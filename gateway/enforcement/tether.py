@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import structlog
 from envoy.service.ext_proc.v3.external_processor_pb2 import ProcessingRequest
 from google.protobuf.message import DecodeError
 
 from gateway.enforcement.attempt import Answer, Attempt
-from gateway.enforcement.grpc_connection import ANY, UNREAD, GrpcConnection
+from gateway.enforcement.grpc_connection import ANY, UNREADABLE, GrpcConnection
 from gateway.enforcement.http2 import INTERNAL, INVALID_ARGUMENT, OK, PERMISSION_DENIED
 from gateway.enforcement.judge import Judge
 from gateway.enforcement.processing import TRAILERS_SEEN, admission, attempt_of, refusal
@@ -25,10 +26,17 @@ from gateway.sessions import Cut, Session, Sessions
 from policy import AccessRequest, Decision
 
 _log = structlog.get_logger()
-METHOD = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 
 Opened = Callable[[Session, int], None]
-Reader = Callable[[ProcessingRequest], Attempt]
+
+
+class Reading(NamedTuple):
+    """How one kind of Envoy tells of a stream, and what it must be told."""
+
+    attempt: Callable[[ProcessingRequest], Attempt]  # of a first message; raises ValueError where it has none
+    told: Callable[[str], str]  # of a caller's address, "" for nothing
+    claimed: Callable[[ProcessingRequest], list[str]]  # the caller's headers that stay here beside its proofs
 
 
 class Tether:
@@ -40,20 +48,15 @@ class Tether:
         sessions: Sessions,
         opened: Opened,
         connection: GrpcConnection,
-        read: Reader,
-        told: Callable[[str], str] = lambda _: "",
+        reading: Reading,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`opened` hears of each session that begins, and of the epoch in which it was judged. `read` finds the attempt
-        in a stream's first message, and raises ValueError where it cannot; `told` is what Envoy must learn of a
-        caller's address.
-        """
+        """`opened` hears of each session that begins, and of the epoch in which it was judged."""
         self._judge = judge
         self._sessions = sessions
         self._opened = opened
         self._connection = connection
-        self._read = read
-        self._told = told
+        self._reading = reading
         self._clock = clock
         self._held: dict[int, Session] = {}
         self._asking: dict[int, asyncio.Task[None]] = {}
@@ -85,45 +88,46 @@ class Tether:
     def _begin(self, stream: int, content: bytes) -> None:
         """A stream's request headers. One that cannot be read ends alone: there are thousands beside it."""
         try:
-            attempt = self._attempt(stream, content)
+            attempt, claimed = self._attempt(stream, content)
             answer = self._judge.at_once(attempt)
             if answer is not None:
-                self._answer(stream, answer, attempt, self._sessions.epoch)
+                self._answer(stream, answer, attempt, claimed, self._sessions.epoch)
             else:
-                self._asking[stream] = asyncio.get_running_loop().create_task(self._later(stream, attempt))
+                later = self._later(stream, attempt, claimed)
+                self._asking[stream] = asyncio.get_running_loop().create_task(later)
         except (DecodeError, ValueError) as error:
-            UNREAD.inc()
+            UNREADABLE.inc()
             _log.warning("a stream's first message cannot be read", error=str(error))
             self.over(stream)
             self._connection.abort(stream, INVALID_ARGUMENT, "not request headers")
         except Exception:
-            UNREAD.inc()
+            UNREADABLE.inc()
             _log.exception("tethering failed, refused")
             self._connection.abort(stream, INTERNAL, "unavailable")
 
-    def _attempt(self, stream: int, content: bytes) -> Attempt:
+    def _attempt(self, stream: int, content: bytes) -> tuple[Attempt, list[str]]:
         message = ProcessingRequest.FromString(content)
         if message.WhichOneof("request") != "request_headers" or stream in self._asking:
             raise ValueError("not a stream's first message")
-        return self._read(message)
+        return self._reading.attempt(message), self._reading.claimed(message)
 
-    async def _later(self, stream: int, attempt: Attempt) -> None:
+    async def _later(self, stream: int, attempt: Attempt, claimed: list[str]) -> None:
         epoch = self._sessions.epoch
         answer = await self._judge.ask(attempt)
         del self._asking[stream]
-        self._answer(stream, answer, attempt, epoch)
+        self._answer(stream, answer, attempt, claimed, epoch)
         self._connection.flush()
 
-    def _answer(self, stream: int, answer: Answer, attempt: Attempt, epoch: int) -> None:
+    def _answer(self, stream: int, answer: Answer, attempt: Attempt, claimed: list[str], epoch: int) -> None:
         """`epoch` of the sessions: the one in which the attempt was judged."""
-        address = self._told(attempt.address)
+        address = self._reading.told(attempt.address)
         if answer.request is None or answer.decision is None or not answer.allowed:
             self._connection.send(stream, refusal(answer, address).SerializeToString(), last=True)
             return
         session = self._session(stream, attempt, answer.id, answer.request, answer.decision)
         self._sessions.open(session)
         self._held[stream] = session
-        self._connection.send(stream, admission(answer, address).SerializeToString())
+        self._connection.send(stream, admission(answer, address, claimed).SerializeToString())
         self._opened(session, epoch)
 
     def _session(self, stream: int, attempt: Attempt, name: str, request: AccessRequest, decision: Decision) -> Session:
@@ -141,13 +145,12 @@ class Tether:
 async def serve_tether(judge: Judge, sessions: Sessions, opened: Opened, socket: Path) -> None:
     """Hold our edge's streams on a Unix socket until cancelled; those that still live end then."""
     living: set[GrpcConnection] = set()
-    proxies = judge.proxies
-
-    def read(first: ProcessingRequest) -> Attempt:
-        return attempt_of(first, proxies, judge.scheme)
+    proxies, scheme = judge.proxies, judge.scheme
+    # What callers claim to be, our edge has taken away before.
+    ours = Reading(lambda first: attempt_of(first, proxies, scheme), proxies.told, lambda _: [])
 
     def services(connection: GrpcConnection) -> dict[str, Tether]:
-        return {ANY: Tether(judge, sessions, opened, connection, read, proxies.told)}
+        return {ANY: Tether(judge, sessions, opened, connection, ours)}
 
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(lambda: GrpcConnection(services, living), str(socket), backlog=1024)
