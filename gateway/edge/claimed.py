@@ -105,8 +105,9 @@ _NAMES = (
 )
 # The whole family but x-forwarded-for itself, which ends with who connected; RE2 cannot say "not".
 _FORWARDED = "x-forwarded-(?:[^f].*|f[^o].*|fo[^r].*|for.+)"
-# What a proxy in front of a service says honestly, once it has taken the caller's own away: other meshes' to keep.
-_OF_PROXIES = ("x-envoy-", "x-forwarded-")
+# What another Envoy says honestly, once it has taken away what the caller wrote: that is its own to do.
+_OF_ENVOY = ("x-envoy-",)
+_FORWARDED_BY_ENVOY = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port")
 _REMEMBERED = 4096  # names looked at before; a service's callers send the same ones
 _LONGEST_NAME = 256  # characters of those
 _LONGEST = 80  # characters of an expression's prefixes: Envoy takes programs of a hundred instructions
@@ -127,11 +128,12 @@ class Claims:
     def __init__(self, further: Iterable[str] = ()) -> None:
         mine = (*_NAMES, *further)
         exact = {name for name in mine if not name.endswith("*")}
-        prefixes = tuple(sorted({*_PREFIXES, *(name[:-1] for name in mine if name.endswith("*"))} - {*_OF_PROXIES}))
+        families = {"x-forwarded-", *_PREFIXES, *(name[:-1] for name in mine if name.endswith("*"))}
+        prefixes = tuple(sorted(families - {*_OF_ENVOY}))
 
         def look(name: str) -> bool:
             spelled = name.lower().replace("_", "-")  # as servers take it
-            return spelled in exact or spelled.startswith(prefixes)
+            return spelled in exact or (spelled.startswith(prefixes) and spelled not in _FORWARDED_BY_ENVOY)
 
         self._look = look
         self._known = lru_cache(maxsize=_REMEMBERED)(look)

@@ -22,6 +22,7 @@ from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
 _log = structlog.get_logger()
+OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 _PERMISSION_DENIED = 7  # google.rpc.Code
 _PARTIAL = "x-envoy-auth-partial-body"  # "true" where Envoy showed the beginning; its "false" may be the caller's own
@@ -132,10 +133,10 @@ def response(answer: Answer, claimed: Iterable[str] = ()) -> CheckResponse:
     if answer.allowed:
         told = dict(answer.upstream())
         removed = [*CREDENTIAL_HEADERS, *(name for name in claimed if name not in told)]  # Envoy removes after it sets
-        allowed = OkHttpResponse(headers=options(told.items()), headers_to_remove=removed)
+        allowed = OkHttpResponse(headers=_options(told.items()), headers_to_remove=removed)
         return CheckResponse(status=Status(code=0), ok_response=allowed, dynamic_metadata=metadata)
     denied = DeniedHttpResponse(
-        status=HttpStatus(code=answer.status), headers=options(refusal_headers(answer)), body=answer.body().decode()
+        status=HttpStatus(code=answer.status), headers=_options(refusal_headers(answer)), body=answer.body().decode()
     )
     return CheckResponse(status=Status(code=_PERMISSION_DENIED), denied_response=denied, dynamic_metadata=metadata)
 
@@ -147,10 +148,10 @@ def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
     return [("content-type", "application/json"), ("x-portcullis-decision", answer.id), *challenge]
 
 
-def options(headers: Any) -> list[HeaderValueOption]:
-    """Headers that overwrite whatever of that name was there."""
-    overwrite = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
+    """Headers that overwrite whatever of that name was there. Envoy's ext_authz reads `value` alone: with `raw_value`,
+    upstream and caller get empty ones (seen with 1.40).
+    """
     return [
-        HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=overwrite)
-        for name, value in headers
+        HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=OVERWRITE) for name, value in headers
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from envoy.config.core.v3.base_pb2 import HeaderValue
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.service.ext_proc.v3.external_processor_pb2 import (
     CommonResponse,
     HeaderMutation,
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from gateway.enforcement.address import DIRECT, Proxies, read_address
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, NOTHING, UNREAD, Answer, Attempt, request_of
-from gateway.enforcement.ext_authz_grpc import options, refusal_headers
+from gateway.enforcement.ext_authz_grpc import OVERWRITE, refusal_headers
 from gateway.identity import Credentials, Refusal, client_certificate
 
 _METADATA = "envoy.filters.http.ext_proc"
@@ -91,7 +91,7 @@ def admission(answer: Answer, address: str = "", claimed: Iterable[str] = ()) ->
     """
     headers = {**dict(answer.upstream()), **_told(address)}
     removed = [*CREDENTIAL_HEADERS, *(name for name in claimed if name not in headers)]
-    mutation = HeaderMutation(set_headers=options(headers.items()), remove_headers=removed)
+    mutation = HeaderMutation(set_headers=_options(headers.items()), remove_headers=removed)
     common = CommonResponse(header_mutation=mutation)
     metadata = _metadata(answer, address)
     return ProcessingResponse(request_headers=HeadersResponse(response=common), dynamic_metadata=metadata)
@@ -101,11 +101,19 @@ def refusal(answer: Answer, address: str = "") -> ProcessingResponse:
     """Refuse the stream before its response headers, as a proper answer; `address` as with `admission`."""
     immediate = ImmediateResponse(
         status=HttpStatus(code=answer.status),
-        headers=HeaderMutation(set_headers=options(refusal_headers(answer))),
+        headers=HeaderMutation(set_headers=_options(refusal_headers(answer))),
         body=answer.body(),
         details="portcullis_refused",
     )
     return ProcessingResponse(immediate_response=immediate, dynamic_metadata=_metadata(answer, address))
+
+
+def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
+    """Headers that overwrite whatever of that name was there. Envoy's ext_proc reads `raw_value` alone."""
+    return [
+        HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=OVERWRITE)
+        for name, value in headers
+    ]
 
 
 def _metadata(answer: Answer, address: str) -> Struct:
