@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption

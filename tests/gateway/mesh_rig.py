@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,9 +171,15 @@ async def running(bootstrap: dict[str, Any], folder: Path) -> AsyncIterator[asyn
 
 @asynccontextmanager
 async def meshed(
-    example: str = "envoy.yaml", change: Callable[[dict[str, Any]], None] = lambda _: None, **settings: Any
+    example: str = "envoy.yaml",
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+    changes: Mapping[str, Callable[[Config], Any]] | None = None,
+    ready: int = 401,
+    **settings: Any,
 ) -> AsyncIterator[Meshed]:
-    """All of it; `change` alters the example, `settings` are the gateway's."""
+    """All of it; `change` alters the example, `changes` the gateway's configuration, of which `settings` are `mesh`'s.
+    `ready` is what a caller without proof is answered once all is there.
+    """
     port, listening = free_port(), free_port()
 
     def mesh(config: Config) -> Mesh:
@@ -181,7 +187,7 @@ async def meshed(
         return Mesh(tcp=tcp, unix=LocalSocket(), **settings)
 
     async with AsyncExitStack() as stack:
-        behind = await stack.enter_async_context(front(mesh=mesh, policy=_policy))
+        behind = await stack.enter_async_context(front(mesh=mesh, policy=_policy, **(changes or {})))
         relay = Relay(port)
         await relay.open()
         stack.push_async_callback(relay.close)
@@ -195,19 +201,19 @@ async def meshed(
         trust = ssl.create_default_context(cadata=SERVER.pem.decode())
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)))
         made = Meshed(behind, relay, f"https://localhost:{listening}", session)
-        await until(lambda: _asks(made), "the other Envoy asks the gateway")
+        await until(lambda: _answers(made, ready), "the other Envoy asks the gateway")
         reading = asyncio.create_task(_keep(made))
         stack.callback(reading.cancel)
         yield made
 
 
-async def _asks(made: Meshed) -> bool:
+async def _answers(made: Meshed, status: int) -> bool:
     with suppress(aiohttp.ClientError):
-        return (await made.ask("/accounts"))[0] == 401
+        return (await made.ask("/accounts"))[0] == status
     return False
 
 
 async def _keep(made: Meshed) -> None:
     tail = made.front.gateway.bus.subscribe("test")
-    async for batch in tail:
-        made.events.extend(batch.events())
+    while True:
+        made.events.extend((await tail.next()).events())
