@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
-from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
-from envoy.type.v3.http_status_pb2 import HttpStatus
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, OkHttpResponse
 from google.protobuf.message import DecodeError
-from google.protobuf.struct_pb2 import Struct
-from google.rpc.status_pb2 import Status
 
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
 from gateway.enforcement.grpc_connection import UNREADABLE, GrpcConnection
@@ -24,7 +21,7 @@ from gateway.identity import Credentials
 _log = structlog.get_logger()
 OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
-_PERMISSION_DENIED = 7  # google.rpc.Code
+_OK, _PERMISSION_DENIED = 0, 7  # google.rpc.Code
 _PARTIAL = "x-envoy-auth-partial-body"  # "true" where Envoy showed the beginning; its "false" may be the caller's own
 
 
@@ -128,17 +125,25 @@ def response(answer: Answer, claimed: Iterable[str] = ()) -> CheckResponse:
     """The CheckResponse for an answer; identity goes to the access log as dynamic metadata. `claimed`: the caller's
     headers that stay here beside its proofs.
     """
-    metadata = Struct()
-    metadata.update({**dict(answer.identity()), "x-portcullis-effect": answer.effect})
+    built = CheckResponse()  # filled in place: to compose it from its parts copies each, and takes three times as long
+    told = built.dynamic_metadata.fields
+    for name, value in (*answer.identity(), ("x-portcullis-effect", answer.effect)):
+        told[name].string_value = value
     if answer.allowed:
-        told = dict(answer.upstream())
-        removed = [*CREDENTIAL_HEADERS, *(name for name in claimed if name not in told)]  # Envoy removes after it sets
-        allowed = OkHttpResponse(headers=_options(told.items()), headers_to_remove=removed)
-        return CheckResponse(status=Status(code=0), ok_response=allowed, dynamic_metadata=metadata)
-    denied = DeniedHttpResponse(
-        status=HttpStatus(code=answer.status), headers=_options(refusal_headers(answer)), body=answer.body().decode()
-    )
-    return CheckResponse(status=Status(code=_PERMISSION_DENIED), denied_response=denied, dynamic_metadata=metadata)
+        built.status.code = _OK
+        _allow(built.ok_response, dict(answer.upstream()), claimed)
+    else:
+        built.status.code = _PERMISSION_DENIED
+        _set(built.denied_response.headers, refusal_headers(answer))
+        built.denied_response.status.code = answer.status
+        built.denied_response.body = answer.body().decode()
+    return built
+
+
+def _allow(allowed: OkHttpResponse, told: dict[str, str], claimed: Iterable[str]) -> None:
+    _set(allowed.headers, told.items())
+    allowed.headers_to_remove.extend(CREDENTIAL_HEADERS)
+    allowed.headers_to_remove.extend(name for name in claimed if name not in told)  # Envoy removes after it sets
 
 
 def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
@@ -148,10 +153,10 @@ def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
     return [("content-type", "application/json"), ("x-portcullis-decision", answer.id), *challenge]
 
 
-def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
+def _set(into: Any, headers: Iterable[tuple[str, str]]) -> None:
     """Headers that overwrite whatever of that name was there. Envoy's ext_authz reads `value` alone: with `raw_value`,
     upstream and caller get empty ones (seen with 1.40).
     """
-    return [
-        HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=OVERWRITE) for name, value in headers
-    ]
+    for name, value in headers:
+        header = into.add(append_action=OVERWRITE).header
+        header.key, header.value = name, value

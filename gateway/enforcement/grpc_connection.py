@@ -98,11 +98,14 @@ class GrpcConnection(asyncio.Protocol):
         else:
             self.flush()
 
-    def send(self, stream: int, content: bytes, last: bool = False) -> None:
-        """One message, once all is written; `last` ends the stream well."""
-        self._http2.send(stream, content, last)
-        if last:
+    def send(self, stream: int, content: bytes, last: bool = False) -> bool:
+        """One message, once all is written; `last` ends the stream well. Whether the stream goes on: a message that is
+        too large ends it too.
+        """
+        goes_on = self._http2.send(stream, content, last)
+        if not goes_on:
             self._of.pop(stream, None)
+        return goes_on
 
     def abort(self, stream: int, status: int, reason: str) -> None:
         """End a stream, once all is written, with a gRPC status."""

@@ -128,20 +128,21 @@ class Http2:
         for received in self._frames.read(data):
             yield from self._received(received)
 
-    def send(self, stream: int, content: bytes, last: bool = False) -> None:
-        """One message; `last` ends the stream well. Nothing on a stream that is over; one that fits into no window ends
-        it, for a peer that is sent more than it takes ends the connection.
+    def send(self, stream: int, content: bytes, last: bool = False) -> bool:
+        """One message; `last` ends the stream well. Whether the stream goes on: nothing is said on one that is over,
+        and what fits into no window ends it, for a peer that is sent more than it takes ends the connection.
         """
         if stream not in self._streams:
-            return
+            return False
         data = b"\0" + NUMBER.pack(len(content)) + content
         if len(data) > _DEFAULT_WINDOW:
             self.abort(stream, RESOURCE_EXHAUSTED, "the answer is too large")
-            return
+            return False
         frames = (frame(Kind.DATA, 0, stream, data[at : at + PAYLOAD]) for at in range(0, len(data), PAYLOAD))
         parts = [self._head(stream), *frames, *([self._end(stream, OK, "")] if last else [])]
         self._waiting.append((stream, b"".join(parts), len(data)))
         self._write()
+        return not last
 
     def abort(self, stream: int, status: int, reason: str) -> None:
         """End a stream at once, before what still waits to be sent on it."""

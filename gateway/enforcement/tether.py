@@ -127,8 +127,10 @@ class Tether:
         session = self._session(stream, attempt, answer.id, answer.request, answer.decision)
         self._sessions.open(session)
         self._held[stream] = session
-        self._connection.send(stream, admission(answer, address, claimed).SerializeToString())
-        self._opened(session, epoch)
+        if self._connection.send(stream, admission(answer, address, claimed).SerializeToString()):
+            self._opened(session, epoch)
+        else:
+            self.over(stream)
 
     def _session(self, stream: int, attempt: Attempt, name: str, request: AccessRequest, decision: Decision) -> Session:
         now, evidence = self._clock(), self._judge.evidence(attempt, request.principal)

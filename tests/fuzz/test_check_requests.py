@@ -110,11 +110,12 @@ def test_any_answer_to_a_check_can_be_sent(headers: dict[str, str], path: str, r
 
     async def asked() -> None:
         answered = asyncio.Event()
-        connection: Any = SimpleNamespace(
-            send=lambda stream, content, last: (sent.append(CheckResponse.FromString(content)), answered.set()),
-            abort=lambda stream, status, why: answered.set(),
-            flush=lambda: None,
-        )
+
+        def send(stream: int, content: bytes, last: bool) -> None:
+            sent.append(CheckResponse.FromString(content))
+            answered.set()
+
+        connection: Any = SimpleNamespace(send=send, abort=lambda *_: answered.set(), flush=lambda: None)
         Authorization(bank().judge, list, connection).message(1, request.SerializeToString())
         await asyncio.wait_for(answered.wait(), 5)
 
