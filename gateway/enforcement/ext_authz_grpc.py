@@ -11,6 +11,7 @@ from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, OkHttpResponse
 from google.protobuf.message import DecodeError
+from prometheus_client import Counter
 
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
 from gateway.enforcement.grpc_connection import UNREADABLE, GrpcConnection
@@ -19,6 +20,7 @@ from gateway.enforcement.judge import Judge
 from gateway.identity import Credentials
 
 _log = structlog.get_logger()
+_NOT_HELD = Counter("portcullis_gateway_not_held_total", "Streams refused because their Envoy asked without a tether")
 OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
 _OK, _PERMISSION_DENIED = 0, 7  # google.rpc.Code
@@ -80,6 +82,9 @@ class Authorization:
         self._connection.flush()
 
     def _answer(self, stream: int, answer: Answer, claimed: list[str]) -> None:
+        if answer.request is not None and answer.request.stream and answer.allowed:
+            _NOT_HELD.inc()  # a route with `stream` is one whose streams can be cut: here nothing would hold it
+            answer = Answer(403, answer.id, "deny", ("not_held",), principal=answer.principal)
         self._connection.send(stream, response(answer, claimed).SerializeToString(), last=True)
 
     def _end(self, stream: int, status: int, why: str) -> None:

@@ -75,6 +75,7 @@ class GrpcConnection(asyncio.Protocol):
         for service in self._services.values():
             service.close()
         self._services, self._only = {}, None  # they and we hold each other
+        self._make = _nothing
         self._of.clear()
 
     def pause_writing(self) -> None:
@@ -142,3 +143,7 @@ class GrpcConnection(asyncio.Protocol):
             self._http2.abort(begun.stream, UNIMPLEMENTED, "no such method here")
         else:
             self._of[begun.stream] = service
+
+
+def _nothing(_: GrpcConnection) -> Mapping[str, Service]:
+    return {}

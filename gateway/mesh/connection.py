@@ -28,7 +28,7 @@ class MeshConnection(GrpcConnection):
         self, services: Make, source: Source, settings: Mesh, living: set[GrpcConnection], ended: Callable[[], None]
     ) -> None:
         bounds = Http2Bounds(LARGEST, settings.max_streams, UNFINISHED)
-        super().__init__(lambda _: services(self, self._name), living, Http2(bounds, methods=True))
+        super().__init__(lambda connection: services(connection, self._name), living, Http2(bounds, methods=True))
         self._source = source
         self._settings = settings
         self._ended = ended

@@ -143,6 +143,14 @@ async def test_one_connection_carries_checks_streams_and_logs(tmp_path: Path) ->
         assert await asyncio.wait_for(call.code(), WITHIN) == grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_a_stream_that_nothing_would_hold_is_refused(tmp_path: Path) -> None:
+    async with local(tmp_path) as served, served.channel() as channel:
+        asked = check(served.bank.token(), "/streams/1001")
+        answer = await AuthorizationStub(channel).Check(asked, timeout=WITHIN)
+        assert answer.denied_response.status.code == 403
+        assert '"reasons":["not_held"]' in answer.denied_response.body
+
+
 async def test_headers_that_claim_something_are_taken_away(tmp_path: Path) -> None:
     claims = {"x-user-id": "1", "x_user_name": "2", "x-core-branch": "3", "x-forwarded-host": "4", "txn-token": "5"}
     honest = {
