@@ -16,7 +16,7 @@ from prometheus_client import Counter
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
 from gateway.enforcement.grpc_connection import UNREADABLE, GrpcConnection
 from gateway.enforcement.http2 import INTERNAL, INVALID_ARGUMENT
-from gateway.enforcement.judge import Judge
+from gateway.enforcement.judge import Judge, refusal_id
 from gateway.identity import Credentials
 
 _log = structlog.get_logger()
@@ -64,10 +64,11 @@ class Authorization:
             self.over(stream)
 
     def _check(self, stream: int, request: CheckRequest) -> None:
-        attempt, claimed = (
-            attempt_of(request, self._judge.scheme),
-            self._claims(request.attributes.request.http.headers),
-        )
+        headers = request.attributes.request.http.headers
+        if "upgrade" in headers:  # to a WebSocket; Istio lets it pass on every route
+            self._answer(stream, _not_held(refusal_id()), [])
+            return
+        attempt, claimed = attempt_of(request, self._judge.scheme), self._claims(headers)
         answer = self._judge.at_once(attempt)
         if answer is not None:
             self._answer(stream, answer, claimed)
@@ -83,14 +84,19 @@ class Authorization:
 
     def _answer(self, stream: int, answer: Answer, claimed: list[str]) -> None:
         if answer.request is not None and answer.request.stream and answer.allowed:
-            _NOT_HELD.inc()  # a route with `stream` is one whose streams can be cut: here nothing would hold it
-            answer = Answer(403, answer.id, "deny", ("not_held",), principal=answer.principal)
+            answer = _not_held(answer.id)
         self._connection.send(stream, response(answer, claimed).SerializeToString(), last=True)
 
     def _end(self, stream: int, status: int, why: str) -> None:
         UNREADABLE.inc()
         self.over(stream)
         self._connection.abort(stream, status, why)
+
+
+def _not_held(identifier: str) -> Answer:
+    """What lives on after its request must be cut when that is due: with no tether, nothing could."""
+    _NOT_HELD.inc()
+    return Answer(403, identifier, "deny", ("not_held",))
 
 
 def attempt_of(request: CheckRequest, scheme: str = "https") -> Attempt:

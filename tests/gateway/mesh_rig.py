@@ -138,20 +138,25 @@ def _policy(config: Config) -> Policy:
     return Policy(paths=(config.state / "mesh.rego", config.state / "mesh-response.rego"))
 
 
-def filled(text: str, folder: Path, ports: dict[str, int]) -> dict[str, Any]:
-    """An example with this machine's addresses and files in it; `ports` by what stands before the colon there."""
+def example() -> dict[str, Any]:
+    """The bootstrap that the documents show."""
+    return dict(yaml.safe_load((EXAMPLES / "envoy.yaml").read_text()))
+
+
+def filled(bootstrap: dict[str, Any], folder: Path, ports: dict[str, int]) -> dict[str, Any]:
+    """A bootstrap with this machine's addresses and files in it; `ports` by address and port there."""
 
     def fill(value: Any) -> Any:
         if isinstance(value, list):
             return [fill(each) for each in value]
         if not isinstance(value, dict):
             return str(folder / Path(value).name) if isinstance(value, str) and value.startswith("/etc/") else value
-        if "port_value" in value:
-            port = ports[f"{value['address']}:{value['port_value']}"]
-            return {"address": "127.0.0.1", "port_value": port}
+        port = value.get("port_value", value.get("portValue"))
+        if port is not None:
+            return {"address": "127.0.0.1", "port_value": ports[f"{value['address']}:{port}"]}
         return {name: fill(each) for name, each in value.items()}
 
-    return dict(fill(yaml.safe_load(text)))
+    return dict(fill(bootstrap))
 
 
 @asynccontextmanager
@@ -171,14 +176,15 @@ async def running(bootstrap: dict[str, Any], folder: Path) -> AsyncIterator[asyn
 
 @asynccontextmanager
 async def meshed(
-    example: str = "envoy.yaml",
+    other: dict[str, Any] | None = None,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
     changes: Mapping[str, Callable[[Config], Any]] | None = None,
     ready: int = 401,
     **settings: Any,
 ) -> AsyncIterator[Meshed]:
-    """All of it; `change` alters the example, `changes` the gateway's configuration, of which `settings` are `mesh`'s.
-    `ready` is what a caller without proof is answered once all is there.
+    """All of it, with the documents' bootstrap or an `other` one, which `change` alters; `changes` are those of the
+    gateway's configuration, `settings` those of its `mesh`. `ready` is what a caller without proof is answered once all
+    is there.
     """
     port, listening = free_port(), free_port()
 
@@ -194,8 +200,9 @@ async def meshed(
         SERVER.leaf(other=(x509.DNSName("localhost"),)).write(behind.folder, "server")
         (behind.folder / "callers-ca.pem").write_bytes(WORKLOADS.pem)
         service = behind.gateway.config.services["accounts"].port
-        ports = {"0.0.0.0:8443": listening, f"{GATEWAY}:8283": relay.port, "accounts.bank.example:8080": service}
-        bootstrap = filled((EXAMPLES / example).read_text(), behind.folder, ports | {"127.0.0.1:9901": free_port()})
+        ports = {"0.0.0.0:8443": listening, f"{GATEWAY}:8283": relay.port, "127.0.0.1:9901": free_port()}
+        ports |= {"accounts.bank.example:8080": service, "accounts.bank.svc.cluster.local:8080": service}
+        bootstrap = filled(other or example(), behind.folder, ports)
         change(bootstrap)
         await stack.enter_async_context(running(bootstrap, behind.folder))
         trust = ssl.create_default_context(cadata=SERVER.pem.decode())

@@ -145,10 +145,11 @@ async def test_one_connection_carries_checks_streams_and_logs(tmp_path: Path) ->
 
 async def test_a_stream_that_nothing_would_hold_is_refused(tmp_path: Path) -> None:
     async with local(tmp_path) as served, served.channel() as channel:
-        asked = check(served.bank.token(), "/streams/1001")
-        answer = await AuthorizationStub(channel).Check(asked, timeout=WITHIN)
-        assert answer.denied_response.status.code == 403
-        assert '"reasons":["not_held"]' in answer.denied_response.body
+        token = served.bank.token()
+        for asked in (check(token, "/streams/1001"), check(token, headers={"upgrade": "websocket"})):
+            answer = await AuthorizationStub(channel).Check(asked, timeout=WITHIN)
+            assert answer.denied_response.status.code == 403
+            assert '"reasons":["not_held"]' in answer.denied_response.body
 
 
 async def test_headers_that_claim_something_are_taken_away(tmp_path: Path) -> None:
