@@ -24,6 +24,7 @@ from tests.gateway.front import RESPONSE, SERVER, WORKLOADS, Front, front
 from tests.gateway.workloads import Ca, Leaf
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "mesh"
+_ANSWERS = ("timeout", "message_timeout", "messageTimeout")
 GATEWAY = "portcullis.bank.example"
 ENVOY = "spiffe://bank.example/envoy"  # by which the gateway knows it
 RULES = """package portcullis.access
@@ -144,7 +145,9 @@ def example() -> dict[str, Any]:
 
 
 def filled(bootstrap: dict[str, Any], folder: Path, ports: dict[str, int]) -> dict[str, Any]:
-    """A bootstrap with this machine's addresses and files in it; `ports` by address and port there."""
+    """A bootstrap with this machine's addresses and files in it; `ports` by address and port there. A question may take
+    longer than a second: the machine may be busy.
+    """
 
     def fill(value: Any) -> Any:
         if isinstance(value, list):
@@ -154,7 +157,7 @@ def filled(bootstrap: dict[str, Any], folder: Path, ports: dict[str, int]) -> di
         port = value.get("port_value", value.get("portValue"))
         if port is not None:
             return {"address": "127.0.0.1", "port_value": ports[f"{value['address']}:{port}"]}
-        return {name: fill(each) for name, each in value.items()}
+        return {name: "10s" if name in _ANSWERS and each == "1s" else fill(each) for name, each in value.items()}
 
     return dict(fill(bootstrap))
 

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from gateway.operations import GatewayOperations
 from tests.gateway.edge_rig import until
@@ -92,7 +93,7 @@ async def test_policy_sees_the_body(mesh: Meshed) -> None:
 @pytest.mark.parametrize("path", ["/streams/%6cive", "/streams/../streams/live", "//streams/live", "/streams%2flive"])
 async def test_no_spelling_of_a_path_falls_between_policy_and_tether(mesh: Meshed, path: str) -> None:
     """What the AuthorizationPolicy leaves out is tethered, or refused: nobody who shows nothing gets in."""
-    url = aiohttp.client.URL(mesh.url + path, encoded=True)
+    url = URL(mesh.url + path, encoded=True)
     async with mesh.session.get(url, headers={"host": "bank.example"}) as answer:
         assert answer.status in (400, 401, 403)
 
