@@ -14,14 +14,12 @@ from typing import Self
 import aiohttp
 import grpc
 import structlog
-from envoy.service.accesslog.v3 import als_pb2_grpc
-from envoy.service.auth.v3 import external_auth_pb2_grpc
 
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
 from gateway.clock_steps import ClockSteps
-from gateway.config import Config, Decisions, TokenService
+from gateway.config import Config, Decisions, Mesh, TokenService
 from gateway.decisions import run_decisions
 from gateway.detection import Detection
 from gateway.devices import Devices
@@ -33,13 +31,13 @@ from gateway.edge import (
     LOG_SOCKET,
     TETHER_SOCKET,
     Ads,
+    Claims,
     Epochs,
     resources,
 )
 from gateway.enforcement import (
-    AccessLogs,
-    Authorization,
     Judge,
+    MeshServices,
     Reusing,
     serve_edge_log,
     serve_questions,
@@ -49,6 +47,7 @@ from gateway.exchanges import Exchanges
 from gateway.identification import Identification
 from gateway.keeping import keep_running
 from gateway.lines import expected_lines, guard_limits, run_lines
+from gateway.mesh import serve_mesh
 from gateway.outgoing import verifying
 from gateway.policies import Policies
 from gateway.reconfiguring import Reconfiguring
@@ -215,6 +214,8 @@ class Gateway:
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
+            if self.config.mesh is not None:
+                tasks.create_task(keep_running("mesh", partial(self._run_mesh, self.config.mesh)))
             tasks.create_task(self._tick())
             tasks.create_task(self.rejudging.run())
             tasks.create_task(self.shared_signals.run(lambda name: _fresh(self.run / name)))
@@ -231,10 +232,13 @@ class Gateway:
         witness = self.records.decided  # on record, but no activity: what another says must not sway the guard
         await run_decisions(settings, self.policies.pdp, strict, self.blocklist, witness, self.run)
 
+    async def _run_mesh(self, settings: Mesh) -> None:
+        claims = Claims(self.config.edge.strip_headers).among
+        served = MeshServices(self.judge, self.sessions, self.rejudging.opened, self.door.publish, claims)
+        await serve_mesh(served.services, settings, self.run)
+
     async def _listen(self, stack: AsyncExitStack) -> None:
         server = grpc.aio.server()
-        external_auth_pb2_grpc.add_AuthorizationServicer_to_server(Authorization(self.judge), server)
-        als_pb2_grpc.add_AccessLogServiceServicer_to_server(AccessLogs(self.door.publish), server)
         self.ads.add_to(server)
         server.add_insecure_port(f"unix:{_fresh(self.run / GRPC_SOCKET)}")
         if self.config.edge.tls is None:

@@ -302,14 +302,14 @@ class Policy(Branch):
     strict_builtin_errors: bool = False  # a builtin's error is the policy's, and refuses; else it is undefined
 
 
-class DecisionsUnix(Branch):
-    """A Unix socket for other enforcement points on this host."""
+class LocalSocket(Branch):
+    """A Unix socket for others on this host."""
 
-    path: Path | None = None  # none means run/decisions.sock in the state folder
+    path: Path | None = None  # none means one in run/ in the state folder, named after its branch
     group: str | None = None  # whose members may ask too; none means this uid and root alone
 
 
-class DecisionsTls(Branch):
+class MutualTls(Branch):
     """Both sides prove themselves."""
 
     certificate: Path
@@ -323,13 +323,13 @@ class DecisionsTcp(Branch):
 
     address: str = "127.0.0.1"
     port: Port = 8282
-    tls: DecisionsTls
+    tls: MutualTls
 
 
 class Decisions(Branch):
     """The decision API (AuthZEN's and OPA's) for enforcement points that are not ours."""
 
-    unix: DecisionsUnix | None = None
+    unix: LocalSocket | None = None
     tcp: DecisionsTcp | None = None
     token: SecretStr | None = None  # beside the socket's or the certificate's proof
     token_file: Path | None = None
@@ -339,6 +339,25 @@ class Decisions(Branch):
     max_connections: Annotated[Integer, Field(ge=1, le=4096)] = 128
     max_evaluations: Annotated[Integer, Field(ge=1, le=10000)] = 100  # in one request
     request_seconds: Annotated[Real, Field(gt=0, le=60)] = 5.0  # from a request's first byte to its answer's last
+
+
+class MeshTcp(Branch):
+    """A port for other Envoys in the network."""
+
+    address: str = "127.0.0.1"
+    port: Port = 8283
+    tls: MutualTls
+
+
+class Mesh(Branch):
+    """The bank's own Envoys, or Istio's: they ask over gRPC what our edge asks (ext_authz, ext_proc, access logs)."""
+
+    unix: LocalSocket | None = None
+    tcp: MeshTcp | None = None
+    max_connections: Annotated[Integer, Field(ge=1, le=65_536)] = 1024  # to each socket; an Envoy has one a worker
+    max_streams: Annotated[Integer, Field(ge=100, le=1_000_000)] = 10_000  # at once on one connection
+    ping_seconds: Annotated[Real, Field(gt=0, le=60)] = 5.0  # after which who says nothing is asked, and then cut
+    idle_seconds: Annotated[Real, Field(gt=0, le=86_400)] = 900.0  # without a stream, until a connection ends
 
 
 class Broker(Branch):
@@ -508,6 +527,7 @@ class Config(Branch):
     signals_transmitter: SignalsTransmitter | None = None  # none means that nobody is told of our cuts
     sessions: LiveSessions = LiveSessions()
     decisions: Decisions | None = None  # none means that nobody else may ask
+    mesh: Mesh | None = None  # none means that no other Envoy may ask
     signals: Signals = Signals()
     telemetry: Telemetry = Telemetry()
     detectors: Detectors = Detectors()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.edge_crosschecks import edge, service_files
 from gateway.identity_crosschecks import issuers, token_service
+from gateway.mesh_crosschecks import mesh, mesh_files
 from gateway.signals_crosschecks import signal_files, signals
 from gateway.transmitter_crosschecks import signals_transmitter
 from gateway.trust_crosschecks import trust_domains, trust_files
@@ -37,6 +38,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from signals_transmitter(config)
     if config.decisions:
         yield from _decisions(config, config.decisions)
+    yield from mesh(config)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -45,12 +47,13 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
-    for place, path in (*trust_files(config), *signal_files(config), *service_files(config)):
+    for place, path in (*trust_files(config), *signal_files(config), *service_files(config), *mesh_files(config)):
         yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
     if config.decisions:
         yield from _decisions_files(config.decisions)
+    yield from _groups(config)
     yield from _files(("policy",), config.policy, ("data", "opa_path"))
     for index, issuer in enumerate(config.identity.issuers):
         if issuer.introspection:
@@ -156,9 +159,13 @@ def _decisions_files(decisions: Decisions) -> Iterator[Problem]:
     yield from _files(("decisions",), decisions, ("token_file",))
     if decisions.tcp:
         yield from _files(("decisions", "tcp", "tls"), decisions.tcp.tls, ("certificate", "key", "client_ca"))
-    group = decisions.unix.group if decisions.unix else None
-    if group is not None and group not in {known.gr_name for known in grp.getgrall()}:
-        yield ("decisions", "unix", "group"), f"there is no group {group!r}"
+
+
+def _groups(config: Config) -> Iterator[Problem]:
+    for name, branch in (("decisions", config.decisions), ("mesh", config.mesh)):
+        group = branch.unix.group if branch and branch.unix else None
+        if group is not None and group not in {known.gr_name for known in grp.getgrall()}:
+            yield (name, "unix", "group"), f"there is no group {group!r}"
 
 
 def _files(key: Key, branch: Branch, names: Iterable[str]) -> Iterator[Problem]:

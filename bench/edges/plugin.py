@@ -20,6 +20,7 @@ from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2  # noqa: F401  # its descriptor
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,

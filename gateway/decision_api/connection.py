@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import uvicorn
 from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from gateway.peer import Known
+
 _HEAD = 64 * 1024  # bytes beside the body
 CUT = Counter("portcullis_gateway_decision_api_cut_total", "Connections cut, by what was wrong with them", ["why"])
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +23,6 @@ class Bounds:
 
     body: int
     seconds: float
-
-
-Known = Callable[[asyncio.BaseTransport], bool]
 
 
 class Connection(HttpToolsProtocol):
@@ -88,21 +82,3 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             CUT.labels(why).inc()
         self.transport.abort()
-
-
-def same_uid(transport: asyncio.BaseTransport) -> bool:
-    """Whether the process at the other end of a Unix socket runs as this uid or root (SO_PEERCRED)."""
-    peer = transport.get_extra_info("socket")
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return _CREDENTIALS.unpack(raw)[1] in (0, os.geteuid())
-
-
-def named(clients: Collection[str]) -> Known:
-    """Whether a client's certificate has one of these DNS names or URIs; any will do where there are none."""
-
-    def known(transport: asyncio.BaseTransport) -> bool:
-        certificate: Any = transport.get_extra_info("peercert") or {}
-        names = {value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "URI")}
-        return bool(certificate) and (not clients or not names.isdisjoint(clients))
-
-    return known

@@ -21,6 +21,7 @@ from gateway.edge.bootstrap import (
     bootstrap,
     envoy_command,
 )
+from gateway.edge.claimed import Claims
 from gateway.edge.discovery import EdgeState
 from gateway.edge.epochs import EPOCHS_FILE, Epochs, bucket
 from gateway.edge.filters import EXT_PROC
@@ -57,6 +58,7 @@ __all__ = [
     "TETHER_SOCKET",
     "TRANSMITTER_SOCKET",
     "Ads",
+    "Claims",
     "EdgeState",
     "EnvoyAdmin",
     "EnvoyMissing",

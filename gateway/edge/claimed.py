@@ -7,6 +7,7 @@ What a service behind the edge is told about the caller, the gateway says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 # Where a family has honest headers too, only a part of it goes: x-user-agent, x-client-data, x-auth-token and
@@ -104,6 +105,11 @@ _NAMES = (
 )
 # The whole family but x-forwarded-for itself, which ends with who connected; RE2 cannot say "not".
 _FORWARDED = "x-forwarded-(?:[^f].*|f[^o].*|fo[^r].*|for.+)"
+# What another Envoy says honestly, once it has taken away what the caller wrote: that is its own to do.
+_OF_ENVOY = ("x-envoy-",)
+_FORWARDED_BY_ENVOY = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port")
+_REMEMBERED = 4096  # names looked at before; a service's callers send the same ones
+_LONGEST_NAME = 256  # characters of those
 _LONGEST = 80  # characters of an expression's prefixes: Envoy takes programs of a hundred instructions
 
 
@@ -114,6 +120,27 @@ def removals(further: Iterable[str] = ()) -> list[dict[str, Any]]:
     names = (*_NAMES, *(name for name in further if not name.endswith("*")))
     expressions = (_FORWARDED, *(f"(?:{'|'.join(some)}).*" for some in _packed(prefixes)))
     return [*map(_matching, expressions), *({"remove": name} for name in names)]
+
+
+class Claims:
+    """The same by name, for enforcement points that see what a caller sent: `further` as with `removals`."""
+
+    def __init__(self, further: Iterable[str] = ()) -> None:
+        mine = (*_NAMES, *further)
+        exact = {name for name in mine if not name.endswith("*")}
+        families = {"x-forwarded-", *_PREFIXES, *(name[:-1] for name in mine if name.endswith("*"))}
+        prefixes = tuple(sorted(families - {*_OF_ENVOY}))
+
+        def look(name: str) -> bool:
+            spelled = name.lower().replace("_", "-")  # as servers take it
+            return spelled in exact or (spelled.startswith(prefixes) and spelled not in _FORWARDED_BY_ENVOY)
+
+        self._look = look
+        self._known = lru_cache(maxsize=_REMEMBERED)(look)
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Those that claim something; what Envoy itself says of the caller and the way is not among them."""
+        return [name for name in names if (self._known if len(name) <= _LONGEST_NAME else self._look)(name)]
 
 
 def _packed(prefixes: Iterable[str]) -> Iterator[list[str]]:

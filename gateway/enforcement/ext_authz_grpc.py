@@ -2,33 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+import structlog
+from envoy.config.core.v3.base_pb2 import HeaderValueOption
 from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
-from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
-from envoy.type.v3.http_status_pb2 import HttpStatus
-from google.protobuf.struct_pb2 import Struct
-from google.rpc.status_pb2 import Status
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, OkHttpResponse
+from google.protobuf.message import DecodeError
+from prometheus_client import Counter
 
 from gateway.enforcement.attempt import CREDENTIAL_HEADERS, UNKNOWN, UNREAD, Answer, Attempt, Content, request_of
-from gateway.enforcement.judge import Judge
+from gateway.enforcement.grpc_connection import UNREADABLE, GrpcConnection
+from gateway.enforcement.http2 import INTERNAL, INVALID_ARGUMENT
+from gateway.enforcement.judge import Judge, refusal_id
 from gateway.identity import Credentials
 
-_PERMISSION_DENIED = 7  # google.rpc.Code
+_log = structlog.get_logger()
+_NOT_HELD = Counter("portcullis_gateway_not_held_total", "Streams refused because their Envoy asked without a tether")
+OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+METHOD: Final = "/envoy.service.auth.v3.Authorization/Check"
+_OK, _PERMISSION_DENIED = 0, 7  # google.rpc.Code
 _PARTIAL = "x-envoy-auth-partial-body"  # "true" where Envoy showed the beginning; its "false" may be the caller's own
 
 
 class Authorization:
-    """The servicer."""
+    """One connection's checks; `claims` finds those of a request's headers in which a caller claims to be somebody."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, claims: Callable[[Iterable[str]], list[str]], connection: GrpcConnection) -> None:
         self._judge = judge
+        self._claims = claims
+        self._connection = connection
+        self._asking: dict[int, asyncio.Task[None]] = {}
 
-    async def Check(self, request: CheckRequest, context: Any) -> CheckResponse:  # noqa: N802  # gRPC's name
+    def message(self, stream: int, content: bytes) -> None:
         """Answer one request's attributes."""
-        attempt = attempt_of(request, self._judge.scheme)
-        return response(self._judge.at_once(attempt) or await self._judge.ask(attempt))
+        try:
+            if stream in self._asking:
+                raise ValueError("a call has one message")
+            self._check(stream, CheckRequest.FromString(content))
+        except (DecodeError, ValueError) as error:
+            self._end(stream, INVALID_ARGUMENT, str(error))
+        except Exception:
+            _log.exception("a check failed, refused")
+            self._end(stream, INTERNAL, "unavailable")
+
+    def finished(self, stream: int) -> None:
+        """Envoy has asked: what it asked is being answered, or it said nothing."""
+        if stream not in self._asking:
+            self._end(stream, INVALID_ARGUMENT, "a call without a message")
+
+    def over(self, stream: int) -> None:
+        """Envoy waits no longer."""
+        if (task := self._asking.pop(stream, None)) is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        """Nobody waits."""
+        for stream in tuple(self._asking):
+            self.over(stream)
+
+    def _check(self, stream: int, request: CheckRequest) -> None:
+        headers = request.attributes.request.http.headers
+        if "upgrade" in headers:  # to a WebSocket; Istio lets it pass on every route
+            self._answer(stream, _not_held(refusal_id()), [])
+            return
+        attempt, claimed = attempt_of(request, self._judge.scheme), self._claims(headers)
+        answer = self._judge.at_once(attempt)
+        if answer is not None:
+            self._answer(stream, answer, claimed)
+        else:
+            later = self._later(stream, attempt, claimed)
+            self._asking[stream] = asyncio.get_running_loop().create_task(later)
+
+    async def _later(self, stream: int, attempt: Attempt, claimed: list[str]) -> None:
+        answer = await self._judge.ask(attempt)
+        del self._asking[stream]
+        self._answer(stream, answer, claimed)
+        self._connection.flush()
+
+    def _answer(self, stream: int, answer: Answer, claimed: list[str]) -> None:
+        if answer.request is not None and answer.request.stream and answer.allowed:
+            answer = _not_held(answer.id)
+        self._connection.send(stream, response(answer, claimed).SerializeToString(), last=True)
+
+    def _end(self, stream: int, status: int, why: str) -> None:
+        UNREADABLE.inc()
+        self.over(stream)
+        self._connection.abort(stream, status, why)
+
+
+def _not_held(identifier: str) -> Answer:
+    """What lives on after its request must be cut when that is due: with no tether, nothing could."""
+    _NOT_HELD.inc()
+    return Answer(403, identifier, "deny", ("not_held",))
 
 
 def attempt_of(request: CheckRequest, scheme: str = "https") -> Attempt:
@@ -64,17 +132,29 @@ def _content(http: AttributeContext.HttpRequest, body: bytes) -> Content:
     return Content(body) if body or length else UNKNOWN
 
 
-def response(answer: Answer) -> CheckResponse:
-    """The CheckResponse for an answer; identity goes to the access log as dynamic metadata."""
-    metadata = Struct()
-    metadata.update({**dict(answer.identity()), "x-portcullis-effect": answer.effect})
+def response(answer: Answer, claimed: Iterable[str] = ()) -> CheckResponse:
+    """The CheckResponse for an answer; identity goes to the access log as dynamic metadata. `claimed`: the caller's
+    headers that stay here beside its proofs.
+    """
+    built = CheckResponse()  # filled in place: to compose it from its parts copies each, and takes three times as long
+    told = built.dynamic_metadata.fields
+    for name, value in (*answer.identity(), ("x-portcullis-effect", answer.effect)):
+        told[name].string_value = value
     if answer.allowed:
-        allowed = OkHttpResponse(headers=options(answer.upstream()), headers_to_remove=CREDENTIAL_HEADERS)
-        return CheckResponse(status=Status(code=0), ok_response=allowed, dynamic_metadata=metadata)
-    denied = DeniedHttpResponse(
-        status=HttpStatus(code=answer.status), headers=options(refusal_headers(answer)), body=answer.body().decode()
-    )
-    return CheckResponse(status=Status(code=_PERMISSION_DENIED), denied_response=denied, dynamic_metadata=metadata)
+        built.status.code = _OK
+        _allow(built.ok_response, dict(answer.upstream()), claimed)
+    else:
+        built.status.code = _PERMISSION_DENIED
+        _set(built.denied_response.headers, refusal_headers(answer))
+        built.denied_response.status.code = answer.status
+        built.denied_response.body = answer.body().decode()
+    return built
+
+
+def _allow(allowed: OkHttpResponse, told: dict[str, str], claimed: Iterable[str]) -> None:
+    _set(allowed.headers, told.items())
+    allowed.headers_to_remove.extend(CREDENTIAL_HEADERS)
+    allowed.headers_to_remove.extend(name for name in claimed if name not in told)  # Envoy removes after it sets
 
 
 def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
@@ -84,10 +164,10 @@ def refusal_headers(answer: Answer) -> list[tuple[str, str]]:
     return [("content-type", "application/json"), ("x-portcullis-decision", answer.id), *challenge]
 
 
-def options(headers: Any) -> list[HeaderValueOption]:
-    """Headers that overwrite whatever of that name was there."""
-    overwrite = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-    return [
-        HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=overwrite)
-        for name, value in headers
-    ]
+def _set(into: Any, headers: Iterable[tuple[str, str]]) -> None:
+    """Headers that overwrite whatever of that name was there. Envoy's ext_authz reads `value` alone: with `raw_value`,
+    upstream and caller get empty ones (seen with 1.40).
+    """
+    for name, value in headers:
+        header = into.add(append_action=OVERWRITE).header
+        header.key, header.value = name, value

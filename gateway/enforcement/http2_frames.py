@@ -1,4 +1,4 @@
-"""HTTP/2's frames and header fields (RFC 9113 section 4, RFC 7541), as far as the tether writes and reads them."""
+"""HTTP/2's frames and header fields (RFC 9113 section 4, RFC 7541), as far as our gRPC server writes and reads them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ END_STREAM: Final = 1
 ACK: Final = 1
 END_HEADERS: Final = 4
 PADDED: Final = 8
-INITIAL_WINDOW_SIZE: Final = 4  # the setting (section 6.5.2)
-PROTOCOL_ERROR: Final = 1  # the error (section 7)
+PRIORITY: Final = 32
+MAX_CONCURRENT_STREAMS: Final = 3  # settings (section 6.5.2)
+INITIAL_WINDOW_SIZE: Final = 4
+NO_ERROR: Final = 0  # errors (section 7)
+PROTOCOL_ERROR: Final = 1
+REFUSED_STREAM: Final = 7
 _HEAD = struct.Struct(">HBBBI")  # the length's first 16 bits and its last 8, type, flags, stream
 
 
@@ -87,12 +91,18 @@ def frame(kind: Kind, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def unpadded(data: Frame) -> bytes:
-    """A DATA frame's content. Raises Violation."""
+    """A DATA or HEADERS frame's content. Raises Violation."""
     if not data.flags & PADDED:
         return data.payload
     if not data.payload or data.payload[0] >= len(data.payload):
         raise Violation("more padding than there is")
     return data.payload[1 : len(data.payload) - data.payload[0]]
+
+
+def block_of(headers: Frame) -> bytes:
+    """The part of a header block in a HEADERS frame. Raises Violation."""
+    content = unpadded(headers)
+    return content[5:] if headers.flags & PRIORITY else content  # a stream's priority has 5 bytes
 
 
 def number(update: Frame) -> int:

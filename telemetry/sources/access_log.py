@@ -28,8 +28,10 @@ _MAX_STATUS = 32767
 _MAX_BYTES = 2**63 - 1
 
 
-def access_logs(entries: Iterable[Any]) -> EventBatch:
-    """The batch of `StreamAccessLogsMessage.http_logs.log_entry` (HTTPAccessLogEntry each), one row an entry."""
+def access_logs(entries: Iterable[Any], source: str = SOURCE) -> EventBatch:
+    """The batch of `StreamAccessLogsMessage.http_logs.log_entry` (HTTPAccessLogEntry each), one row an entry; `source`
+    says whose they are.
+    """
     rows = [_row(entry) for entry in entries]
     if not rows:
         return EventBatch.of(())
@@ -41,7 +43,7 @@ def access_logs(entries: Iterable[Any]) -> EventBatch:
     return EventBatch(
         time=np.fromiter(time, np.float64, count),
         kind=np.full(count, Kind.REQUEST, np.uint8),
-        source=Words(np.zeros(count, np.int32), (SOURCE,)),
+        source=Words(np.zeros(count, np.int32), (source,)),
         subject=Words.of(subject),
         actor=Words.of(actor),
         session=Words.of(session),

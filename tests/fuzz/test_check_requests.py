@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,10 +101,23 @@ def test_any_headers_of_a_stream(headers: list[tuple[str, bytes | str]]) -> None
 
 @given(st.dictionaries(names, st.text(max_size=30)), st.text(max_size=20), st.binary(max_size=20), st.text(max_size=20))
 def test_any_answer_to_a_check_can_be_sent(headers: dict[str, str], path: str, raw: bytes, address: str) -> None:
-    """The servicer answers every CheckRequest with a CheckResponse that is no permit."""
+    """Every CheckRequest is answered with a CheckResponse that is no permit, or not at all where a key is missing."""
     request: Any = CheckRequest()
     request.attributes.request.http.headers.update(headers)
     request.attributes.request.http.path, request.attributes.request.http.raw_body = path, raw
     request.attributes.source.address.socket_address.address = address
-    response = asyncio.run(Authorization(bank().judge).Check(request, None))
-    assert CheckResponse.FromString(response.SerializeToString()).status.code != 0
+    sent: list[CheckResponse] = []
+
+    async def asked() -> None:
+        answered = asyncio.Event()
+
+        def send(stream: int, content: bytes, last: bool) -> None:
+            sent.append(CheckResponse.FromString(content))
+            answered.set()
+
+        connection: Any = SimpleNamespace(send=send, abort=lambda *_: answered.set(), flush=lambda: None)
+        Authorization(bank().judge, list, connection).message(1, request.SerializeToString())
+        await asyncio.wait_for(answered.wait(), 5)
+
+    asyncio.run(asked())
+    assert [answer.status.code != 0 for answer in sent] == [True]

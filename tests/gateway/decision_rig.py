@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from gateway.blocklist import Blocklist
-from gateway.config import Decisions, DecisionsUnix
+from gateway.config import Decisions, LocalSocket
 from gateway.decisions import run_decisions
 from gateway.sessions import Sessions
 from policy import AccessRequest, Decision, Pdp
@@ -50,7 +50,7 @@ class Desk:
 async def desk(pdp: Pdp, folder: Path, *, strict: bool = False, **settings: Any) -> AsyncIterator[Desk]:
     """Serve on a Unix socket, and where else the settings say."""
     blocklist = Blocklist(Sessions())
-    unix = settings.pop("unix", DecisionsUnix(path=folder / "decisions.sock"))
+    unix = settings.pop("unix", LocalSocket(path=folder / "decisions.sock"))
     made, branch = Desk(unix.path, pdp, blocklist), Decisions(unix=unix, **settings)
 
     def witness(request: AccessRequest, decision: Decision) -> None:

@@ -13,6 +13,7 @@ from defense_lines.agent.ruleset import Ruleset
 from gateway.config import Config
 from gateway.configuration import MASK, ConfigurationError, effective, load, parse
 
+MESH = "{tls: {certificate: a, key: b, client_ca: c}}"
 BANK = """\
 services:
   accounts: {address: 127.0.0.1, port: 8080}
@@ -90,6 +91,14 @@ def test_secrets_are_masked() -> None:
         ("policy: {opa: {tls: {key: k}}}", "bank.yaml:6: policy.opa.tls: a certificate and its key come together"),
         ("policy: {opa: {failures: 0}}", "bank.yaml:6: policy.opa.failures: should be greater than or equal to 1"),
         ("policy: {limits: {max_steps: 1}}", "bank.yaml:6: policy.limits.max_steps: should be greater than"),
+        ("mesh: {}", "bank.yaml:6: mesh: needs a socket: unix, tcp or both"),
+        ("mesh: {unix: {group: staff}}", "bank.yaml:6: mesh.unix.group: needs a path of its own"),
+        (f"mesh: {{tcp: {MESH}}}", "bank.yaml:6: mesh.tcp.tls.clients: must name who may ask"),
+        (f"mesh: {{tcp: {{port: 8443, {MESH[1:]}}}", "bank.yaml:6: mesh.tcp.port: is the edge's port"),
+        (
+            f"mesh: {{tcp: {{address: bank, {MESH[1:]}}}",
+            "bank.yaml:6: mesh.tcp.address: must be an IPv4 or IPv6 address",
+        ),
         ("decisions: {}", "bank.yaml:6: decisions: needs a socket: unix, tcp or both"),
         ("decisions: {unix: {group: staff}}", "bank.yaml:6: decisions.unix.group: needs a path of its own"),
         ("decisions: {unix: {}, token: short}", "bank.yaml:6: decisions.token: must have at least 16 characters"),

@@ -20,7 +20,7 @@ from cryptography import x509
 from opa_client.errors import PolicyNotFoundError
 from prometheus_client import REGISTRY
 
-from gateway.config import DecisionsTcp, DecisionsTls, DecisionsUnix
+from gateway.config import DecisionsTcp, LocalSocket, MutualTls
 from policy import Bundle, OpaServer, OpaTls, Pdp, embedded_pdp
 from policy.engines.opa_client import OpaClient
 from tests.authority import Authority
@@ -56,7 +56,7 @@ async def test_the_file_is_this_uids_alone(pdp: Pdp, tmp_path: Path) -> None:
 async def test_a_group_may_be_let_in(pdp: Pdp, tmp_path: Path) -> None:
     group = grp.getgrgid(os.getegid()).gr_name
     path = tmp_path / "shared.sock"
-    async with desk(pdp, tmp_path, unix=DecisionsUnix(path=path, group=group)) as served:
+    async with desk(pdp, tmp_path, unix=LocalSocket(path=path, group=group)) as served:
         assert (path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (os.getegid(), 0o660)
         assert (await served.evaluate(PERMITTED))["decision"] is True
 
@@ -107,7 +107,7 @@ class Port:
     def __init__(self, folder: Path, *clients: str) -> None:
         self.authority = Authority(folder, "authority")
         certificate, key = self.authority.issue("pdp", x509.IPAddress(IPv4Address("127.0.0.1")))
-        tls = DecisionsTls(certificate=certificate, key=key, client_ca=self.authority.certificate, clients=clients)
+        tls = MutualTls(certificate=certificate, key=key, client_ca=self.authority.certificate, clients=clients)
         self.settings = DecisionsTcp(port=free_port(), tls=tls)
         self.url = f"https://127.0.0.1:{self.settings.port}"
 

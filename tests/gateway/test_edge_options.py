@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from gateway.config import Config, Decisions, DecisionsUnix, Route, Service
+from gateway.config import Config, Decisions, LocalSocket, Route, Service
 from gateway.configuration import ConfigurationError, load, parse
 from gateway.configuration_changes import changed, needs_restart
 
@@ -89,7 +89,7 @@ def test_changes_are_named_by_their_keys_and_never_by_their_values() -> None:
     before = Config(
         services=services,
         routes=(Route(prefix="/", service="bank"),),
-        decisions=Decisions(unix=DecisionsUnix(), token=SecretStr("a" * 16)),
+        decisions=Decisions(unix=LocalSocket(), token=SecretStr("a" * 16)),
     )
     assert changed(before, before.model_copy()) == []
     token = before.decisions and before.decisions.model_copy(update={"token": SecretStr("b" * 16)})

@@ -67,7 +67,7 @@ class Child:
         assert (await edge.ask("GET", "/accounts/1", {})).status == 401
         edge.writer.close()
         assert (await self.get("admin.sock", "/v1/status"))[0] == 200
-        async with grpc.aio.insecure_channel(f"unix:{self.run / 'grpc.sock'}") as channel:
+        async with grpc.aio.insecure_channel(f"unix:{self.run / 'mesh.sock'}") as channel:
             asking = external_auth_pb2_grpc.AuthorizationStub(channel)
             assert (await asking.Check(CheckRequest(), timeout=DEADLINE)).denied_response.status.code == 401
 
@@ -80,6 +80,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chi
         "services": {"accounts": {"address": "127.0.0.1", "port": 9}},
         "routes": [{"prefix": "/", "service": "accounts"}],
         "identity": {"issuers": [{"issuer": "i", "jwks_url": "http://127.0.0.1:9/jwks", "audience": "bank"}]},
+        "mesh": {"unix": {}},
     }
     (folder / "portcullis.yaml").write_text(json.dumps(config))
     run = folder / "state" / "run"
@@ -209,6 +210,7 @@ SOCKETS = {
     "admin.sock": HTTP,
     "grpc.sock": HTTP2,
     "tether.sock": HTTP2,
+    "mesh.sock": HTTP2,
     "detectors.sock": FRAMES,
     "lines.sock": FRAMES,
 }
@@ -252,15 +254,20 @@ async def test_nobody_is_taken_for_another_line(gateway: Child) -> None:
 @together
 async def test_messages_that_are_no_protobuf(gateway: Child) -> None:
     """Garbage in place of each message of each service ends that call, and no other."""
-    methods = {
-        "/envoy.service.auth.v3.Authorization/Check": "grpc.sock",
-        "/envoy.service.ext_proc.v3.ExternalProcessor/Process": "tether.sock",
-        "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs": "grpc.sock",
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources": "grpc.sock",
-        "/nobody.Knows/This": "grpc.sock",
-    }
+    process = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+    logs = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
+    methods = (
+        ("/envoy.service.auth.v3.Authorization/Check", "mesh.sock"),
+        (process, "mesh.sock"),
+        (process, "tether.sock"),
+        (logs, "mesh.sock"),
+        (logs, "grpc.sock"),
+        ("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources", "grpc.sock"),
+        ("/nobody.Knows/This", "mesh.sock"),
+        ("/nobody.Knows/This", "grpc.sock"),
+    )
     chance = random.Random(2)
-    for method, socket in methods.items():
+    for method, socket in methods:
         async with grpc.aio.insecure_channel(f"unix:{gateway.run / socket}") as channel:
             for data in (b"", b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", chance.randbytes(4000), b"\x0a" * 1_000_000):
                 call = channel.stream_stream(method)(iter([data]), timeout=5)
@@ -300,7 +307,7 @@ async def test_memory_stays_what_it_is(gateway: Child) -> None:
         for name, thrown in SOCKETS.items():
             await asyncio.gather(*(throw(gateway.run / name, data, wait=0.02) for data in thrown))
 
-    for _ in range(40):  # caches fill and the allocator's arenas find their size; after that nothing may add up
+    for _ in range(60):  # caches fill and the allocator's arenas find their size; after that nothing may add up
         await all_once()
     before = gateway.rss()
     for _ in range(40):

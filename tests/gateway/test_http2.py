@@ -1,4 +1,4 @@
-"""The tether's HTTP/2, without a socket: what an edge sends, what it is answered, and what ends the connection."""
+"""Our HTTP/2, without a socket: what an Envoy sends, what it is answered, and what ends the connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.enforcement.http2 import LARGEST, PERMISSION_DENIED, Ended, Event, Http2, Message
+from gateway.enforcement.http2 import (
+    LARGEST,
+    OK,
+    PERMISSION_DENIED,
+    Begun,
+    Ended,
+    Event,
+    Finished,
+    Http2,
+    Http2Bounds,
+    Message,
+)
 from gateway.enforcement.http2_frames import (
     ACK,
     END_HEADERS,
@@ -17,6 +28,8 @@ from gateway.enforcement.http2_frames import (
     PADDED,
     PAYLOAD,
     PREFACE,
+    PRIORITY,
+    REFUSED_STREAM,
     SETTING,
     Frames,
     Kind,
@@ -102,14 +115,20 @@ def test_a_refusal_is_the_last_message(connection: Http2) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8)),
         frame(Kind.DATA, END_STREAM, 1),
         headers(1, END_HEADERS | END_STREAM),
     ],
 )
-def test_what_the_edge_ends_is_over(connection: Http2, end: bytes) -> None:
+def test_what_the_edge_finishes_waits_for_its_end(connection: Http2, end: bytes) -> None:
     heard(connection, headers(1), data(1, b"asked"))
-    assert heard(connection, end) == [Ended(1)]
+    assert heard(connection, end) == [Finished(1)]
+    connection.abort(1, OK, "")
+    assert kinds(connection) == [(Kind.HEADERS, 1)]
+
+
+def test_what_the_edge_ends_is_over(connection: Http2) -> None:
+    heard(connection, headers(1), data(1, b"asked"))
+    assert heard(connection, frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8))) == [Ended(1)]
     assert heard(connection, frame(Kind.RST_STREAM, 0, 1, NUMBER.pack(8))) == []
 
 
@@ -194,6 +213,100 @@ def test_who_breaks_the_rules_is_told_and_left(sent: bytes) -> None:
     with pytest.raises(Violation):
         heard(connection, *((PREFACE, SETTINGS, sent) if sent else (b"GET / HTTP/1.1\r\n\r\n",)))
     assert connection.goodbye()[3] == Kind.GOAWAY
+
+
+BOUNDS = Http2Bounds(largest=100_000, streams=3, unfinished=100_000)
+BLOCK = b"\x44\x02/a"  # ":path: /a"
+
+
+@pytest.fixture
+def several() -> Http2:
+    """A connection of a server with several methods."""
+    started = Http2(BOUNDS, methods=True)
+    heard(started, PREFACE, SETTINGS)
+    started.taken()
+    return started
+
+
+def called(stream: int, flags: int = END_HEADERS, block: bytes = BLOCK) -> bytes:
+    return frame(Kind.HEADERS, flags, stream, block)
+
+
+def test_a_call_says_its_method_asks_and_waits(several: Http2) -> None:
+    events = heard(several, called(1), data(1, b"asked", END_STREAM))
+    assert events == [Begun(1, "/a"), Message(1, b"asked"), Finished(1)]
+    several.send(1, b"answer", last=True)
+    assert kinds(several) == [(Kind.HEADERS, 1), (Kind.DATA, 1), (Kind.HEADERS, 1)]  # no reset: all is said
+    assert several.living == 0
+
+
+def test_a_header_block_is_read_padded_with_a_priority_and_in_parts(several: Http2) -> None:
+    padded = bytes([3]) + bytes(5) + BLOCK[:2] + bytes(3)
+    first = frame(Kind.HEADERS, PADDED | PRIORITY, 1, padded)
+    assert heard(several, first, frame(Kind.CONTINUATION, END_HEADERS, 1, BLOCK[2:])) == [Begun(1, "/a")]
+
+
+def test_so_many_streams_live_and_the_next_is_refused(several: Http2) -> None:
+    kept = b"\x40\x05:path\x02/b"  # the refused one's block counts for the table that the next is read by
+    assert len(heard(several, called(1), called(3), called(5), called(7, block=kept))) == 3
+    assert written(several) == [(Kind.RST_STREAM, 0, 7, NUMBER.pack(REFUSED_STREAM))]
+    assert heard(several, data(7, b"late")) == []
+    several.abort(1, OK, "")
+    assert heard(several, called(9, block=b"\xbe")) == [Begun(9, "/b")]
+
+
+def test_a_long_stream_may_go_on_and_a_message_that_never_ends_may_not(several: Http2) -> None:
+    heard(several, called(1), called(3))
+    widened = 0
+    for _ in range(50):
+        assert heard(several, data(1, bytes(10_000))) == [Message(1, bytes(10_000))]
+        widened += sum(NUMBER.unpack(payload)[0] for kind, _, stream, payload in written(several) if stream == 1)
+    assert widened == 50 * 10_005
+    part = [frame(Kind.DATA, 0, 3, (b"\0" + NUMBER.pack(90_000) if first else b"") + bytes(10_000)) for first in (1, 0)]
+    assert heard(several, *part) == []
+    beginning = frame(Kind.DATA, 0, 1, b"\0" + NUMBER.pack(95_000) + bytes(10_000))
+    rest = [frame(Kind.DATA, 0, 1, bytes(10_000))] * 8
+    assert heard(several, beginning, *rest) == [Ended(1)]  # beside what waits on the other, more than all may have
+    assert heard(several, *[frame(Kind.DATA, 0, 3, bytes(10_000))] * 7) == [Message(3, bytes(90_000))]
+
+
+def test_an_answer_that_fits_into_no_window_ends_its_stream_alone(several: Http2) -> None:
+    heard(several, called(1), called(3))
+    assert not several.send(1, bytes(65_531))
+    assert kinds(several) == [(Kind.HEADERS, 1), (Kind.RST_STREAM, 1)]
+    assert several.send(3, b"answer")
+    assert kinds(several) == [(Kind.HEADERS, 3), (Kind.DATA, 3)]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        called(1, block=b"\xff\xff\xff\xff\xff"),
+        called(1, END_HEADERS | END_STREAM) + data(1, b"more"),
+        called(1, END_HEADERS | END_STREAM) + called(1, END_HEADERS | END_STREAM),
+        called(1, 0) + frame(Kind.CONTINUATION, END_HEADERS, 3, b""),
+        called(1, 0) + frame(Kind.CONTINUATION, 0, 1, bytes(PAYLOAD)) * 5,
+    ],
+)
+def test_who_breaks_the_rules_of_calls_is_left(several: Http2, sent: bytes) -> None:
+    with pytest.raises(Violation):
+        heard(several, sent)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 255), st.integers(0, 6), st.binary(max_size=40))))
+def test_any_frames_of_calls_are_understood_or_a_violation(frames: list[tuple[int, int, int, bytes]]) -> None:
+    """Invariant: nothing but a Violation is raised; a stream begins once and ends once, and so many live."""
+    connection, begun, over = Http2(BOUNDS, methods=True), set[int](), set[int]()
+    try:
+        for event in connection.receive(PREFACE + b"".join(frame(*each) for each in frames)):  # type: ignore[arg-type]
+            assert (event.stream in begun) != isinstance(event, Begun)
+            assert event.stream not in over
+            begun.add(event.stream)
+            if isinstance(event, Ended):
+                over.add(event.stream)
+            assert connection.living <= BOUNDS.streams
+    except Violation:
+        pass
 
 
 CONVERSATION = b"".join(
