@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,9 +27,10 @@ class Posture(msgspec.Struct, frozen=True, gc=False):
 class Devices:
     """The last posture of each device. Reports that are older than what is known change nothing."""
 
-    def __init__(self, claim: str) -> None:
-        """`claim`: the attribute of a principal that names its device."""
+    def __init__(self, claim: str, learnt: Callable[[str, Posture], None] = lambda device, posture: None) -> None:
+        """`claim`: the attribute of a principal that names its device. `learnt` hears of each posture that is new."""
         self._claim = claim
+        self._learnt = learnt
         self._known: dict[str, Posture] = {}
 
     def saw(self, batch: EventBatch) -> list[str]:
@@ -53,6 +55,10 @@ class Devices:
         posture = self._known.get(device)
         return {"id": device, "compliant": posture.compliant, "seen": posture.seen} if posture else None
 
+    def all(self) -> Sequence[tuple[str, Posture]]:
+        """Every device of which something is known."""
+        return tuple(self._known.items())
+
     def learn(self, device: str, posture: Posture) -> bool:
         """Take what was said of a device; true if it is compliant now and was not, or the other way about."""
         known = self._known.get(device)
@@ -62,4 +68,5 @@ class Devices:
         if known is not None and known.seen > posture.seen:
             return False
         self._known[device] = posture
+        self._learnt(device, posture)
         return known is None or known.compliant != posture.compliant

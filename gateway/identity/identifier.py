@@ -129,6 +129,10 @@ class Identifier:
         """An issuer's keys, as we know them now."""
         return self._believed.issuers[issuer].keys
 
+    def all_keys(self) -> Mapping[str, KeySet]:
+        """Each issuer's keys, as we know them now."""
+        return {name: issuer.keys for name, issuer in self._believed.issuers.items()}
+
     def put_bundles(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None = None) -> None:
         """Replace the trust domains' bundles; what was verified with others must be verified again. `vouching`: those
         that any client certificate may stand on; None where the edge that looks at certificates is another's.
