@@ -183,7 +183,7 @@ class GatewayOperations:
 
     def metrics(self) -> bytes:
         """Prometheus text exposition."""
-        return generate_latest()
+        return generate_latest(self._gateway.together)
 
     def healthz(self) -> Record:
         """Told while the process works at all."""

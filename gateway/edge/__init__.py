@@ -19,6 +19,7 @@ from gateway.edge.bootstrap import (
     TRANSMITTER_SOCKET,
     bootstrap,
     envoy_command,
+    judge_socket,
 )
 from gateway.edge.discovery import EdgeState
 from gateway.edge.filters import ANSWER_HEADERS, EXT_AUTHZ, EXT_PROC
@@ -62,5 +63,6 @@ __all__ = [
     "bootstrap",
     "envoy_binary",
     "envoy_command",
+    "judge_socket",
     "resources",
 ]

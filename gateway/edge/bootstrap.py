@@ -58,7 +58,7 @@ def bootstrap(config: Config, run: Path) -> dict[str, Any]:
             "cds_config": ads_source(),
             "lds_config": ads_source(),
         },
-        "static_resources": {"clusters": _clusters(run)},
+        "static_resources": {"clusters": _clusters(run, config.gateway.workers)},
         "stats_config": {
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in _STATS]}},
         },
@@ -110,11 +110,24 @@ def http_protocol(version: str) -> dict[str, Any]:
     return {_HTTP_OPTIONS: options}
 
 
-def _clusters(run: Path) -> list[dict[str, Any]]:
+def _workers(run: Path, workers: int) -> dict[str, Any]:
+    """Whoever of them is asked, the answer is the same."""
+    cluster = _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1")
+    judges = [{"endpoint": {"address": _pipe(judge_socket(run, number))}} for number in range(1, workers)]
+    cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] += judges
+    return cluster
+
+
+def judge_socket(run: Path, number: int) -> Path:
+    """Where worker `number` answers the edge's questions; the gateway itself, which is 0, elsewhere too."""
+    return run / f"judge-{number}.sock"
+
+
+def _clusters(run: Path, workers: int) -> list[dict[str, Any]]:
     return [
         _unix_cluster(GATEWAY_CLUSTER, run / GRPC_SOCKET, "http2"),
         _unix_cluster(TETHER_CLUSTER, run / TETHER_SOCKET, "http2"),
-        _unix_cluster(AUTHZ_CLUSTER, run / AUTHZ_SOCKET, "http1"),
+        _workers(run, workers),
         _bounded_cluster(EXCHANGE_CLUSTER, run / EXCHANGE_SOCKET),
         _bounded_cluster(SIGNALS_CLUSTER, run / SIGNALS_SOCKET),
         _bounded_cluster(TRANSMITTER_CLUSTER, run / TRANSMITTER_SOCKET),

@@ -105,6 +105,7 @@ class Identifier:
             domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
         }
         self._vouching: Sequence[Bundle] | None = None
+        self.trusted: tuple[Mapping[str, Bundle], Sequence[Bundle] | None] | None = None  # what `put_bundles` was given
         self._room = settings.remembered * _ORDINARY
         self._taken = 0
         self._agents = agents
@@ -139,6 +140,7 @@ class Identifier:
         """
         self._believed.trust_domains = bundles
         self._vouching = vouching
+        self.trusted = (bundles, vouching)
         self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._forget_all()
 

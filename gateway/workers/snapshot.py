@@ -1,0 +1,66 @@
+"""The whole state, as the operations that make it out of nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+from gateway.agents import Registry
+from gateway.blocklist import Blocklist
+from gateway.devices import Devices
+from gateway.identity import Identifier
+from gateway.revocations import Revocations
+from gateway.sessions import RecentCuts
+from gateway.transactions import Minter
+from gateway.workers.journal import trusted
+from gateway.workers.operation import (
+    AgentStands,
+    CutsKept,
+    DataLive,
+    Enforced,
+    IssuerKeys,
+    Operation,
+    PostureLearnt,
+    Revoked,
+    Ring,
+)
+from gateway.workers.wire import keys_out, ring_out
+from policy import UNDEFINED, Pdp, encode_json
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the gateway's state lies that judges have a replica of."""
+
+    blocklist: Blocklist
+    revocations: Revocations
+    agents: Registry
+    devices: Devices
+    recent: RecentCuts
+    identifier: Identifier
+    minter: Minter
+    pdp: Pdp
+
+    def told(self) -> Iterator[Operation]:
+        """The state at this moment, whatever changes while the operations are taken. Raises ValueError."""
+        keys, bundles, ring = self.identifier.all_keys(), self.identifier.trusted, self.minter.ring
+        made: Iterator[Operation] = chain(
+            (Enforced((block,)) for block in self.blocklist.blocks()),
+            map(Revoked, self.revocations.all()),
+            map(AgentStands, self.agents.all()),
+            (PostureLearnt(*known) for known in self.devices.all()),
+            (CutsKept((((name,), until, cut),)) for name, until, cut in self.recent.all()),
+            (IssuerKeys(name, keys_out(known.all), known.missing) for name, known in keys.items()),
+            (trusted(*each) for each in (bundles,) if each is not None),
+            (Ring(ring_out(ring)),),
+        )
+        return chain((_live(self.pdp),), made)
+
+
+def _live(pdp: Pdp) -> DataLive:
+    """Encoded now: live data changes in place."""
+    live = pdp.data.live()
+    return DataLive(
+        tuple((path, None if value is UNDEFINED else encode_json(value), kept) for path, value, kept in live)
+    )
