@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from defense_lines import Revocation
@@ -20,6 +20,7 @@ from gateway.workers.operation import (
     DataRemoved,
     Enforced,
     IssuerKeys,
+    KeptCut,
     Lifted,
     Operation,
     PostureLearnt,
@@ -29,7 +30,6 @@ from gateway.workers.operation import (
 )
 from gateway.workers.wire import bundle_out, bundles_out, keys_out, ring_out
 from policy import BlockPolicy, encode_json
-
 
 _CUTS: Final = 500  # in one operation
 
@@ -103,7 +103,7 @@ class Journal:
 
     def _tell_cuts(self) -> None:
         told, self._cuts = self._cuts[:_CUTS], self._cuts[_CUTS:]
-        self._tell(lambda: CutsKept(tuple(told)))
+        self._tell(lambda: CutsKept(tuple(kept(*each) for each in told)))
         if self._cuts:
             self._later(self._tell_cuts)
 
@@ -133,42 +133,14 @@ def _nothing(told: object) -> None:
     pass
 
 
-def trusted(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None) -> None:
-        """Certificates stand on other authorities now."""
-        self._publish(trusted(bundles, vouching))
-
-    def ring(self, ring: KeyRing) -> None:
-        """Transaction tokens are signed by other keys now."""
-        self._publish(Ring(ring_out(ring)))
-
-    def put(self, path: Sequence[str], value: Any) -> None:
-        """Live data was written."""
-        self._told(lambda: DataPut(tuple(path), encode_json(value)))
-
-    def removed(self, path: Sequence[str]) -> None:
-        """Live data was taken away."""
-        self._publish(DataRemoved(tuple(path)))
-
-    def patched(self, operations: Any) -> None:
-        """Live data was patched."""
-        self._told(lambda: DataPatched(encode_json(operations)))
-
-    def _tell_cuts(self) -> None:
-        told, self._cuts = self._cuts[:_CUTS], self._cuts[_CUTS:]
-        self._publish(CutsKept(tuple(told)))
-        if self._cuts:
-            self._later(self._tell_cuts)
-
-    def _told(self, made: Callable[[], Operation]) -> None:
-        try:
-            operation = made()
-        except (ValueError, TypeError, BadOperation) as error:
-            self._unable(str(error))
-        else:
-            self._publish(operation)
-
-
 def trusted(bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None) -> Trusted:
     """What certificates stand on, as an operation."""
     vouch = None if vouching is None else {str(number): bundle_out(one) for number, one in enumerate(vouching)}
     return Trusted(bundles_out(bundles), vouch)
+
+
+def kept(names: Iterable[bytes | str], until: float, cut: Cut) -> KeptCut:
+    """A cut that callers are told of, as it is told to judges."""
+    listed = tuple(names)
+    digests = tuple(name for name in listed if isinstance(name, bytes))
+    return KeptCut(digests, tuple(name for name in listed if isinstance(name, str)), until, cut)

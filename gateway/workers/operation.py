@@ -119,10 +119,19 @@ class Ring(_Operation, frozen=True):
     keys: tuple[Signing, ...]
 
 
-class CutsKept(_Operation, frozen=True):
-    """Cuts that callers are told of: the names under which they come back, until when (Unix seconds), and the cut."""
+class KeptCut(msgspec.Struct, frozen=True, array_like=True):
+    """A cut that callers are told of, and the names under which they come back."""
 
-    cuts: tuple[tuple[tuple[bytes | str, ...], float, Cut], ...]
+    digests: tuple[bytes, ...]  # of credentials
+    actors: tuple[str, ...]
+    until: float  # Unix seconds
+    cut: Cut
+
+
+class CutsKept(_Operation, frozen=True):
+    """Cuts that callers are told of."""
+
+    cuts: tuple[KeptCut, ...]
 
 
 class Prepare(_Operation, frozen=True):

@@ -94,8 +94,8 @@ class Replica:
             case told.Ring(keys):
                 self.minter.put_ring(ring_in(keys))
             case told.CutsKept(cuts):
-                for names, until, cut in cuts:
-                    self.recent.keep(names, until, cut)
+                for each in cuts:
+                    self.recent.keep((*each.digests, *each.actors), each.until, each.cut)
             case told.Activate(revision):
                 self.pdp.activate(self._ready.pop(revision))
                 self._ready.clear()

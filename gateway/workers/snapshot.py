@@ -13,7 +13,7 @@ from gateway.identity import Identifier
 from gateway.revocations import Revocations
 from gateway.sessions import RecentCuts
 from gateway.transactions import Minter
-from gateway.workers.journal import trusted
+from gateway.workers.journal import kept, trusted
 from gateway.workers.operation import (
     AgentStands,
     CutsKept,
@@ -50,7 +50,7 @@ class State:
             map(Revoked, self.revocations.all()),
             map(AgentStands, self.agents.all()),
             (PostureLearnt(*known) for known in self.devices.all()),
-            (CutsKept((((name,), until, cut),)) for name, until, cut in self.recent.all()),
+            (CutsKept((kept((name,), until, cut),)) for name, until, cut in self.recent.all()),
             (IssuerKeys(name, keys_out(known.all), known.missing) for name, known in keys.items()),
             (trusted(*each) for each in (bundles,) if each is not None),
             (Ring(ring_out(ring)),),
