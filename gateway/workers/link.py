@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import select
-import signal
 import socket
-import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -24,7 +21,6 @@ _PATIENCE: Final = 0.25  # seconds for which the gateway itself waits until a ju
 _MOST_WAITING: Final = 64 << 20  # bytes told to a judge that still takes in the state; beyond it, it begins anew
 _PIECE: Final = 1 << 18  # bytes of the state encoded in a turn of the loop
 _SILENCE: Final = 5.0  # seconds; a judge has a pulse of one
-_CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 _DROPPED = Counter("portcullis_gateway_judges_dropped_total", "Judges that the gateway ended", ["why"])
 _log = structlog.get_logger()
 
@@ -32,27 +28,20 @@ _log = structlog.get_logger()
 class Link:
     """Until `join` is through, what is told waits here; then it is written before `take` returns."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        """Takes over the socket, which does not block. Raises OSError where nobody is at its other end any more."""
+    def __init__(self, sock: socket.socket, end: Callable[[], None], patience: float = _PATIENCE) -> None:
+        """`sock` does not block, and stays its owner's; `end` ends the judge; `patience` is in seconds."""
         self.number = 0
+        self.pid = 0
         self.is_parent = False
         self.is_live = False
         self.prepared: set[str] = set()
         self.joined = asyncio.Event()
         self._sock = sock
-        self.pid, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid not in (0, os.geteuid()):
-            raise PermissionError(f"uid {uid} may not be told anything")
-        self._process = os.pidfd_open(self.pid)
+        self._end = end
+        self._patience = patience
         self._waiting: deque[bytes] = deque()
         self._waits = 0  # bytes
         self._dropped = False
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._dropped = True
-        self._sock.close()
-        os.close(self._process)
 
     def take(self, frame: bytes) -> bool:
         """Into the socket itself, or behind what still has to be sent before it."""
@@ -76,8 +65,7 @@ class Link:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         if not self.is_parent:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            self._end()
 
     async def join(self, state: Iterable[Operation], number: int, newest: Callable[[], int]) -> None:
         """Send the state as it was at an operation's number, then what was told meanwhile; from then on it is live.
@@ -105,7 +93,7 @@ class Link:
                 yield word
 
     def _write(self, frame: bytes) -> bool:
-        left, ends = memoryview(frame), time.monotonic() + _PATIENCE
+        left, ends = memoryview(frame), time.monotonic() + self._patience
         while left:
             try:
                 left = left[self._sock.send(left) :]

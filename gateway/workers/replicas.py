@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from prometheus_client import Gauge
 from gateway.workers.journal import Journal
 from gateway.workers.link import Link
 from gateway.workers.operation import Activate, Begin, Complete, Operation, Prepare, framed
+from gateway.workers.peer import peer
 from gateway.workers.published import Published
 from gateway.workers.publisher import Publisher
 from gateway.workers.snapshot import State
@@ -90,30 +92,32 @@ class Replicas:
                     tasks.create_task(self._serve(sock, state, config, secret, born))
 
     async def _serve(self, sock: socket.socket, state: State, config: bytes, secret: bytes, born: float) -> None:
-        try:
-            link = Link(sock)
-        except OSError as error:
-            _log.warning("no judge", error=str(error))
-            sock.close()
-            return
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                joining: asyncio.Task[None] | None = None
-                async for word in link.words():
-                    if isinstance(word, Hello) and joining is None:
-                        begin = Begin(config, self._now_live(), secret, born)
-                        joining = tasks.create_task(self._joining(link, word, begin, state))
-                    elif isinstance(word, Joined):
-                        link.joined.set()
-                    elif isinstance(word, Prepared):
-                        link.prepared.add(word.revision)
-                        self._heard.set()
-                if joining is not None:
-                    joining.cancel()
-        except* (OSError, ValueError) as errors:
-            _log.warning("judge is gone", judge=link.number, error=str(errors.exceptions[0]))
-        finally:
-            self._forget(link)
+        with sock:
+            try:
+                with peer(sock) as process:
+                    link = Link(sock, process.end)
+                    link.pid = process.pid
+                    try:
+                        await self._hold(link, state, partial(Begin, config, secret=secret, born=born))
+                    finally:
+                        self._forget(link)
+            except* (OSError, ValueError) as errors:
+                _log.warning("judge is gone", error=str(errors.exceptions[0]))
+
+    async def _hold(self, link: Link, state: State, begin: Callable[[Prepare], Begin]) -> None:
+        """For as long as it is there."""
+        async with asyncio.TaskGroup() as tasks:
+            joining: asyncio.Task[None] | None = None
+            async for word in link.words():
+                if isinstance(word, Hello) and joining is None:
+                    joining = tasks.create_task(self._joining(link, word, begin(self._now_live()), state))
+                elif isinstance(word, Joined):
+                    link.joined.set()
+                elif isinstance(word, Prepared):
+                    link.prepared.add(word.revision)
+                    self._heard.set()
+            if joining is not None:
+                joining.cancel()
 
     def _joining(self, link: Link, hello: Hello, begin: Begin, state: State) -> Coroutine[Any, Any, None]:
         """All in one turn of the loop: the state, and that the link is told whatever changes from now on."""
@@ -133,7 +137,6 @@ class Replicas:
             if link in links:
                 links.remove(link)
         link.drop("gone")
-        link.close()
         self._heard.set()
 
     def _unprepared(self, revision: str) -> list[Link]:
