@@ -59,7 +59,7 @@ class Link:
         """End the judge: it must not answer by what it knows. It begins anew."""
         if self._dropped:
             return
-        self._dropped = True
+        self._dropped, self.is_live = True, False
         _DROPPED.labels(why).inc()
         _log.warning("judge dropped", judge=self.number, pid=self.pid, why=why)
         with suppress(OSError):

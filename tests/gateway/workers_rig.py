@@ -10,12 +10,13 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jwt
+from pydantic import SecretStr
 
 from gateway.app import Gateway
 from gateway.config import Config, Dpop, GatewayProcesses, Identity, Introspection, Policy, Route, Service
@@ -135,13 +136,8 @@ class Site:
 @asynccontextmanager
 async def site(folder: Path, issuer: LocalIssuer, workers: int = 3) -> AsyncIterator[Site]:
     """Workers whose policy is `rules("v0")`; number 0 is asked where the gateway itself answers."""
-    folder.chmod(0o700)
-    run = folder / "state" / "run"
-    run.mkdir(mode=0o700, parents=True)
-    (folder / "bank.rego").write_text(rules("v0"))
     config = _config(folder, issuer, workers)
-    file = folder / "portcullis.yaml"
-    file.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+    run, file = _written(folder, config)
     sockets = [run / AUTHZ_SOCKET, *(judge_socket(run, number) for number in range(1, workers))]
     async with Gateway.open(config) as gateway, _judges(folder, file) as parent:
         callers = tuple(map(Caller, sockets))
@@ -155,8 +151,17 @@ async def site(folder: Path, issuer: LocalIssuer, workers: int = 3) -> AsyncIter
                 caller.close()
 
 
+def _written(folder: Path, config: Config) -> tuple[Path, Path]:
+    """The folder of sockets, and the configuration."""
+    run, file = folder / "state" / "run", folder / "portcullis.yaml"
+    run.mkdir(mode=0o700, parents=True)
+    (folder / "bank.rego").write_text(rules("v0"))
+    file.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+    return run, file
+
+
 def _config(folder: Path, issuer: LocalIssuer, workers: int) -> Config:
-    opaque = Introspection(client_id="gateway", cache_seconds=300)
+    opaque = Introspection(client_id="gateway", client_secret=SecretStr("of a test"), cache_seconds=300)
     return Config(
         state=folder / "state",
         gateway=GatewayProcesses(workers=workers),
@@ -182,7 +187,8 @@ async def _judges(folder: Path, file: Path) -> AsyncIterator[asyncio.subprocess.
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
