@@ -53,6 +53,15 @@ def rules(version: str) -> str:
     return RULES.replace("VERSION", version)
 
 
+def token(issuer: LocalIssuer, subject: str, **claims: Any) -> str:
+    """An access token that is good for ten minutes."""
+    now = int(time.time())
+    told = {"iss": issuer.url, "sub": subject, "aud": "bank", "client_id": "c", "scope": "all"}
+    times = {"iat": now, "exp": now + 600, "jti": f"t-{time.monotonic_ns()}"}
+    (kid, key), *_ = issuer.keys.items()
+    return jwt.encode(told | times | claims, key, "ES256", {"typ": "at+jwt", "kid": kid})
+
+
 @dataclass(frozen=True)
 class Said:
     """One answer."""
@@ -73,6 +82,12 @@ class Caller:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     async def ask(self, token: str, **headers: str) -> Said:
         """Raises OSError, EOFError where nobody answers."""
@@ -115,11 +130,7 @@ class Site:
     callers: Sequence[Caller] = field(default_factory=tuple)
 
     def token(self, subject: str = "alice", **claims: Any) -> str:
-        now = int(time.time())
-        told = {"iss": self.issuer.url, "sub": subject, "aud": "bank", "client_id": "c", "scope": "all"}
-        times = {"iat": now, "exp": now + 600, "jti": f"t-{time.monotonic_ns()}"}
-        (kid, key), *_ = self.issuer.keys.items()
-        return jwt.encode(told | times | claims, key, "ES256", {"typ": "at+jwt", "kid": kid})
+        return token(self.issuer, subject, **claims)
 
     async def live(self) -> None:
         """Until every judge answers."""
@@ -136,10 +147,10 @@ class Site:
 @asynccontextmanager
 async def site(folder: Path, issuer: LocalIssuer, workers: int = 3) -> AsyncIterator[Site]:
     """Workers whose policy is `rules("v0")`; number 0 is asked where the gateway itself answers."""
-    config = _config(folder, issuer, workers)
-    run, file = _written(folder, config)
+    config = configuration(folder, issuer, workers)
+    run, file = written(folder, config)
     sockets = [run / AUTHZ_SOCKET, *(judge_socket(run, number) for number in range(1, workers))]
-    async with Gateway.open(config) as gateway, _judges(folder, file) as parent:
+    async with Gateway.open(config) as gateway, judges(folder, file) as parent:
         callers = tuple(map(Caller, sockets))
         made = Site(gateway, GatewayOperations(gateway), issuer, folder / "bank.rego", parent, callers)
         await until(lambda: issuer.asked["jwks"] > 0, "the keys are there")
@@ -151,7 +162,7 @@ async def site(folder: Path, issuer: LocalIssuer, workers: int = 3) -> AsyncIter
                 caller.close()
 
 
-def _written(folder: Path, config: Config) -> tuple[Path, Path]:
+def written(folder: Path, config: Config) -> tuple[Path, Path]:
     """The folder of sockets, and the configuration."""
     run, file = folder / "state" / "run", folder / "portcullis.yaml"
     run.mkdir(mode=0o700, parents=True)
@@ -160,7 +171,7 @@ def _written(folder: Path, config: Config) -> tuple[Path, Path]:
     return run, file
 
 
-def _config(folder: Path, issuer: LocalIssuer, workers: int) -> Config:
+def configuration(folder: Path, issuer: LocalIssuer, workers: int) -> Config:
     opaque = Introspection(client_id="gateway", client_secret=SecretStr("of a test"), cache_seconds=300)
     return Config(
         state=folder / "state",
@@ -177,7 +188,7 @@ def _config(folder: Path, issuer: LocalIssuer, workers: int) -> Config:
 
 
 @asynccontextmanager
-async def _judges(folder: Path, file: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def judges(folder: Path, file: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     command = [sys.executable, "-m", "console.cli", "run", "judges", "-c", str(file)]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     with (folder / "log").open("wb") as log:
