@@ -203,6 +203,10 @@ class Gateway:
             tasks.create_task(self.rejudging.run())
             tasks.create_task(self.shared_signals.run(lambda name: _fresh(self.run / name)))
 
+    def judges(self) -> dict[int, int]:
+        """Judges that answer beside us: their numbers and processes."""
+        return self.replicas.pids() if self.replicas else {}
+
     async def _replicate(self, replicas: Replicas) -> None:
         """Judges join once all that stands from before stands again."""
         state = State(

@@ -85,7 +85,7 @@ class Judges:
         while True:
             for number in range(1, self._count + 1):
                 if number not in self._children and self._due.get(number, 0.0) <= time.monotonic():
-                    self._fork(number)
+                    self._fork(number, gateway)
             poll = select.poll()
             poll.register(gateway, select.POLLIN)
             for _, descriptor in self._children.values():
@@ -110,12 +110,14 @@ class Judges:
             newest = list(self._compiled.items())[-1:]
             self._compiled = dict([*newest, (prepare.revision, compiled(self._run / prepare.file, self._config))])
         gc.collect()
-        gc.freeze()  # what is shared with those who are forked stays shared
+        gc.freeze()  # what is shared with those who are forked stays shared, and is not walked again
+        gc.set_threshold(50_000, 20, 20)
 
-    def _fork(self, number: int) -> None:
+    def _fork(self, number: int, gateway: socket.socket) -> None:
         parent = os.getpid()
         process = os.fork()
         if process == 0:
+            gateway.close()  # or nobody would notice that the parent has left it
             _judge(self._run, number, self._compiled, parent)
         self._children[number] = (process, os.pidfd_open(process))
 

@@ -98,13 +98,20 @@ class Policies:
             revision = await asyncio.to_thread(compile_bundle, bundle, compiling(self._settings))
         finally:
             gc.enable()
-        if self._others is not None:
-            await self._others.prepare(revision.id, await asyncio.to_thread(packed, bundle))
+        await self._prepare(revision, bundle)
         self.pdp.activate(revision)
         if self._others is not None:
             self._others.activate(revision.id)
         self._bundle = replace(bundle, text="")
         gc.freeze()  # the document lives on
+
+    async def _prepare(self, revision: Revision, bundle: Bundle) -> None:
+        """Raises PolicyError where it cannot be had elsewhere: then it is live nowhere."""
+        if self._others is not None:
+            try:
+                await self._others.prepare(revision.id, await asyncio.to_thread(packed, bundle))
+            except OSError as error:
+                raise PolicyError([Problem("policy", 0, 0, f"cannot be given to judges: {error}")]) from error
 
 
 def compiling(settings: Policy) -> Compiling:
