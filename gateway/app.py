@@ -91,7 +91,7 @@ class Gateway:
         policies.pdp.data.journal = told if replicas else None
         self.agents = Registry(stands=told.agent)
         self.revocations = Revocations(config.identity.device_claim, config.sessions.revocations, told.revoked)
-        self.devices = Devices(config.identity.device_claim, told.posture)
+        self.devices = Devices(config.identity.device_claim, told.postures)
         self.identification = Identification(config, self.agents, session, self._keys_changed, told.keys)
         self.told = told
         identifier = self.identification.identifier

@@ -13,7 +13,7 @@ from gateway.identity.spiffe import Bundle
 from gateway.sessions import Cut
 from gateway.transactions import KeyRing
 from gateway.workers.operation import (
-    AgentStands,
+    AgentsStand,
     CutsKept,
     DataPatched,
     DataPut,
@@ -23,7 +23,7 @@ from gateway.workers.operation import (
     KeptCut,
     Lifted,
     Operation,
-    PostureLearnt,
+    PosturesLearnt,
     Revoked,
     Ring,
     Trusted,
@@ -59,15 +59,15 @@ class Journal:
 
     def revoked(self, revocation: Revocation) -> None:
         """It stands."""
-        self._tell(lambda: Revoked(revocation))
+        self._tell(lambda: Revoked((revocation,)))
 
     def agent(self, agent: Agent) -> None:
         """It is registered so."""
-        self._tell(lambda: AgentStands(agent))
+        self._tell(lambda: AgentsStand((agent,)))
 
-    def posture(self, device: str, posture: Posture) -> None:
-        """A device was reported."""
-        self._tell(lambda: PostureLearnt(device, posture))
+    def postures(self, known: Sequence[tuple[str, Posture]]) -> None:
+        """Devices were reported."""
+        self._tell(lambda: PosturesLearnt(tuple(known)))
 
     def cut(self, names: tuple[bytes | str, ...], until: float, cut: Cut) -> None:
         """Callers are told of a cut. It lets nobody in and keeps nobody out, so streams do not wait for it to be told:

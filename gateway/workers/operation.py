@@ -53,22 +53,21 @@ class Lifted(_Operation, frozen=True):
 
 
 class Revoked(_Operation, frozen=True):
-    """A revocation that stands."""
+    """Revocations that stand."""
 
-    revocation: Revocation
-
-
-class AgentStands(_Operation, frozen=True):
-    """An agent as the registry has it."""
-
-    agent: Agent
+    revocations: tuple[Revocation, ...]
 
 
-class PostureLearnt(_Operation, frozen=True):
-    """What was said of a device."""
+class AgentsStand(_Operation, frozen=True):
+    """Agents as the registry has them."""
 
-    device: str
-    posture: Posture
+    agents: tuple[Agent, ...]
+
+
+class PosturesLearnt(_Operation, frozen=True):
+    """What was said of devices."""
+
+    known: tuple[tuple[str, Posture], ...]
 
 
 class DataPut(_Operation, frozen=True):
@@ -154,8 +153,8 @@ Operation = (
     | Enforced
     | Lifted
     | Revoked
-    | AgentStands
-    | PostureLearnt
+    | AgentsStand
+    | PosturesLearnt
     | DataPut
     | DataRemoved
     | DataPatched

@@ -59,7 +59,7 @@ class Publisher:
         number = self.number + 1
         _PUBLISHED.inc()
         try:
-            frame = framed(number, operation)
+            frame = framed(number, operation) if self._followers else b""
         except BadOperation as error:
             self.begin_anew(str(error))
             return

@@ -71,12 +71,15 @@ class Replica:
                 self.blocklist.enforce(blocks)
             case told.Lifted(blocks):
                 self.blocklist.lift(blocks)
-            case told.Revoked(revocation):
-                self.revocations.put(revocation)
-            case told.AgentStands(agent):
-                self.agents.put(agent)
-            case told.PostureLearnt(device, posture):
-                self.devices.learn(device, posture)
+            case told.Revoked(revocations):
+                for revocation in revocations:
+                    self.revocations.put(revocation)
+            case told.AgentsStand(agents):
+                for agent in agents:
+                    self.agents.put(agent)
+            case told.PosturesLearnt(known):
+                for device, posture in known:
+                    self.devices.learn(device, posture)
             case told.DataPut(path, value):
                 self.pdp.data.put(path, decode_json(value))
             case told.DataRemoved(path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -235,7 +237,7 @@ async def test_what_judges_decide_is_on_record_and_counted(bank: Site) -> None:
     assert len(decided) == 3
 
     def kept() -> bool:
-        return decided <= {record["id"] for record in bank.operations.decisions(100)}
+        return decided <= {record["id"] for record in bank.operations.decisions(2_000)}
 
     await until(kept, "all decisions are on record")
 
@@ -277,3 +279,47 @@ async def test_no_judge_answers_while_it_cannot_know_what_counts(bank: Site) -> 
     for caller in bank.callers:
         caller.close()
     assert {said.status for said in await bank.everybody(bank.token("untold"))} == {403}
+
+
+async def test_a_judge_that_joins_later_knows_all_that_stands(bank: Site) -> None:
+    gateway, operations, now = bank.gateway, bank.operations, time.time()
+    await operations.add_block("principal", "person:late-blocked", 60.0, "test", "jo", True)
+    gateway.revocations.put(
+        Revocation(kind="principal", value="person:late-revoked", before=now, until=now + 60, reason="t", by="jo")
+    )
+    profile = Profile(
+        id="agent:late", owner="team:test", purpose="p", model="m", version="1", expires=now + 600, may_act_for=("*",)
+    )
+    await operations.order_agent(Order(verb="add", agent=profile.id, by="jo", profile=profile), False)
+    gateway.devices.learn("laptop-late", Posture(False, now))
+    await operations.put_policy_data(("closed", "person:late-closed"), True, "test", "jo", False)
+    gateway.risks.set(Risk(principal="person:late-risky", level="high", expires=now + 60, reason="t", by="jo"))
+    gateway.recent.keep(("person:late-blocked",), now + 60, Cut.because("blocked", "test", 0.0))
+    token = bank.token
+    shown = {
+        token("late"): 200,
+        token("late-blocked"): 403,
+        token("late-revoked"): 401,
+        token("late", act={"sub": profile.id}): 200,
+        token("late", act={"sub": "agent:unknown"}): 401,
+        token("late", device_id="laptop-late"): 403,
+        token("late-closed"): 403,
+        token("late-risky"): 403,
+    }
+    replicas = gateway.replicas
+    assert replicas is not None
+    for pid in replicas.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: not replicas.pids(), "both judges are gone")
+    await bank.live()
+    for caller in bank.callers:
+        caller.close()
+    for each, status in shown.items():
+        told = await bank.everybody(each)
+        assert [said.status for said in told] == [status] * 3
+        kept = [{name: value for name, value in said.body.items() if name != "decision"} for said in told]
+        assert kept[1:] == kept[:1] * 2
+    signed = [
+        jwt.get_unverified_header(said.headers["txn-token"])["kid"] for said in await bank.everybody(token("last"))
+    ]
+    assert len(set(signed)) == 1

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,21 @@ class Site:
         replicas = self.gateway.replicas
         assert replicas is not None
         await until(lambda: len(replicas.pids()) == len(self.callers) - 1, "all judges are live")
-        await until(lambda: all(caller.socket.exists() for caller in self.callers), "all judges listen")
+        for caller in self.callers:
+            await until(partial(_listens, caller.socket), "all judges listen")
 
     async def everybody(self, token: str, **headers: str) -> list[Said]:
         """Each worker's answer, the gateway's own first."""
         return [await caller.ask(token, **headers) for caller in self.callers]
+
+
+async def _listens(socket: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @asynccontextmanager
