@@ -90,7 +90,8 @@ class Judges:
             poll.register(gateway, select.POLLIN)
             for _, descriptor in self._children.values():
                 poll.register(descriptor, select.POLLIN)
-            ready = {descriptor for descriptor, _ in poll.poll(_AGAIN * 1000)}
+            everybody = len(self._children) == self._count
+            ready = {descriptor for descriptor, _ in poll.poll(None if everybody else _AGAIN * 1000)}
             self._bury(ready)
             if gateway.fileno() in ready:
                 self._take(next(operations), gateway)

@@ -57,7 +57,8 @@ class Replicas:
     async def prepare(self, revision: str, content: bytes) -> None:
         """Have every judge compile a packed bundle; who does not in time is ended. Raises OSError."""
         file = f"policy-{revision}.bundle"
-        await asyncio.to_thread(_write, self._run / file, content)
+        live = self._current.file if self._current else ""
+        await asyncio.to_thread(_store, self._run, file, content, live)
         self._next = Prepare(revision, file)
         for link in (*self._links, *self._parents):
             link.prepared.discard(revision)
@@ -76,10 +77,8 @@ class Replicas:
 
     def activate(self, revision: str) -> None:
         """It is live: in the same turn of the loop in which the gateway itself begins to decide by it."""
-        before, self._current, self._next = self._current, self._next, None
+        self._current, self._next = self._next, None
         self._publisher.publish(Activate(revision))
-        if before is not None and before != self._current:
-            (self._run / before.file).unlink(missing_ok=True)
 
     async def serve(self, state: State, config: bytes, secret: bytes, born: float) -> None:
         """Let judges join, until cancelled: `config`, `secret` and `born` as in `Begin`. Raises OSError."""
@@ -162,9 +161,12 @@ def _listening(path: Path) -> socket.socket:
     return listener
 
 
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
+def _store(run: Path, name: str, content: bytes, live: str) -> None:
+    """Keep a bundle beside that of the live policy; others are nobody's any more."""
+    for other in run.glob("policy-*.bundle*"):
+        if other.name not in (name, live):
+            other.unlink(missing_ok=True)
+    path, fresh = run / name, run / f"{name}.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

@@ -163,6 +163,9 @@ async def test_a_policy_is_live_everywhere_at_once(bank: Site) -> None:
 
         await changes(bank, token, reload, 403, version)
         assert before.pids() == pids, "nobody had to begin anew"
+    bundles = [file.name for file in (bank.gateway.run).glob("policy-*")]
+    assert len(bundles) == 2
+    assert f"policy-{bank.gateway.policies.pdp.revision}.bundle" in bundles
 
 
 async def test_a_policy_that_does_not_compile_changes_nothing(bank: Site) -> None:
