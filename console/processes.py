@@ -46,6 +46,8 @@ def parts(config: Config, file: Path, run: Path, environ: Mapping[str, str]) -> 
         Part("gateway", [*ours, "gateway", *whose], environ),
         Part("detectors", [*ours, "detectors", *whose], masked),
     ]
+    if config.gateway.workers > 1:
+        children.append(Part("judges", [*ours, "judges", *whose], masked))
     if config.lines.nftables:
         firewall = frozenset({Capability.NET_ADMIN})
         children.append(Part("nftables", [*ours, "line", "nftables", *whose], masked, firewall))

@@ -27,12 +27,12 @@ from gateway.edge import (
     EPOCHS_FILE,
     EXCHANGE_SOCKET,
     GRPC_SOCKET,
-    JUDGE_SOCKET,
     LOG_SOCKET,
     TETHER_SOCKET,
     Ads,
     Claims,
     Epochs,
+    judge_socket,
     resources,
 )
 from gateway.enforcement import (
@@ -51,7 +51,7 @@ from gateway.mesh import serve_mesh
 from gateway.outgoing import verifying
 from gateway.policies import Policies
 from gateway.reconfiguring import Reconfiguring
-from gateway.records import Records
+from gateway.records import Decided, Records
 from gateway.rejudging import Rejudging
 from gateway.response import Responder
 from gateway.revocations import Revocations
@@ -63,6 +63,7 @@ from gateway.sources import run_sources
 from gateway.standing import Standing
 from gateway.transactions import Minter, Rotation, SigningKeys
 from gateway.trust import Trust, Upstreams
+from gateway.workers import QUESTIONS_SOCKET, Desk, Replicas, State, Together, Untold
 from policy import AccessRequest, Decision, Principal
 from telemetry import HISTORY, Bus, Door, EventBatch, Rejects
 
@@ -85,28 +86,36 @@ class Gateway:
         policies: Policies,
         session: aiohttp.ClientSession,
         signing: SigningKeys,
+        replicas: Replicas | None = None,
     ) -> None:
         self.config = config
+        self.replicas = replicas
+        self.together = Together()
+        told = replicas.journal if replicas else Untold()
         self.run = config.state / "run"
         self.started = time.time()
         self.ledger = ledger
         self.policies = policies
         self.records = Records()
-        self.recent = RecentCuts()
+        self.recent = RecentCuts(told.cut)
         live = config.sessions
         self.sessions = Sessions(self._cut, oldest=live.max_age_seconds, oldest_by_clock=live.clock_seconds)
         self.epochs = Epochs(self.run / EPOCHS_FILE)
-        self.blocklist = Blocklist(self.sessions, self.epochs)
+        self.blocklist = Blocklist(self.sessions, self.epochs, changes=told)
         self.activity = Activity()
         self.bus = Bus(config.telemetry.queue_events)
         self.rejects = Rejects(path=config.state / "rejects.jsonl")
         self.door = Door(self.bus.publish, self.rejects, time.time)
         self.history_door = Door(self.bus.publish_history, self.rejects, time.time, HISTORY)
         self.risks = Risks(policies.pdp)
-        self.agents = Registry()
-        self.revocations = Revocations(config.identity.device_claim, config.sessions.revocations, self.epochs)
-        self.devices = Devices(config.identity.device_claim)
-        self.identification = Identification(config, self.agents, session, self._keys_changed)
+        policies.pdp.data.journal = told if replicas else None
+        self.agents = Registry(stands=told.agent)
+        self.revocations = Revocations(
+            config.identity.device_claim, config.sessions.revocations, self.epochs, told.revoked
+        )
+        self.devices = Devices(config.identity.device_claim, told.postures)
+        self.identification = Identification(config, self.agents, session, self._keys_changed, told.keys)
+        self.told = told
         identifier = self.identification.identifier
         standing = Standing(identifier, self.agents, self.blocklist, self.revocations, self.devices)
         self.rejudging = Rejudging(self.sessions, policies.pdp, standing, self._renewed, _soon, self.epochs)
@@ -158,11 +167,15 @@ class Gateway:
     async def open(cls, config: Config) -> AsyncIterator[Self]:
         """Start everything; blocks and risks stand again before the first request is judged."""
         async with AsyncExitStack() as stack:
-            policies = await Policies.load(config.policy)
+            replicas = None
+            if config.gateway.workers > 1:
+                replicas = Replicas(config.state / "run", time.time())
+            policies = await Policies.load(config.policy, replicas)
             stack.push_async_callback(policies.aclose)
             ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
             session = await stack.enter_async_context(await verifying(config.identity.ca))
-            gateway = cls(config, ledger, policies, session, await asyncio.to_thread(_signing_keys, config))
+            signing = await asyncio.to_thread(_signing_keys, config)
+            gateway = cls(config, ledger, policies, session, signing, replicas)
             stack.callback(gateway.rejects.close)
             stack.callback(gateway.epochs.close)
             file = config.state / "agents.db"
@@ -203,7 +216,7 @@ class Gateway:
             tasks.create_task(self.upstreams.keep())
             tasks.create_task(self.detection.serve(_fresh(self.run / "detectors.sock")))
             reusing = Reusing(self.config.edge.cache_seconds, self.config.transactions.life_seconds)
-            judging = serve_questions(self.judge, reusing, self.epochs.instance, _fresh(self.run / JUDGE_SOCKET))
+            judging = serve_questions(self.judge, reusing, self.epochs.instance, _fresh(judge_socket(self.run, 0)))
             tasks.create_task(judging)
             tasks.create_task(serve_edge_log(self.door.publish, _fresh(self.run / LOG_SOCKET)))
             tasks.create_task(
@@ -216,9 +229,31 @@ class Gateway:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             if self.config.mesh is not None:
                 tasks.create_task(keep_running("mesh", partial(self._run_mesh, self.config.mesh)))
+            if self.replicas is not None:
+                desk = Desk(self.judge, self._decided, self.together)
+                tasks.create_task(self._replicate(self.replicas))
+                tasks.create_task(desk.serve(_fresh(self.run / QUESTIONS_SOCKET)))
             tasks.create_task(self._tick())
             tasks.create_task(self.rejudging.run())
             tasks.create_task(self.shared_signals.run(lambda name: _fresh(self.run / name)))
+
+    def judges(self) -> dict[int, int]:
+        """Judges that answer beside us: their numbers and processes."""
+        return self.replicas.pids() if self.replicas else {}
+
+    async def _replicate(self, replicas: Replicas) -> None:
+        """Judges join once all that stands from before stands again."""
+        state = State(
+            self.blocklist,
+            self.revocations,
+            self.agents,
+            self.devices,
+            self.recent,
+            self.identification.identifier,
+            self.minter,
+            self.policies.pdp,
+        )
+        await replicas.serve(state, _shown(self.config), self.identification.secret, self.identification.born)
 
     async def _exchange(self, settings: TokenService) -> None:
         identification = self.identification
@@ -261,11 +296,14 @@ class Gateway:
 
     def _trust_changed(self) -> None:
         self.identification.identifier.put_bundles(self.trust.bundles, self.trust.vouching)
+        self.told.trusted(self.trust.bundles, self.trust.vouching)
         self.rejudging.certificates()
         self._publish()
 
     def _reconfigured(self, config: Config) -> None:
         self.config = config
+        if self.replicas is not None:
+            self.replicas.reconfigure(_shown(config))
         self._publish()
 
     def _publish(self) -> None:
@@ -285,15 +323,20 @@ class Gateway:
             await asyncio.sleep(_TURN_SECONDS)
             if await asyncio.to_thread(self.signing.turn, time.time()):
                 self.minter.put_ring(self.signing.ring)
+                self.told.ring(self.signing.ring)
                 self.identification.put_own_keys(self.signing.ring.jwks())
                 self._publish()
 
     def _witness(self, request: AccessRequest, decision: Decision) -> None:
-        self.records.decided(request, decision)
-        if decision.allowed:
-            principal = request.principal
-            session = decision.id if request.stream else ""
-            self.activity.saw(principal.id, principal.actor, request.address, session, request.time)
+        self._decided(Decided.of(request, decision))
+
+    def _decided(self, decided: Decided) -> None:
+        """Here, or by a judge beside us."""
+        self.records.keep(decided)
+        if decided.effect == "allow":
+            actor = decided.actors[0].id if decided.actors else decided.subject
+            session = decided.id if decided.stream else ""
+            self.activity.saw(decided.subject, actor, decided.address, session, decided.time)
 
     def _keys_changed(self, issuer: str) -> None:
         self.rejudging.keys(issuer)
@@ -319,6 +362,11 @@ def _signing_keys(config: Config) -> SigningKeys:
     longest = max(settings.life_seconds, exchanged.life_seconds if exchanged else 0) + _CLOCKS
     rotation = Rotation(settings.key_seconds, settings.publish_ahead_seconds, longest)
     return SigningKeys(config.state / "signing-keys.json", rotation, time.time())
+
+
+def _shown(config: Config) -> bytes:
+    """The configuration as judges get it: secrets are masked, for none needs one."""
+    return config.model_dump_json().encode()
 
 
 def _fresh(socket: Path) -> Path:

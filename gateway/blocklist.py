@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from prometheus_client import Gauge
 
@@ -16,28 +17,55 @@ _STANDING = Gauge("portcullis_gateway_blocks_standing", "Block policies that the
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+class Changes(Protocol):
+    """Hears of each change before it is made here."""
+
+    def enforced(self, blocks: Sequence[BlockPolicy]) -> None:
+        """These are refused from now on."""
+        ...
+
+    def lifted(self, block_ids: Sequence[str]) -> None:
+        """These are refused no more."""
+        ...
+
+
 class Blocklist:
     """The gateway's side of the edge line (implements `defense_lines.EdgePort`): refuses requests, cuts sessions."""
 
-    def __init__(self, sessions: Sessions, marks: Marks = UNMARKED, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        marks: Marks = UNMARKED,
+        clock: Callable[[], float] = time.time,
+        changes: Changes | None = None,
+    ) -> None:
         self._sessions = sessions
         self._marks = marks
         self._clock = clock
+        self._changes = changes
         self._blocks: dict[str, BlockPolicy] = {}
         self._by: dict[tuple[str, str], set[str]] = {}
         self._ranges: dict[str, _Network] = {}
 
     def enforce(self, blocks: Sequence[BlockPolicy]) -> int:
         """Refuse what these target from now on and end what lives; the number of streams cut."""
+        if self._changes is not None:
+            self._changes.enforced(blocks)  # first: whoever is told refuses while streams are still being cut here
         return sum(self._enforce(block) for block in blocks)
 
     def lift(self, block_ids: Sequence[str]) -> None:
         """Stop refusing; unknown ids are none of ours."""
+        if self._changes is not None and block_ids:
+            self._changes.lifted(block_ids)
         for block_id in block_ids:
             block = self._blocks.pop(block_id, None)
             if block is not None:
                 self._forget(block)
         _STANDING.set(len(self._blocks))
+
+    def blocks(self) -> Sequence[BlockPolicy]:
+        """All that are enforced, those that have just run out among them."""
+        return tuple(self._blocks.values())
 
     def active(self) -> Sequence[str]:
         """Ids enforced at this moment."""

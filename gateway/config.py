@@ -109,6 +109,12 @@ class ServiceTls(Branch):
     key: Path | None = None
 
 
+class GatewayProcesses(Branch):
+    """How many processes judge."""
+
+    workers: Annotated[Integer, Field(ge=1, le=64)] = 1  # the gateway itself, and the judges beside it
+
+
 class Service(Branch):
     """One of the bank's services behind the edge."""
 
@@ -518,6 +524,7 @@ class Config(Branch):
 
     state: Path = Path(".portcullis/state")  # ledger, sockets, keys; one `up` at a time
     edge: Edge = Edge()
+    gateway: GatewayProcesses = GatewayProcesses()
     services: dict[str, Service]
     routes: tuple[Route, ...]
     identity: Identity = Identity()

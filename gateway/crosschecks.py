@@ -35,6 +35,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from _addresses(config)
     yield from _table(config)
     yield from _opa(config)
+    yield from _workers(config)
     yield from signals_transmitter(config)
     if config.decisions:
         yield from _decisions(config, config.decisions)
@@ -86,6 +87,11 @@ def _routes(config: Config) -> Iterator[Problem]:
             if route.prefix.startswith(config.routes[earlier].prefix):
                 yield ("routes", index, "prefix"), f"never reached: routes.{earlier} matches all of it first"
                 break
+
+
+def _workers(config: Config) -> Iterator[Problem]:
+    if config.gateway.workers > 1 and config.policy.engine != "embedded":
+        yield ("gateway", "workers"), "more than one is for the embedded engine: else the gateway only asks another"
 
 
 def _addresses(config: Config) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from gateway.config import Config, Issuer, Service, TokenService
 from gateway.directories import Directories
 from gateway.identity import Identifier, Introspector, KeySet, Missing, Opaque, Proofs
 from gateway.identity.access_token import Trust
+from gateway.identity.bearer import Answers
 from gateway.keys import Keys
 from policy import Principal
 
@@ -31,20 +32,20 @@ class Identification:
         agents: Registry,
         session: aiohttp.ClientSession,
         changed: Callable[[str], None] = lambda issuer: None,
+        told: Callable[[str, KeySet], None] = lambda issuer, keys: None,
     ) -> None:
-        """`changed` hears of each issuer whose keys have changed."""
+        """`changed` hears of each issuer whose keys have changed, after `told` was given them."""
         self._changed = changed
+        self._told = told
         settings = config.identity
         self._directories = Directories(settings.signatures, session)
         self._introspectors: dict[str, Introspector] = {}
         vetting = Vetting(agents, settings.agents_required, settings.realm)
-        proofs = Proofs(settings, self._directories, secrets.token_bytes(32), time.time())
-        audiences = _audiences(config.services)
+        self.secret, self.born = secrets.token_bytes(32), time.time()
+        proofs = Proofs(settings, self._directories, self.secret, self.born)
         self._own = config.token_service
         self._issuers = settings.issuers
-        self.identifier = Identifier(
-            settings, vetting, proofs, self._introspectors, audiences, _ourselves(self._own, audiences)
-        )
+        self.identifier = identifier_of(config, vetting, proofs, self._introspectors)
         self._keys = Keys(settings, self, session)
         for issuer in settings.issuers:
             if issuer.introspection is not None:
@@ -53,7 +54,7 @@ class Identification:
                     issuer.introspection,
                     session,
                     self._keys.discoveries[issuer.issuer],
-                    (issuer.audience, *audiences),
+                    (issuer.audience, *_audiences(config.services)),
                     settings.max_chain,
                 )
 
@@ -77,6 +78,7 @@ class Identification:
     def put_keys(self, issuer: str, keys: KeySet) -> None:
         """Replace an issuer's keys, and tell."""
         if self.identifier.put_keys(issuer, keys):
+            self._told(issuer, keys)
             self._changed(issuer)
 
     def put_services(self, services: Mapping[str, Service]) -> None:
@@ -98,6 +100,13 @@ class Identification:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keys.keep())
             tasks.create_task(self._directories.keep())
+
+
+def identifier_of(config: Config, agents: Vetting, proofs: Proofs, answers: Mapping[str, Answers]) -> Identifier:
+    """The identifier of a configuration; `answers`: what issuers say of opaque tokens, by issuer."""
+    audiences = _audiences(config.services)
+    ours = _ourselves(config.token_service, audiences)
+    return Identifier(config.identity, agents, proofs, answers, audiences, ours)
 
 
 def _audiences(services: Mapping[str, Service]) -> tuple[str, ...]:

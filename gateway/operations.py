@@ -196,14 +196,16 @@ class GatewayOperations:
 
     def metrics(self) -> bytes:
         """Prometheus text exposition."""
-        return generate_latest()
+        return generate_latest(self._gateway.together)
 
     def healthz(self) -> Record:
         """Told while the process works at all."""
         return {"ok": True}
 
     def readyz(self) -> tuple[bool, Record]:
-        """Whether an Envoy runs on our configuration, a detector listens and the ledger takes records."""
+        """Whether an Envoy runs on our configuration, a detector listens, the ledger takes records and all the judges
+        beside the gateway answer.
+        """
         gateway = self._gateway
         edge = gateway.ads.state
         parts = {
@@ -211,9 +213,11 @@ class GatewayOperations:
             "detectors": gateway.detection.connected,
             "ledger": gateway.ledger.writable,
             "lines": {line.name: line.state for line in gateway.hub.status()},
+            "judges": {str(number): pid for number, pid in sorted(gateway.judges().items())},
         }
         configured = edge.envoys > 0 and bool(edge.accepted) and edge.accepted == edge.desired
-        return configured and gateway.detection.connected and gateway.ledger.writable, parts
+        judged = len(parts["judges"]) == gateway.config.gateway.workers - 1
+        return configured and gateway.detection.connected and gateway.ledger.writable and judged, parts
 
 
 def _block(block: BlockPolicy) -> Record:

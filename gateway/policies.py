@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Sequence
-from typing import Self
+from dataclasses import replace
+from typing import Protocol, Self
 
 import structlog
 
@@ -25,6 +26,7 @@ from policy import (
     compile_bundle,
     embedded_pdp,
     opa_pdp,
+    packed,
     read_bundle,
     release,
 )
@@ -32,25 +34,41 @@ from policy import (
 _log = structlog.get_logger()
 
 
+class Others(Protocol):
+    """Those who decide by the same policy in other processes: they have a revision before it is live."""
+
+    async def prepare(self, revision: str, content: bytes) -> None:
+        """Have it everywhere, compiled; `content` is the packed bundle. Raises OSError."""
+        ...
+
+    def activate(self, revision: str) -> None:
+        """It is live."""
+        ...
+
+
 class Policies:
     """Owns the PDP. Reading and compiling happen in a thread, never on the loop."""
 
-    def __init__(self, settings: Policy, pdp: Pdp, bundle: Bundle) -> None:
+    def __init__(self, settings: Policy, pdp: Pdp, bundle: Bundle, others: Others | None = None) -> None:
         self.pdp = pdp
         self._settings = settings
-        self._bundle = bundle
+        self._bundle = replace(bundle, text="")  # which others have been given
+        self._others = others
         self._reloading = asyncio.Lock()
 
     @classmethod
-    async def load(cls, settings: Policy) -> Self:
-        """Start with the configured policy. Raises PolicyError."""
+    async def load(cls, settings: Policy, others: Others | None = None) -> Self:
+        """Start with the configured policy. Raises PolicyError; OSError where `others` cannot be given it."""
         bundle = await asyncio.to_thread(read_bundle, settings.paths, settings.data)
         how = compiling(settings)
         if settings.engine == "opa":
             pdp = await asyncio.to_thread(opa_pdp, bundle, _server(settings.opa), how)
         else:
             pdp = await asyncio.to_thread(embedded_pdp, bundle, how)
-        return cls(settings, pdp, bundle)
+        if others is not None:
+            await others.prepare(pdp.revision, await asyncio.to_thread(packed, bundle))
+            others.activate(pdp.revision)
+        return cls(settings, pdp, bundle, others)
 
     async def aclose(self) -> None:
         """Give up a remote engine's connections."""
@@ -80,9 +98,20 @@ class Policies:
             revision = await asyncio.to_thread(compile_bundle, bundle, compiling(self._settings))
         finally:
             gc.enable()
+        await self._prepare(revision, bundle)
         self.pdp.activate(revision)
-        self._bundle = bundle
+        if self._others is not None:
+            self._others.activate(revision.id)
+        self._bundle = replace(bundle, text="")
         gc.freeze()  # the document lives on
+
+    async def _prepare(self, revision: Revision, bundle: Bundle) -> None:
+        """Raises PolicyError where it cannot be had elsewhere: then it is live nowhere."""
+        if self._others is not None:
+            try:
+                await self._others.prepare(revision.id, await asyncio.to_thread(packed, bundle))
+            except OSError as error:
+                raise PolicyError([Problem("policy", 0, 0, f"cannot be given to judges: {error}")]) from error
 
 
 def compiling(settings: Policy) -> Compiling:

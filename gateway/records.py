@@ -9,44 +9,66 @@ import msgspec
 
 from detectors import Verdict
 from gateway.sessions import Cut, Session
-from policy import AccessRequest, Decision
+from policy import AccessRequest, Actor, Decision, Effect
 
 _KEPT = 2_000
 _LONGEST = 512  # characters of a caller's own text
-_FIELDS = (
-    *("id", "time", "effect", "reasons", "obligations", "revision"),
-    *("subject", "actors", "action", "service", "path", "address"),
-)
+
+
+class Decided(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a decision was about; never the request, which has a body."""
+
+    id: str
+    time: float  # Unix seconds
+    effect: Effect
+    reasons: tuple[str, ...]
+    obligations: dict[str, Any]
+    revision: str
+    subject: str
+    actors: tuple[Actor, ...]
+    action: str
+    service: str
+    path: str
+    address: str
+    stream: bool
+
+    @classmethod
+    def of(cls, request: AccessRequest, decision: Decision) -> Decided:
+        """Of a request and what was decided about it."""
+        principal = request.principal
+        return cls(
+            decision.id,
+            request.time,
+            decision.effect,
+            decision.reasons,
+            decision.obligations,
+            decision.revision,
+            principal.id,
+            principal.actors,
+            request.action[:_LONGEST],
+            request.service,
+            request.path[:_LONGEST],
+            request.address,
+            request.stream,
+        )
 
 
 class Records:
     """What the gateway did lately. Appending costs nothing that a request would notice."""
 
     def __init__(self) -> None:
-        self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_KEPT)  # _FIELDS; never the request, which has a body
+        self._decisions: deque[Decided] = deque(maxlen=_KEPT)
         self._verdicts: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._cuts: deque[tuple[Session, Cut, float, float]] = deque(maxlen=_KEPT)
         self._refusals: deque[dict[str, Any]] = deque(maxlen=_KEPT)
 
     def decided(self, request: AccessRequest, decision: Decision) -> None:
         """Keep what a decision was about."""
-        principal = request.principal
-        self._decisions.append(
-            (
-                decision.id,
-                request.time,
-                decision.effect,
-                decision.reasons,
-                decision.obligations,
-                decision.revision,
-                principal.id,
-                principal.actors,
-                request.action[:_LONGEST],
-                request.service,
-                request.path[:_LONGEST],
-                request.address,
-            )
-        )
+        self.keep(Decided.of(request, decision))
+
+    def keep(self, decided: Decided) -> None:
+        """Keep a decision."""
+        self._decisions.append(decided)
 
     def judged(self, verdict: Verdict, received: float, response: dict[str, Any]) -> None:
         """Keep a verdict with when it arrived (Unix seconds) and what the response policy made of it."""
@@ -96,6 +118,6 @@ def _cut(session: Session, cut: Cut, seconds: float, now: float) -> dict[str, An
     }
 
 
-def _decision(kept: tuple[Any, ...]) -> dict[str, Any]:
-    record = dict(zip(_FIELDS, kept, strict=True))
-    return record | {"reasons": list(record["reasons"]), "actors": [actor.id for actor in record["actors"]]}
+def _decision(kept: Decided) -> dict[str, Any]:
+    record = {name: getattr(kept, name) for name in Decided.__struct_fields__ if name != "stream"}
+    return record | {"reasons": list(kept.reasons), "actors": [actor.id for actor in kept.actors]}

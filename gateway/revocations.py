@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prometheus_client import Gauge
@@ -23,8 +24,17 @@ class RevocationsFull(Exception):
 class Revocations:
     """The revocations in force. None is forgotten before its time, but for those that another covers."""
 
-    def __init__(self, device_claim: str, most: int, marks: Marks = UNMARKED) -> None:
-        """`device_claim`: the attribute of a principal that names its device; `most`: how many are kept."""
+    def __init__(
+        self,
+        device_claim: str,
+        most: int,
+        marks: Marks = UNMARKED,
+        stands: Callable[[Revocation], None] = lambda revocation: None,
+    ) -> None:
+        """`device_claim`: the attribute of a principal that names its device; `most`: how many are kept. `stands` hears
+        of each that is added.
+        """
+        self._stands = stands
         self._device_claim = device_claim
         self._most = most
         self._marks = marks
@@ -45,8 +55,13 @@ class Revocations:
         if len(left) == len(held) and self._count >= self._most:
             raise RevocationsFull(f"{self._count} revocations are kept, which is as many as there may be")
         self._keep(key, (*left, revocation))
-        self._marks.touch(*key)
         self._soonest = min(self._soonest, revocation.until)
+        self._stands(revocation)
+        self._marks.touch(*key)
+
+    def all(self) -> Sequence[Revocation]:
+        """Those that are kept."""
+        return tuple(revocation for held in self._by.values() for revocation in held)
 
     def expire(self, now: float) -> None:
         """Forget what has run out by `now` (Unix seconds); `find` ignores it in any case."""

@@ -6,12 +6,12 @@ to a security event.
 
 from policy.answer import decision_id
 from policy.block import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
-from policy.bundles import Bundle, read_bundle
-from policy.data import DataStore, PatchError, path_of, pointer_to, release
+from policy.bundles import Bundle, packed, read_bundle, unpacked
+from policy.data import DataStore, Journal, PatchError, path_of, pointer_to, release
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import OpaServer, OpaTls, PolicyUnavailable
 from policy.explain import Evaluation, Rule, evaluate, rules_of
-from policy.pdp import Pdp, embedded_pdp, opa_pdp
+from policy.pdp import Pdp, embedded_pdp, opa_pdp, pdp_of
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
 from policy.question import too_deep
@@ -43,6 +43,7 @@ __all__ = [
     "Evaluation",
     "EvaluationError",
     "InvalidTarget",
+    "Journal",
     "Limits",
     "Named",
     "NamedKind",
@@ -76,11 +77,14 @@ __all__ = [
     "evaluate",
     "opa_pdp",
     "overlap",
+    "packed",
     "path_of",
+    "pdp_of",
     "pointer_to",
     "read_bundle",
     "release",
     "rules_of",
     "signals_input_schema",
     "too_deep",
+    "unpacked",
 ]

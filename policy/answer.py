@@ -14,8 +14,17 @@ _FIELDS = frozenset({"effect", "reasons", "obligations"})
 _EFFECTS: dict[Any, Effect] = {"allow": "allow", "deny": "deny", "step_up": "step_up"}
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads a counter over all ids without repeating one
 _MASK = (1 << 64) - 1
-_START = int.from_bytes(os.urandom(8))
+_start = int.from_bytes(os.urandom(8))
 _COUNT = itertools.count(1)
+
+
+def _begin_anew() -> None:
+    """Two processes that were one must not give out the same ids."""
+    global _start
+    _start = int.from_bytes(os.urandom(8))
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def read_answer(answer: Any) -> tuple[Effect, tuple[str, ...], dict[str, Any]]:
@@ -46,4 +55,4 @@ def _reasons(value: Any) -> tuple[str, ...]:
 
 def decision_id() -> str:
     """ "d-" and 16 hex digits, unique in this process and all but certainly beyond."""
-    return f"d-{(_START + next(_COUNT) * _ODD) & _MASK:016x}"
+    return f"d-{(_start + next(_COUNT) * _ODD) & _MASK:016x}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from policy.data.documents import Plain, decoded
@@ -28,6 +29,8 @@ class Bundle:
     sources: Mapping[str, str]
     data: Any
     digest: str = ""  # of the file that the document was read from: then it is the bundle's own, and need not be copied
+    text: str = field(default="", repr=False, compare=False)  # of that file, for who hands the bundle on
+    kind: str = ""  # that file's suffix: ".json", else it is YAML
 
     @cached_property
     def revision(self) -> str:
@@ -35,6 +38,13 @@ class Bundle:
         data = self.digest or json.dumps(self.data, sort_keys=True, default=str)
         content = json.dumps([sorted(self.sources.items()), data])
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    sources: dict[str, str]
+    digest: str
+    text: str
+    kind: str
 
 
 def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None, held: Bundle | None = None) -> Bundle:
@@ -51,9 +61,21 @@ def read_bundle(paths: Sequence[Path] = (), data_path: Path | None = None, held:
         return Bundle(sources, {})
     content = _content(data_path)
     digest = hashlib.sha256(content).hexdigest()
-    if held is not None and held.digest == digest:
-        return Bundle(sources, held.data, digest)
-    return Bundle(sources, _document(data_path, _unicode(data_path, content)), digest)
+    text = _unicode(data_path, content)
+    document = held.data if held is not None and held.digest == digest else _document(data_path, text)
+    return Bundle(sources, document, digest, text, data_path.suffix)
+
+
+def packed(bundle: Bundle) -> bytes:
+    """A bundle that was read from files, as another process of ours reads it: the same revision comes of it."""
+    return msgspec.msgpack.encode(_Packed(dict(bundle.sources), bundle.digest, bundle.text, bundle.kind))
+
+
+def unpacked(content: bytes) -> Bundle:
+    """The bundle in what `packed` made. Raises msgspec.DecodeError, and PolicyError for a document that is none."""
+    read = msgspec.msgpack.decode(content, type=_Packed)
+    document = _document(Path(f"data{read.kind}"), read.text) if read.digest else {}
+    return Bundle(read.sources, document, read.digest)
 
 
 def read_data(path: Path) -> dict[str, Any]:

@@ -154,6 +154,11 @@ class Pdp:
         await self._engine.aclose()
 
 
+def pdp_of(revision: Revision) -> Pdp:
+    """A PDP that evaluates a compiled revision in this process; the revision's document becomes its own."""
+    return Pdp(EmbeddedEngine(revision))
+
+
 def embedded_pdp(bundle: Bundle, how: Compiling = AS_EVER) -> Pdp:
     """A PDP that evaluates in this process. Compiles: call it in a thread. Raises PolicyError."""
     return Pdp(EmbeddedEngine(compile_bundle(bundle, how)))

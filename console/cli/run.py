@@ -32,6 +32,17 @@ def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
 
 
 @app.command()
+def judges(config: ConfigFile = DEFAULT_FILE) -> None:
+    """Judge beside the gateway, in processes of their own; none holds a capability."""
+    from defense_lines.agent.capabilities import confine
+    from gateway.judges import Judges
+
+    tree = configuration(config).config
+    confine(frozenset())
+    Judges(tree.state / "run", tree.gateway.workers - 1).keep()
+
+
+@app.command()
 def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
     """Turn events into verdicts; holds no capability."""
     import uvloop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from prometheus_client import Gauge
@@ -18,8 +18,15 @@ _REGISTERED = Gauge("portcullis_gateway_agents_registered", "Agents in the regis
 class Registry:
     """A lookup is a dict access. `epoch` grows with each change: what was concluded in an earlier one may be wrong."""
 
-    def __init__(self, agents: Iterable[Agent] = (), most: int = MOST) -> None:
+    def __init__(
+        self,
+        agents: Iterable[Agent] = (),
+        most: int = MOST,
+        stands: Callable[[Agent], None] = lambda agent: None,
+    ) -> None:
+        """`stands` hears of each agent that is put here."""
         self.epoch = 0
+        self._stands = stands
         self._most = most
         self._agents: dict[str, Agent] = {}
         self._views: dict[str, dict[str, Any]] = {}
@@ -82,6 +89,11 @@ class Registry:
             self._by_spiffe[agent.profile.spiffe_id] = agent.id
         self.epoch += 1
         _REGISTERED.set(len(self._agents))
+        self._stands(agent)
+
+    def all(self) -> Sequence[Agent]:
+        """Every agent."""
+        return tuple(self._agents.values())
 
     def _forget(self, profile: Profile) -> None:
         for thumbprint in profile.keys:

@@ -13,13 +13,13 @@ from gateway.edge.bootstrap import (
     EXCHANGE_CONNECTIONS,
     EXCHANGE_SOCKET,
     GRPC_SOCKET,
-    JUDGE_SOCKET,
     LOG_SOCKET,
     SIGNALS_SOCKET,
     TETHER_SOCKET,
     TRANSMITTER_SOCKET,
     bootstrap,
     envoy_command,
+    judge_socket,
 )
 from gateway.edge.claimed import Claims
 from gateway.edge.discovery import EdgeState
@@ -48,7 +48,6 @@ __all__ = [
     "EXCHANGE_SOCKET",
     "EXT_PROC",
     "GRPC_SOCKET",
-    "JUDGE_SOCKET",
     "JWKS_PATH",
     "LOGOUT_PATH",
     "LOG_SOCKET",
@@ -71,5 +70,6 @@ __all__ = [
     "bucket",
     "envoy_binary",
     "envoy_command",
+    "judge_socket",
     "resources",
 ]

@@ -11,7 +11,6 @@ from gateway.config import Config
 from gateway.edge.binary import envoy_binary
 from gateway.edge.overload import overload_manager
 
-JUDGE_SOCKET = "judge-0.sock"  # questions, Envoy's module -> gateway
 LOG_SOCKET = "access.sock"  # what became of requests, Envoy's module -> gateway
 GRPC_SOCKET = "grpc.sock"  # ADS, Envoy -> gateway
 TETHER_SOCKET = "tether.sock"  # the tether, Envoy -> gateway
@@ -111,6 +110,11 @@ def http_protocol(version: str) -> dict[str, Any]:
         explicit = {"http2_protocol_options": {"max_concurrent_streams": STREAMS}}
     options = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", "explicit_http_config": explicit}
     return {_HTTP_OPTIONS: options}
+
+
+def judge_socket(run: Path, number: int) -> Path:
+    """Where worker `number` answers the edge's questions; the gateway itself, which is 0, elsewhere too."""
+    return run / f"judge-{number}.sock"
 
 
 def _clusters(run: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,21 @@ def any_of(kind: str, **fields: Any) -> dict[str, Any]:
     return {"@type": f"type.googleapis.com/{kind}", **fields}
 
 
-def module_filter(edge: Edge, run: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Whom the edge asks: so many, on their sockets in a folder."""
+
+    run: Path
+    count: int
+
+
+def module_filter(edge: Edge, judges: Judges) -> dict[str, Any]:
     """Our module: each request waits for the gateway's answer or has one that still holds, and a gateway that is away
-    means 503. It logs what became of every request, judged or not. `run`: the folder of the gateway's sockets.
+    means 503. It logs what became of every request, judged or not.
     """
     settings = {
-        "run": run.absolute(),
-        "judges": 1,
+        "run": judges.run.absolute(),
+        "judges": judges.count,
         "timeout_ms": edge.authorize_timeout_ms,
         "flush_ms": edge.access_log_flush_ms,
         "cache_bytes": edge.cache_mb << 20 if edge.cache_seconds else 0,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
 from gateway.edge.claimed import removals
 from gateway.edge.filters import (
+    Judges,
     any_of,
     asked_headers,
     buffer_filter,
@@ -32,11 +32,11 @@ _IDLE = "400s"  # longer than balancers keep connections (AWS's 350 s), which wo
 _HEADERS = 100  # lines in a request's head
 
 
-def listeners(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> list[dict[str, Any]]:
-    """The Listener resources. `run`: the folder of the sockets of who judges, None for nobody. `asks_certificate`:
+def listeners(edge: Edge, identity: Identity, judges: Judges | None, asks_certificate: bool) -> list[dict[str, Any]]:
+    """The Listener resources. `judges`: None for nobody. `asks_certificate`:
     whether clients may show one, where the edge speaks TLS.
     """
-    manager = connection_manager(edge, identity, run, asks_certificate)
+    manager = connection_manager(edge, identity, judges, asks_certificate)
     return [_over_tcp(edge, manager, asks_certificate), *([_over_udp(edge, manager)] if edge.http3 else [])]
 
 
@@ -85,21 +85,21 @@ def _filter(manager: dict[str, Any]) -> dict[str, Any]:
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
 
 
-def connection_manager(edge: Edge, identity: Identity, run: Path | None, asks_certificate: bool) -> dict[str, Any]:
+def connection_manager(edge: Edge, identity: Identity, judges: Judges | None, asks_certificate: bool) -> dict[str, Any]:
     """HTTP as the edge reads it: one path for one resource, no header that lies about us, bounds on everything."""
     return any_of(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix="edge",
         rds={"route_config_name": ROUTES, "config_source": ads_source()},
-        http_filters=[*(_asking(edge, run, asked_headers(identity)) if run else []), router()],
-        **_client(edge, run is not None, asks_certificate),
+        http_filters=[*(_asking(edge, judges, asked_headers(identity)) if judges else []), router()],
+        **_client(edge, judges is not None, asks_certificate),
         **_path(),
         **_bounds(edge),
     )
 
 
-def _asking(edge: Edge, run: Path, asked: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [buffer_filter(), module_filter(edge, run), tether_filter(edge, asked), permit_filter()]
+def _asking(edge: Edge, judges: Judges, asked: tuple[str, ...]) -> list[dict[str, Any]]:
+    return [buffer_filter(), module_filter(edge, judges), tether_filter(edge, asked), permit_filter()]
 
 
 def _client(edge: Edge, judge: bool, asks_certificate: bool) -> dict[str, Any]:

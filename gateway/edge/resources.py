@@ -31,6 +31,7 @@ from xds.type.v3 import typed_struct_pb2  # noqa: F401
 
 from gateway.config import Config
 from gateway.edge.clusters import cluster
+from gateway.edge.filters import Judges
 from gateway.edge.listener import listeners
 from gateway.edge.routes import route_configuration
 from gateway.edge.secrets import ServiceMaterial, TlsMaterial, secrets, service_secrets
@@ -66,7 +67,7 @@ def resources(
                 *listeners(
                     config.edge,
                     config.identity,
-                    config.state / "run" if judge else None,
+                    Judges(config.state / "run", config.gateway.workers) if judge else None,
                     tls is not None and tls.authorities is not None,
                 ),
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -29,7 +30,7 @@ from policy import AccessRequest, Decision, Pdp, Principal, too_deep
 _log = structlog.get_logger()
 _REFUSED = Counter("portcullis_gateway_refused_total", "Attempts refused before policy was asked", ["why"])
 _COUNTED = {why: _REFUSED.labels(why) for why in ("blocked", "unidentified", "unfit", "changing", "error")}
-_START = secrets.randbits(48)
+_start = secrets.randbits(64)
 _NUMBER = count()
 
 Ask = Callable[[Missing], Awaitable[None]]
@@ -266,4 +267,13 @@ class Judge:
 
 def refusal_id() -> str:
     """Id of a refusal that no decision stands behind: "r-" and 16 hex digits."""
-    return f"r-{(_START + next(_NUMBER)) & 0xFFFFFFFFFFFFFFFF:016x}"
+    return f"r-{(_start + next(_NUMBER)) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def _begin_anew() -> None:
+    """Two processes that were one must not give out the same ids."""
+    global _start
+    _start = secrets.randbits(64)
+
+
+os.register_at_fork(after_in_child=_begin_anew)

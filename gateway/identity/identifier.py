@@ -105,6 +105,7 @@ class Identifier:
             domain.name: Bundle() if _has_bundle(domain) else None for domain in settings.trust_domains
         }
         self._vouching: Sequence[Bundle] | None = None
+        self.trusted: tuple[Mapping[str, Bundle], Sequence[Bundle] | None] | None = None  # what `put_bundles` was given
         self._room = settings.remembered * _ORDINARY
         self._taken = 0
         self._agents = agents
@@ -135,12 +136,17 @@ class Identifier:
         """An issuer's keys, as we know them now."""
         return self._believed.issuers[issuer].keys
 
+    def all_keys(self) -> Mapping[str, KeySet]:
+        """Each issuer's keys, as we know them now."""
+        return {name: issuer.keys for name, issuer in self._believed.issuers.items()}
+
     def put_bundles(self, bundles: Mapping[str, Bundle], vouching: Sequence[Bundle] | None = None) -> None:
         """Replace the trust domains' bundles; what was verified with others must be verified again. `vouching`: those
         that any client certificate may stand on; None where the edge that looks at certificates is another's.
         """
         self._believed.trust_domains = bundles
         self._vouching = vouching
+        self.trusted = (bundles, vouching)
         self._bundles = {name: bundles.get(name) for name in self._bundles}
         self._forget_all()
 

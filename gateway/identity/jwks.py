@@ -34,8 +34,9 @@ class KeySet:
     def __init__(self, keys: Iterable[PublicKey] = (), missing: str = "", unusable: int = 0) -> None:
         self.missing = missing  # why there are no keys, if that has a reason
         self.unusable = unusable  # entries that are no keys for signatures, or not fit to be
+        self.all = tuple(keys)
         self._keys: dict[tuple[str, str], PublicKey | None] = {}
-        for key in keys:
+        for key in self.all:
             for algorithm in key.algorithms:
                 self._add((key.kid or key.thumbprint, algorithm), key)
 

@@ -43,13 +43,13 @@ class Minter:
 
     def __init__(self, settings: Transactions, ring: KeyRing, unique: Callable[[], str]) -> None:
         self._settings = settings
-        self._ring = ring
+        self.ring = ring
         self._unique = unique
         self._remembered = Remembered(settings.remembered_mb << 20)
 
     def put_ring(self, ring: KeyRing) -> None:
         """Sign with these keys from now on. What the others signed stays good: they are published until it is dead."""
-        self._ring = ring
+        self.ring = ring
 
     def token(
         self, principal: Principal, audience: str, now: float, obligations: Mapping[str, Any] | None = None
@@ -102,7 +102,7 @@ class Minter:
             tctx=_context(principal, obliged),
         )
         _MINTED.inc()
-        token = self._ring.signer(now).sign(TYP, _ENCODER.encode(claims))
+        token = self.ring.signer(now).sign(TYP, _ENCODER.encode(claims))
         return Minted(token, expires, now + (expires - now) / 2)
 
 

@@ -3,6 +3,6 @@
 from policy.data.json_patch import PatchError
 from policy.data.json_pointer import Path, path_of, pointer_to
 from policy.data.release import release
-from policy.data.store import DataStore
+from policy.data.store import DataStore, Journal
 
-__all__ = ["DataStore", "PatchError", "Path", "path_of", "pointer_to", "release"]
+__all__ = ["DataStore", "Journal", "PatchError", "Path", "path_of", "pointer_to", "release"]

@@ -8,7 +8,7 @@ lies deeper is copied when that changes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from policy.data.json_pointer import Path, at
@@ -16,6 +16,7 @@ from policy.data.undo import Undo, write
 from policy.rego.values import UNDEFINED
 
 Write = Callable[[dict[str, Any], str, Any], None]
+Live = tuple[Path, Any, bool]  # where; the value, UNDEFINED for a hidden one; whether an object stays there when empty
 
 
 class Leaf:
@@ -127,6 +128,22 @@ class Overlay:
             container = container[place]
         return container
 
+    def live(self) -> Iterator[Live]:
+        """What is laid over the base, as `laid` takes it."""
+        return _live(self._root, ())
+
+    def lay(self, live: Iterable[Live]) -> None:
+        """Lay what another overlay told of itself over the base, where nothing is laid yet."""
+        for path, value, kept in live:
+            node = self._root
+            for step in path if kept else path[:-1]:
+                node = node.children.setdefault(step, Node())
+            if kept:
+                node.kept = True
+            else:
+                node.children[path[-1]] = Leaf(value, UNDEFINED, None)
+        _lay_all(self._root, self.document)
+
     def rebase(self, base: dict[str, Any]) -> None:
         """Make the old base what it was, and lay the live values over another."""
         for step, child in self._root.children.items():
@@ -186,6 +203,17 @@ class Overlay:
             if found is None or type(found) is Leaf:
                 return found, depth
         return None, len(path)
+
+
+def _live(node: Node, path: Path) -> Iterator[Live]:
+    for step, child in node.children.items():
+        place = (*path, step)
+        if type(child) is Leaf:
+            yield place, child.value, False
+        else:
+            if child.kept:
+                yield place, UNDEFINED, True
+            yield from _live(child, place)
 
 
 def _base(child: Any, holder: dict[str, Any], step: str, write: Write) -> Any:

@@ -4,17 +4,33 @@ sees the state before or after a change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 from policy.data.json_patch import read_patch
 from policy.data.json_pointer import Path, at
-from policy.data.overlay import Overlay
+from policy.data.overlay import Live, Overlay
 from policy.data.patching import apply
 from policy.data.size import MAX_VALUES, size
 from policy.rego.values import UNDEFINED, from_python
 
 Changed = Callable[[Sequence[Path]], None]
+
+
+class Journal(Protocol):
+    """Hears of each change of live data once it is made, so as to make it elsewhere too."""
+
+    def put(self, path: Path, value: Any) -> None:
+        """A value was written."""
+        ...
+
+    def removed(self, path: Path) -> None:
+        """Live values were taken away."""
+        ...
+
+    def patched(self, operations: Any) -> None:
+        """A JSON patch was applied."""
+        ...
 
 
 class DataStore:
@@ -25,6 +41,7 @@ class DataStore:
     def __init__(self, base: dict[str, Any], changed: Changed = lambda paths: None):
         self._overlay = Overlay(base)
         self._changed = changed
+        self.journal: Journal | None = None
 
     @property
     def document(self) -> dict[str, Any]:
@@ -48,21 +65,41 @@ class DataStore:
         _check(path)
         size(value, len(path))
         held = from_python(value)
-        return self._changed_by(lambda: [self._overlay.put(path, held)], dry_run)
+        replaced = self._changed_by(lambda: [self._overlay.put(path, held)], dry_run)
+        if self.journal is not None and not dry_run:
+            self.journal.put(path, value)
+        return replaced
 
     def remove(self, path: Path, *, dry_run: bool = False) -> Sequence[Path]:
         """Take live values away; what the revision's own document says there shows again. Raises ValueError for an
         empty path.
         """
         _check(path)
-        return self._changed_by(lambda: self._overlay.lift(path), dry_run)
+        replaced = self._changed_by(lambda: self._overlay.lift(path), dry_run)
+        if self.journal is not None and not dry_run:
+            self.journal.removed(path)
+        return replaced
 
     def patch(self, operations: Any, *, dry_run: bool = False) -> Sequence[Path]:
         """Apply a JSON patch (RFC 6902), decoded, as a whole or not at all. What it removes is hidden where it is the
         revision's own. Raises PatchError.
         """
         patch = read_patch(operations)
-        return self._changed_by(lambda: apply(self._overlay, patch), dry_run)
+        replaced = self._changed_by(lambda: apply(self._overlay, patch), dry_run)
+        if self.journal is not None and not dry_run:
+            self.journal.patched(operations)
+        return replaced
+
+    def live(self) -> Iterator[Live]:
+        """What is laid over the revision's own document: where, which value (UNDEFINED hides the document's own), and
+        whether it is an object that stays though it is empty. Copy what you keep.
+        """
+        return self._overlay.live()
+
+    def lay(self, live: Iterable[Live]) -> None:
+        """Take over what another store told of itself. Nothing may have been changed here before."""
+        self._overlay.lay(live)
+        self._done([()])
 
     def rebase(self, base: dict[str, Any]) -> None:
         """Lay the live values over another base; the old one is as it was. Costs what is live."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from console.processes import parts
 from defense_lines.agent import Capability
-from gateway.config import Config, Edge, Lines, NftablesLine, Route, Service
+from gateway.config import Config, Edge, GatewayProcesses, Lines, NftablesLine, Route, Service
 
 BANK = Config(
     services={"accounts": Service(address="127.0.0.1", port=8080)}, routes=(Route(prefix="/", service="accounts"),)
@@ -28,6 +28,14 @@ def test_an_edge_on_a_high_port_keeps_nothing_and_no_line_means_no_process(tmp_p
     children = parts(BANK, Path("bank.yaml"), tmp_path, {})
     assert {part.name: set(part.keep) for part in children} == {"edge": set(), "gateway": set(), "detectors": set()}
     assert list(children[1].command[1:]) == ["-m", "console.cli", "run", "gateway", "-c", "bank.yaml"]
+
+
+def test_judges_beside_the_gateway_have_a_parent_without_secrets(tmp_path: Path) -> None:
+    several = BANK.model_copy(update={"gateway": GatewayProcesses(workers=3)})
+    judges = parts(several, Path("bank.yaml"), tmp_path, {"PORTCULLIS__POLICY__OPA__TOKEN": "hunter2"})[-1]
+    assert (judges.name, set(judges.keep)) == ("judges", set())
+    assert list(judges.command[-4:]) == ["run", "judges", "-c", "bank.yaml"]
+    assert "hunter2" not in str(judges)
 
 
 def test_the_edge_is_given_nothing_of_ours_and_only_the_gateway_secrets(tmp_path: Path) -> None:

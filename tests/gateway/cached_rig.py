@@ -22,7 +22,7 @@ from gateway.blocklist import Blocklist
 from gateway.clock_steps import ClockSteps
 from gateway.config import Config, Edge, Route, Service
 from gateway.devices import Posture
-from gateway.edge import ADMIN_SOCKET, EPOCHS_FILE, GRPC_SOCKET, JUDGE_SOCKET, Ads, EnvoyAdmin, Epochs, envoy_command
+from gateway.edge import ADMIN_SOCKET, EPOCHS_FILE, GRPC_SOCKET, Ads, EnvoyAdmin, Epochs, envoy_command, judge_socket
 from gateway.edge import resources as edge_resources
 from gateway.enforcement import Attempt, Judge, Reusing, serve_questions
 from gateway.identity import Credentials, Identifier, KeySet, Missing, UnknownKey
@@ -147,7 +147,7 @@ class World(Bank):
             identity=self.config.identity,
         )
         reusing = Reusing(self.config.edge.cache_seconds, self.config.transactions.life_seconds)
-        self._task(serve_questions(self.judge, reusing, self.epochs.instance, self.run / JUDGE_SOCKET))
+        self._task(serve_questions(self.judge, reusing, self.epochs.instance, judge_socket(self.run, 0)))
         ads, server = Ads(), grpc.aio.server()
         ads.add_to(server)
         server.add_insecure_port(f"unix:{self.run / GRPC_SOCKET}")

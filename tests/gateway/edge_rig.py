@@ -25,7 +25,6 @@ from gateway.edge import (
     ADMIN_SOCKET,
     EXT_PROC,
     GRPC_SOCKET,
-    JUDGE_SOCKET,
     LOG_SOCKET,
     TETHER_SOCKET,
     Ads,
@@ -33,6 +32,7 @@ from gateway.edge import (
     ServiceMaterial,
     TlsMaterial,
     envoy_command,
+    judge_socket,
     resources,
 )
 from gateway.enforcement import serve_edge_log
@@ -256,7 +256,7 @@ async def _authorizer(stack: AsyncExitStack, gateway: FakeGateway, run: Path) ->
     """Answers questions and reads the log; the call that ends the answering."""
     logging = asyncio.create_task(serve_edge_log(lambda batch: gateway.logs.extend(batch.events()), run / LOG_SOCKET))
     stack.callback(logging.cancel)
-    close = await serve(run / JUDGE_SOCKET, gateway.authorize)
+    close = await serve(judge_socket(run, 0), gateway.authorize)
     stack.push_async_callback(close)
     return close
 

@@ -92,8 +92,10 @@ class Questioner:
         assert greeting[4] == 1
         return made
 
-    async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None) -> Answered:
-        self.writer.write(asking(method, target, headers, body))
+    async def ask(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None, host: str = "bank"
+    ) -> Answered:
+        self.writer.write(asking(method, target, headers, body, host=host))
         async with asyncio.timeout(5):
             return answered(await read_frame(self.reader))
 

@@ -23,11 +23,11 @@ from gateway.config import Config, Edge, Service, Tls
 from gateway.edge import (
     ADMIN_SOCKET,
     GRPC_SOCKET,
-    JUDGE_SOCKET,
     LOG_SOCKET,
     TETHER_SOCKET,
     Ads,
     EnvoyAdmin,
+    judge_socket,
     resources,
 )
 from gateway.enforcement import Reusing, serve_edge_log, serve_questions, serve_tether
@@ -111,7 +111,7 @@ async def _upstream(stack: AsyncExitStack, seen: list[Any]) -> int:
 
 async def _asked(stack: AsyncExitStack, front: Front, config: Config, ads: Ads) -> None:
     judge, run = front.bank.judge, config.state / "run"
-    serving = asyncio.create_task(serve_questions(judge, Reusing(0, 15), 1, run / JUDGE_SOCKET))
+    serving = asyncio.create_task(serve_questions(judge, Reusing(0, 15), 1, judge_socket(run, 0)))
     stack.callback(serving.cancel)
     logging = asyncio.create_task(serve_edge_log(lambda batch: front.events.extend(batch.events()), run / LOG_SOCKET))
     stack.callback(logging.cancel)

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from policy import decode_json, encode_json
 from policy.data import DataStore, PatchError, path_of, pointer_to, release
 from policy.rego.values import UNDEFINED
 
@@ -159,8 +160,28 @@ OPERATIONS = st.builds(
 )
 
 
+class Replica:
+    """A store elsewhere, which is told each change as JSON."""
+
+    def __init__(self, of: DataStore, base: Any) -> None:
+        self.store = DataStore(copy.deepcopy(base))
+        told = [(path, None if value is UNDEFINED else encode_json(value), kept) for path, value, kept in of.live()]
+        self.store.lay((path, UNDEFINED if text is None else decode_json(text), kept) for path, text, kept in told)
+
+    def put(self, path: Path, value: Any) -> None:
+        self.store.put(path, decode_json(encode_json(value)))
+
+    def removed(self, path: Path) -> None:
+        self.store.remove(path)
+
+    def patched(self, operations: Any) -> None:
+        self.store.patch(decode_json(encode_json(operations)))
+
+
 class Store(RuleBasedStateMachine):
-    """Any order of changes gives the model's document; `changed` tells at least what changed."""
+    """Any order of changes gives the model's document, here and in a replica that joined at any time; `changed` tells
+    at least what changed.
+    """
 
     @initialize(base=BASES)
     def start(self, base: Any) -> None:
@@ -169,6 +190,11 @@ class Store(RuleBasedStateMachine):
         self.store = DataStore(base, self.told.extend)
         self.model = Model(base)
         self.seen = self.model.document
+        self.join()
+
+    @rule()
+    def join(self) -> None:
+        self.replica = self.store.journal = Replica(self.store, self.bases[-1][1])
 
     @rule(path=PATHS, value=VALUES)
     def put(self, path: Path, value: Any) -> None:
@@ -200,11 +226,13 @@ class Store(RuleBasedStateMachine):
         self.bases.append((base, copy.deepcopy(base)))
         self.model.base = copy.deepcopy(base)
         self.store.rebase(base)
+        self.replica.store.rebase(copy.deepcopy(base))
 
     @rule(index=st.integers(0, 2))
     def rebase_on_an_earlier_base(self, index: int) -> None:
         base, kept = self.bases[-1 - min(index, len(self.bases) - 1)]
         self.store.rebase(base)
+        self.replica.store.rebase(copy.deepcopy(kept))
         self.model.base = copy.deepcopy(kept)
         self.bases.append((base, kept))
 
@@ -228,6 +256,7 @@ class Store(RuleBasedStateMachine):
     def same_document(self) -> None:
         document = self.model.document
         assert self.store.document == document
+        assert self.replica.store.document == document
         for path in different(self.seen, document):
             assert any(path[: len(told)] == told for told in self.told), (path, self.told)
         self.seen = document
