@@ -101,6 +101,7 @@ class Gateway:
         live = config.sessions
         self.sessions = Sessions(self._cut, oldest=live.max_age_seconds, oldest_by_clock=live.clock_seconds)
         self.epochs = Epochs(self.run / EPOCHS_FILE)
+        policies.marks = self.epochs
         self.blocklist = Blocklist(self.sessions, self.epochs, changes=told)
         self.activity = Activity()
         self.bus = Bus(config.telemetry.queue_events)

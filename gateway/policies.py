@@ -12,6 +12,7 @@ import structlog
 
 from gateway.config import OpaServer as OpaSettings
 from gateway.config import Policy
+from gateway.marks import UNMARKED, Marks
 from policy import (
     Bundle,
     Compiling,
@@ -55,6 +56,7 @@ class Policies:
         self._bundle = replace(bundle, text="")  # which others have been given
         self._others = others
         self._reloading = asyncio.Lock()
+        self.marks: Marks = UNMARKED  # told when another revision is live
 
     @classmethod
     async def load(cls, settings: Policy, others: Others | None = None) -> Self:
@@ -102,6 +104,7 @@ class Policies:
         self.pdp.activate(revision)
         if self._others is not None:
             self._others.activate(revision.id)
+        self.marks.everything()
         self._bundle = replace(bundle, text="")
         gc.freeze()  # the document lives on
 

@@ -63,7 +63,7 @@ def module_filter(edge: Edge, judges: Judges) -> dict[str, Any]:
 def tether_filter(edge: Edge, asked: tuple[str, ...]) -> dict[str, Any]:
     """ext_proc: one gRPC stream to the gateway for the life of the HTTP stream; when it breaks, so does the other.
 
-    Off unless a route turns it on, so that a request that matches no route is ext_authz's.
+    Off unless a route turns it on, so that a request that matches no route is our module's.
     """
     tether = any_of(
         "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",

@@ -22,7 +22,7 @@ from gateway.edge.secrets import quic_socket, transport_socket
 LISTENER = "edge"
 _HTTP3_LISTENER = "edge-http3"
 ROUTES = "edge"
-_BUFFER = 64 * 1024  # bytes kept for a slow peer; ext_authz raises it by itself on routes with a longer body
+_BUFFER = 64 * 1024  # bytes kept for a slow peer; our module raises it on routes with a longer body
 _WINDOW = 64 * 1024  # bytes of HTTP/2 flow control for one stream
 _CONNECTION_WINDOW = 1024 * 1024
 _STREAMS = 10_000  # live HTTP/2 streams on one client connection

@@ -74,7 +74,7 @@ def _is_of(header: str, digest: str) -> bool:
 
 
 def _joined(lines: Iterable[HeaderValue]) -> dict[str, str]:
-    """The headers by name. Repeated lines are joined as ext_authz joins them, so that both see the same request."""
+    """The headers by name. Repeated lines are joined as our module joins them, so that both see the same request."""
     headers: dict[str, str] = {}
     for line in lines:
         value = line.raw_value.decode("latin-1") if line.raw_value else line.value
