@@ -1,4 +1,4 @@
-"""Headers in which a caller could claim to be somebody: they end at the edge, before anything reads them.
+"""Headers in which a caller could claim to be somebody: they end at the edge, before anybody is asked.
 
 Each is one that proxies, identity-aware gateways or services in use today set or believe; families go by their prefix.
 What a service behind the edge is told about the caller, the gateway says.
@@ -6,9 +6,8 @@ What a service behind the edge is told about the caller, the gateway says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 # Where a family has honest headers too, only a part of it goes: x-user-agent, x-client-data, x-auth-token and
 # x-amzn-trace-id claim nothing. Names with underscores, which servers take for these, are refused by the listener.
@@ -103,27 +102,22 @@ _NAMES = (
     "x-scheme",
     "x-user",
 )
-# The whole family but x-forwarded-for itself, which ends with who connected; RE2 cannot say "not".
-_FORWARDED = "x-forwarded-(?:[^f].*|f[^o].*|fo[^r].*|for.+)"
 # What another Envoy says honestly, once it has taken away what the caller wrote: that is its own to do.
 _OF_ENVOY = ("x-envoy-",)
 _FORWARDED_BY_ENVOY = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port")
 _REMEMBERED = 4096  # names looked at before; a service's callers send the same ones
 _LONGEST_NAME = 256  # characters of those
-_LONGEST = 80  # characters of an expression's prefixes: Envoy takes programs of a hundred instructions
 
 
-def removals(further: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """Envoy's header mutations that take them all away, and `further` ones: names, and prefixes that end in `*`."""
-    further = tuple(further)
-    prefixes = (*_PREFIXES, *(name[:-1] for name in further if name.endswith("*")))
-    names = (*_NAMES, *(name for name in further if not name.endswith("*")))
-    expressions = (_FORWARDED, *(f"(?:{'|'.join(some)}).*" for some in _packed(prefixes)))
-    return [*map(_matching, expressions), *({"remove": name} for name in names)]
+def claiming(further: Iterable[str] = ()) -> list[str]:
+    """All of them, and `further` ones: names, and beginnings that end in `*`. Envoy's module takes them away, but for
+    what Envoy itself has said by then (`gateway/edge/module/claims.c`).
+    """
+    return [*_NAMES, *(f"{prefix}*" for prefix in ("x-forwarded-", *_PREFIXES)), *further]
 
 
 class Claims:
-    """The same by name, for enforcement points that see what a caller sent: `further` as with `removals`."""
+    """The same by name, for enforcement points that see what a caller sent: `further` as with `claiming`."""
 
     def __init__(self, further: Iterable[str] = ()) -> None:
         mine = (*_NAMES, *further)
@@ -141,18 +135,3 @@ class Claims:
     def among(self, names: Iterable[str]) -> list[str]:
         """Those that claim something; what Envoy itself says of the caller and the way is not among them."""
         return [name for name in names if (self._known if len(name) <= _LONGEST_NAME else self._look)(name)]
-
-
-def _packed(prefixes: Iterable[str]) -> Iterator[list[str]]:
-    """As many as fit into one expression each: a matcher for each prefix would cost Envoy five times as much."""
-    some: list[str] = []
-    for prefix in prefixes:
-        if some and sum(map(len, some)) + len(some) + len(prefix) > _LONGEST:
-            yield some
-            some = []
-        some.append(prefix)
-    yield some
-
-
-def _matching(expression: str) -> dict[str, Any]:
-    return {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": expression}}}}

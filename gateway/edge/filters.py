@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.config import Edge, Identity, Route
 from gateway.edge.bootstrap import TETHER_CLUSTER
+from gateway.edge.claimed import claiming
 from gateway.edge.module_file import edge_module
 
 MODULE = "portcullis"  # the filter's name
@@ -56,7 +57,8 @@ def module_filter(edge: Edge, judges: Judges) -> dict[str, Any]:
         "flush_ms": edge.access_log_flush_ms,
         "cache_bytes": edge.cache_mb << 20 if edge.cache_seconds else 0,
     }
-    lines = "".join(f"{name} {value}\n" for name, value in settings.items())
+    told = [*settings.items(), *(("strip", name) for name in claiming(edge.strip_headers))]
+    lines = "".join(f"{name} {value}\n" for name, value in told)
     return _filter(MODULE, _module("DynamicModuleFilter", {"filter_name": MODULE, "filter_config": _string(lines)}))
 
 

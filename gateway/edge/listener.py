@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.config import Edge, Identity
 from gateway.edge.bootstrap import ads_source
-from gateway.edge.claimed import removals
 from gateway.edge.filters import (
     Judges,
     any_of,
@@ -164,7 +163,8 @@ def _proxy_protocol() -> dict[str, Any]:
 
 
 def _sanitize(edge: Edge) -> dict[str, Any]:
-    """Before anything reads a header: what a caller claims to be goes, and `x-forwarded-for` ends with who connected.
+    """Before anything reads a header, `x-forwarded-for` ends with who connected. What else a caller claims to be goes in
+    our module.
 
     That is all it says, unless the configuration trusts proxies: then the gateway reads what is before it, and its
     answer takes the header's place.
@@ -175,7 +175,7 @@ def _sanitize(edge: Edge) -> dict[str, Any]:
     which = "" if edge.proxy_protocol_from else "DIRECT_"  # whose packets these are, whatever a PROXY header says
     caller = {"key": "x-forwarded-for", "value": f"%DOWNSTREAM_{which}REMOTE_ADDRESS_WITHOUT_PORT%"}
     action = "APPEND_IF_EXISTS_OR_ADD" if edge.trusted_proxies else "OVERWRITE_IF_EXISTS_OR_ADD"
-    mutations = [*removals(edge.strip_headers), {"append": {"header": caller, "append_action": action}}]
+    mutations = [{"append": {"header": caller, "append_action": action}}]
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "claims.h"
 #include "gate.h"
 
 enum mode { JUDGED, TETHERED, OPEN }; /* by us, by the tether behind us, by nobody: the edge's own endpoints */
@@ -20,6 +21,7 @@ enum counter { KNOWN, ASKED_ABOUT, REFUSED, UNAVAILABLE, COUNTERS };
 
 struct config {
     struct gate *gate;
+    struct claims *claims; /* what callers may not say */
     size_t counter[COUNTERS]; /* Envoy's numbers of them */
 };
 
@@ -191,20 +193,25 @@ static void keep(struct filter *filter, const struct request *request, uint64_t 
 const char *envoy_dynamic_module_on_program_init(void) { return ENVOY_ABI; }
 
 /* Settings are lines of a name, a blank and a value. */
-static bool setting(struct settings *settings, const char *line) {
+static bool setting(struct settings *settings, struct claims *claims, const char *line) {
+    if (strncmp(line, "strip ", 6) == 0) {
+        claims_add(claims, (text){line + 6, strlen(line + 6)});
+        return true;
+    }
     return (sscanf(line, "run %87[^\n]", settings->run) == 1 && strlen(line) - 4 == strlen(settings->run)) || sscanf(line, "judges %u", &settings->judges) == 1 ||
            sscanf(line, "timeout_ms %u", &settings->timeout_ms) == 1 ||
            sscanf(line, "flush_ms %u", &settings->flush_ms) == 1 ||
            sscanf(line, "cache_bytes %zu", &settings->cache_bytes) == 1;
 }
 
-static const void *configured(void *envoy, const struct settings *settings) {
+static const void *configured(void *envoy, const struct settings *settings, struct claims *claims) {
     static const text NAMES[COUNTERS] = {{"known", 5}, {"asked", 5}, {"refused", 7}, {"unavailable", 11}};
     struct config *config = calloc(1, sizeof *config);
     if (config == NULL || (config->gate = gate_acquire(settings)) == NULL) {
         free(config);
         return NULL;
     }
+    config->claims = claims;
     for (int i = 0; i < COUNTERS; i++)
         envoy_dynamic_module_callback_http_filter_config_define_counter(envoy, NAMES[i], NULL, 0, &config->counter[i]);
     return config;
@@ -215,16 +222,20 @@ const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, text nam
     struct settings settings;
     memset(&settings, 0, sizeof settings);
     char *lines = strndup(given.data, given.length), *rest = NULL;
-    bool read = lines != NULL;
+    struct claims *claims = claims_new();
+    bool read = lines != NULL && claims != NULL;
     for (char *line = strtok_r(lines, "\n", &rest); read && line; line = strtok_r(NULL, "\n", &rest))
-        read = setting(&settings, line);
+        read = setting(&settings, claims, line);
     free(lines);
     read = read && settings.run[0] && settings.judges && settings.timeout_ms && settings.flush_ms;
-    return read ? configured(envoy, &settings) : NULL;
+    const void *config = read ? configured(envoy, &settings, claims) : NULL;
+    if (config == NULL && claims) claims_free(claims);
+    return config;
 }
 
 void envoy_dynamic_module_on_http_filter_config_destroy(const void *given) {
     gate_release(((struct config *)given)->gate);
+    claims_free(((struct config *)given)->claims);
     free((void *)given);
 }
 
@@ -262,6 +273,7 @@ int envoy_dynamic_module_on_http_filter_request_headers(envoy_filter envoy, cons
     struct filter *filter = (struct filter *)given;
     const struct route *route = envoy_dynamic_module_callback_get_most_specific_route_config(envoy);
     filter->route = route ? *route : NOWHERE;
+    claims_strip(filter->config->claims, envoy);
     if (filter->route.mode != JUDGED) return HEADERS_CONTINUE;
     struct request request;
     if (!request_read(&request, envoy)) {

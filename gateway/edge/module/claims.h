@@ -1,0 +1,16 @@
+/* Headers by which a caller could claim to be somebody: names, and beginnings of names. */
+#pragma once
+#include <stdbool.h>
+
+#include "envoy.h"
+
+struct claims;
+
+struct claims *claims_new(void);
+void claims_free(struct claims *);
+
+/* `name` in lower case; one that ends in `*` is a beginning. */
+void claims_add(struct claims *, text name);
+
+/* Take them from the request. Whether there was one: then views of its headers are to be made anew. */
+bool claims_strip(const struct claims *, envoy_filter);
