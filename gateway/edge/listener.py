@@ -163,8 +163,8 @@ def _proxy_protocol() -> dict[str, Any]:
 
 
 def _sanitize(edge: Edge) -> dict[str, Any]:
-    """Before anything reads a header, `x-forwarded-for` ends with who connected. What else a caller claims to be goes in
-    our module.
+    """Before anything reads a header, `x-forwarded-for` ends with who connected. What else a caller claims to be goes
+    in our module.
 
     That is all it says, unless the configuration trusts proxies: then the gateway reads what is before it, and its
     answer takes the header's place.
