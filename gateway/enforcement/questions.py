@@ -102,8 +102,11 @@ class Questions(asyncio.Protocol):
         if attempt.credentials.request is not None:
             return ONCE  # it proves something by itself
         principal = found.request.principal
-        evidence, device = self._judge.evidence(attempt, principal), self._judge.device(principal)
-        return self._reusing.of(found.request, found.decision, evidence, device)
+        return self._reusing.of(
+            found.request,
+            found.decision,
+            lambda: (self._judge.evidence(attempt, principal), self._judge.device(principal)),
+        )
 
 
 def attempt_of(asked: Question, judge: Judge) -> Attempt:

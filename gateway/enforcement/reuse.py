@@ -8,7 +8,7 @@ touches (`gateway.edge.Epochs`); and by time, which a bound covers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -25,6 +25,7 @@ _SAME: Final = frozenset(
 )
 _VARIES: Final = {"query": VARIES_BY_QUERY}
 _RISK: Final = ("data", "risk")
+_REMEMBERED: Final = 10_000  # principals; then all are asked for again
 _MARGIN_SECONDS: Final = 2.0  # that a transaction token is still good for when it is given the last time
 
 
@@ -39,27 +40,45 @@ class Reuse(msgspec.Struct, frozen=True, gc=False):
 ONCE: Final = Reuse()
 
 
+Evidenced = Callable[[], tuple[Evidence, str]]  # what a principal's proof rests on, and its device
+
+
 class Reusing:
     """Says it of allowed requests. `seconds`: the bound; 0 means that every request is judged."""
 
     def __init__(self, seconds: float, transaction_seconds: float) -> None:
         self._longest = max(0.0, min(seconds, transaction_seconds / 2 - _MARGIN_SECONDS))
+        self._people: dict[int, tuple[Principal, tuple[int, ...]]] = {}  # by identity of the principal, which is held
 
     @property
     def ever(self) -> bool:
         """Whether any answer is given again."""
         return self._longest > 0.0
 
-    def of(self, request: AccessRequest, decision: Decision, evidence: Evidence, device: str) -> Reuse:
-        """What holds of the answer to a request that was allowed at `request.time`."""
+    def of(self, request: AccessRequest, decision: Decision, evidenced: Evidenced) -> Reuse:
+        """What holds of the answer to a request that was allowed at `request.time`. The same principal, which
+        identification remembers, rests on the same evidence: it is asked for once.
+        """
         seconds = min(self._longest, request.principal.expires - request.time) if self._longest else 0.0
         if seconds <= 0.0 or request.body is not None:
             return ONCE
-        varies = _varies(decision.depends)
+        read = decision.depends
+        varies = _varies(read)
         if varies is None:
             return ONCE
-        people = _buckets_of(request.principal, device, evidence, request.address)
-        return Reuse(int(seconds * 1000), varies, (*people, *_risks(decision.depends)))
+        people = self._buckets(request.principal, evidenced)
+        return Reuse(int(seconds * 1000), varies, (*people, _bucket("address", request.address), *_risks(read)))
+
+    def _buckets(self, principal: Principal, evidenced: Evidenced) -> tuple[int, ...]:
+        known = self._people.get(id(principal))
+        if known is not None:
+            return known[1]
+        evidence, device = evidenced()
+        buckets = tuple(_buckets_of(principal, device, evidence))
+        if len(self._people) >= _REMEMBERED:
+            self._people.clear()
+        self._people[id(principal)] = (principal, buckets)
+        return buckets
 
 
 def _varies(paths: Iterable[ReadPath]) -> int | None:
@@ -84,10 +103,9 @@ def _risks(paths: Iterable[ReadPath]) -> Iterator[int]:
             yield bucket("risk", str(path[2]))
 
 
-def _buckets_of(principal: Principal, device: str, evidence: Evidence, address: str) -> Iterator[int]:
+def _buckets_of(principal: Principal, device: str, evidence: Evidence) -> Iterator[int]:
     for kind, value in names_of(principal, device):
         yield _bucket(kind, value)
-    yield _bucket("address", address)
     yield _bucket("issuer", evidence.issuer)
     for key in {evidence.key, evidence.holder} - {""}:
         yield _bucket("key", key)

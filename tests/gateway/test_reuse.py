@@ -36,7 +36,7 @@ def decided(*paths: tuple[Any, ...]) -> Decision:
 
 
 def reuse(*paths: tuple[Any, ...], request: AccessRequest = REQUEST, seconds: float = 5.0, life: float = 15.0) -> Any:
-    return Reusing(seconds, life).of(request, decided(*paths), EVIDENCE, "laptop")
+    return Reusing(seconds, life).of(request, decided(*paths), lambda: (EVIDENCE, "laptop"))
 
 
 @pytest.mark.parametrize(
