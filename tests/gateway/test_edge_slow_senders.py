@@ -56,7 +56,8 @@ async def test_slow_senders_keep_nobody_waiting_and_are_sent_away(edge: Front) -
             assert seconds < SOON
         async with asyncio.timeout(20):
             lines = [await reader.readline() for reader in readers]
-    assert {line.split()[1] for line in lines} == {b"408"}
+    told = {line.split()[1] for line in lines if line}  # where the end of a connection has not overtaken its answer
+    assert told == {b"408"}
     assert (await exchanged(edge))[2] < SOON
 
 
