@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: demo test test-keycloak check peers conformance prove setup clean
+.PHONY: demo test test-keycloak check peers conformance prove soak setup clean
 
 setup:
 	@deploy/setup
@@ -33,6 +33,10 @@ conformance: setup
 # What `make test` tries a fraction of, in full: tens of minutes.
 prove: conformance
 	@PORTCULLIS_PROVE=1 $(PY) -m pytest -m prove $(ARGS)
+
+# An hour under load: status 3 where a process grows.
+soak: setup
+	@$(PY) -m bench soak --json $(ARGS)
 
 clean:
 	rm -rf .venv .peers .portcullis
