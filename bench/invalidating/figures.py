@@ -15,6 +15,8 @@ def figures(windows: Mapping[str, Sequence[Window]], main: str) -> Numbers:
     for kind, found in windows.items():
         prefix = "" if kind == main else f"{kind}_"
         numbers |= {f"{prefix}{name}": value for name, value in _of(found).items()}
+    asking = [each for found in windows.values() for one in found for each in one.asking_ms]
+    numbers |= _shares("asking_", asking) if asking else {}
     return numbers | {"stale_after_acknowledged": sum(one.stale for found in windows.values() for one in found)}
 
 
@@ -31,6 +33,7 @@ def _of(windows: Sequence[Window]) -> Numbers:
         **_shares("", workers),
         **_shares("last_worker_", [max(one.workers_ms) for one in windows]),
         **(_shares("marked_", marked) if marked else {}),
+        **_shares("anew_", [each for one in windows for each in one.anew_ms]),
         **_shares("acknowledged_", [one.acknowledged_ms for one in windows]),
     }
 

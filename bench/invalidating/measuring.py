@@ -22,7 +22,7 @@ from gateway.config import Config
 from gateway.edge import EPOCHS_FILE
 
 DECISION = "x-portcullis-decision"
-CONNECTIONS, EACH = 16, 2  # among so many, so many of each worker are found
+CONNECTIONS, EACH = 16, 1  # among so many, so many of each worker are found
 _PASSES = 3  # the first is judged, the others are given again
 _TRIES = 10  # a signal about others may come between two passes
 _LONGEST_CALM = 0.010  # seconds that the probe asks before the order, at most

@@ -9,8 +9,10 @@ from bench.invalidating.signals import ROLE
 from bench.system import AUDIENCE, Upstream, free_port
 from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
+from policy import PrincipalKind
 
 WORKERS = 2
+KINDS: tuple[PrincipalKind, ...] = ("person", "workload", "agent")
 ACCOUNT = "/accounts/1001"
 OWNER = "person:owner"
 CROWD = tuple(f"person:honest-{number}" for number in range(4))  # who are the load
@@ -25,7 +27,7 @@ def configuration(folder: Path, behind: Upstream, issuer: str) -> Config:
     """One service, one issuer, the starter policy. Everything else is as it is by default."""
     data = folder / "data.json"
     data.write_text(json.dumps(_DATA))
-    trusted = IssuerConfig(issuer=issuer, jwks_url=f"{issuer}/jwks", audience=AUDIENCE)
+    trusted = IssuerConfig(issuer=issuer, jwks_url=f"{issuer}/jwks", audience=AUDIENCE, vouches_for=KINDS)
     return Config(
         state=folder / "state",
         edge=Edge(port=free_port(), concurrency=WORKERS),

@@ -21,6 +21,8 @@ class Window:
     marked_ms: float | None  # until the edge could know; None where the answer was there before anybody looked
     acknowledged_ms: float
     stale: int  # answers by the old decision to what was asked after the order was acknowledged
+    anew_ms: Sequence[float]  # what those first answers took
+    asking_ms: Sequence[float]  # what answers took that were given again, before the order
 
 
 def window(
@@ -30,11 +32,14 @@ def window(
     if others := {one.status for one in samples} - {OK, *_REFUSED}:
         raise CannotRun(f"the probe was answered with {others}")
     first = first_of([one for one in samples if one.status != OK], workers)
+    ended = [one for one in samples if one.answered in first and one.status != OK]
     return Window(
         workers_ms=[(moment - start) / 1e6 for moment in first],
         marked_ms=None if marked is None else (marked - start) / 1e6,
         acknowledged_ms=(acknowledged - start) / 1e6,
         stale=sum(one.status == OK and one.asked >= acknowledged for one in samples),
+        anew_ms=[(one.answered - one.asked) / 1e6 for one in ended],
+        asking_ms=[(one.answered - one.asked) / 1e6 for one in samples if one.answered <= start],
     )
 
 
