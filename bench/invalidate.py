@@ -68,8 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 async def measure(signals: int) -> Result:
     """Start everything and measure. Raises CannotRun."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="invalidate-")))
-        folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
+        folder = _open_to_all(stack.enter_context(tempfile.TemporaryDirectory(prefix="invalidate-")))
         issuer = Issuer()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(upstream(folder, b""))
@@ -88,9 +87,18 @@ async def measure(signals: int) -> Result:
         return _result(found, counted, carried, config)
 
 
+def _open_to_all(folder: str) -> Path:
+    """Started as root, `portcullis up` runs its children as another user."""
+    path = Path(folder)
+    path.chmod(0o755)
+    return path
+
+
 def _signalled(config: Config, issuer: Issuer, signals: int) -> Found:
     drawn = random.Random(_SEED)
-    kinds: list[Signal] = [MAIN] * signals + [kind for kind in OTHERS for _ in range(max(1, int(signals * OTHERS_SHARE)))]
+    kinds: list[Signal] = [MAIN] * signals + [
+        kind for kind in OTHERS for _ in range(max(1, int(signals * OTHERS_SHARE)))
+    ]
     drawn.shuffle(kinds)
     windows: dict[str, list[Window]] = {kind.name: [] for kind in (MAIN, *OTHERS)}
     with measuring(config, issuer, _SEED) as measured:

@@ -13,7 +13,7 @@ from bench.invalidating.admin import Admin, admin
 from bench.invalidating.lane import Sample
 from bench.invalidating.marks import Marks, marks
 from bench.invalidating.probe import Probe, Start, probe
-from bench.invalidating.signals import Signal
+from bench.invalidating.signals import OWNER, SCOPE, Signal
 from bench.invalidating.site import ACCOUNT, WORKERS
 from bench.invalidating.window import OK, Window, Workers, window, workers_of
 from bench.result import CannotRun
@@ -55,8 +55,8 @@ class Measuring:
 
     def pin(self) -> None:
         """Find out whose connections are, and keep some of each worker. Raises CannotRun."""
-        token = self.issuer.token("person:owner", scope="accounts:read")
-        found = self._remembered(token, WORKERS)
+        token = self.issuer.token(OWNER, scope=SCOPE)
+        found = self._remembered(token)
         kept = [lane for worker in range(WORKERS) for lane in [one for one in found if found[one] == worker][:EACH]]
         self.probe.keep(kept)
         self.workers = {lane: found[lane] for lane in kept}
@@ -80,18 +80,18 @@ class Measuring:
 
     def _same_workers(self, token: str) -> None:
         """Every worker remembers its answer, and each connection is still whose it was."""
-        found = self._remembered(token, WORKERS)
+        found = self._remembered(token)
         pairs = {(found[lane], self.workers[lane]) for lane in found}
         if len(pairs) != WORKERS:
             raise CannotRun("a connection of the probe is another worker's now")
 
-    def _remembered(self, token: str, workers: int) -> Workers:
+    def _remembered(self, token: str) -> Workers:
         for _ in range(_TRIES):
             samples = self.probe.passes(token, _PASSES)
             self.asked.count(samples)
-            if found := workers_of(samples[len(samples) // _PASSES :], workers):
+            if found := workers_of(samples[len(samples) // _PASSES :], WORKERS):
                 return found
-        raise CannotRun(f"not {workers} workers that give their answers again: {samples[-1]}")
+        raise CannotRun(f"not {WORKERS} workers that give their answers again: {samples[-1]}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from bench.system import Issuer
 
 SCOPE = "accounts:read"
 ROLE = "teller"
+OWNER = "person:owner"
 _DAY = 86_400.0
 
 
@@ -96,7 +97,7 @@ class Suspension:
             "may_act_for": ["*"],
         }
         admin.carry_out(Order("POST", "/v1/agents", {"profile": profile}, "added"))
-        return issuer.token("person:owner", scope=SCOPE, act={"sub": self.whom(name)})
+        return issuer.token(OWNER, scope=SCOPE, act={"sub": self.whom(name)})
 
     def whom(self, name: str) -> str:
         """Its id."""

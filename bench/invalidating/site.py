@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.invalidating.signals import ROLE
+from bench.invalidating.signals import OWNER, ROLE
 from bench.system import AUDIENCE, Upstream, free_port
 from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
@@ -14,7 +14,6 @@ from policy import PrincipalKind
 WORKERS = 2
 KINDS: tuple[PrincipalKind, ...] = ("person", "workload", "agent")
 ACCOUNT = "/accounts/1001"
-OWNER = "person:owner"
 CROWD = tuple(f"person:honest-{number}" for number in range(4))  # who are the load
 _DATA = {
     "accounts": {"1001": {"owner": OWNER}},

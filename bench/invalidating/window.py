@@ -25,29 +25,26 @@ class Window:
     asking_ms: Sequence[float]  # what answers took that were given again, before the order
 
 
-def window(
-    samples: Sequence[Sample], workers: Workers, start: int, marked: int | None, acknowledged: int
-) -> Window:
+def window(samples: Sequence[Sample], workers: Workers, start: int, marked: int | None, acknowledged: int) -> Window:
     """Raises CannotRun when a worker never refused, or somebody answered with something else."""
     if others := {one.status for one in samples} - {OK, *_REFUSED}:
         raise CannotRun(f"the probe was answered with {others}")
     first = first_of([one for one in samples if one.status != OK], workers)
-    ended = [one for one in samples if one.answered in first and one.status != OK]
     return Window(
-        workers_ms=[(moment - start) / 1e6 for moment in first],
+        workers_ms=[(one.answered - start) / 1e6 for one in first],
         marked_ms=None if marked is None else (marked - start) / 1e6,
         acknowledged_ms=(acknowledged - start) / 1e6,
         stale=sum(one.status == OK and one.asked >= acknowledged for one in samples),
-        anew_ms=[(one.answered - one.asked) / 1e6 for one in ended],
+        anew_ms=[(one.answered - one.asked) / 1e6 for one in first],
         asking_ms=[(one.answered - one.asked) / 1e6 for one in samples if one.answered <= start],
     )
 
 
-def first_of(samples: Sequence[Sample], workers: Workers) -> list[int]:
-    """When the first answer of each worker came. Raises CannotRun where one gave none."""
-    first: dict[int, int] = {}
+def first_of(samples: Sequence[Sample], workers: Workers) -> list[Sample]:
+    """The first answer of each worker. Raises CannotRun where one gave none."""
+    first: dict[int, Sample] = {}
     for one in sorted(samples, key=lambda sample: sample.answered):
-        first.setdefault(workers[one.lane], one.answered)
+        first.setdefault(workers[one.lane], one)
     if len(first) < len(set(workers.values())):
         raise CannotRun("a worker of Envoy went on giving the old answer")
     return [first[worker] for worker in sorted(first)]
