@@ -20,6 +20,12 @@ def figures(windows: Mapping[str, Sequence[Window]], main: str) -> Numbers:
     return numbers | {"stale_after_acknowledged": sum(one.stale for found in windows.values() for one in found)}
 
 
+def pushed_figures(pushed: Sequence[Sequence[float]]) -> Numbers:
+    """Of the peer: milliseconds of each push, by worker."""
+    each = [one for workers in pushed for one in workers]
+    return _shares("push_", each) | _shares("push_last_worker_", [max(workers) for workers in pushed])
+
+
 def percentile(values: Sequence[float], percent: int) -> float:
     """The value that so many in a hundred do not exceed."""
     ranked = sorted(values)

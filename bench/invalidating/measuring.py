@@ -22,7 +22,7 @@ from gateway.config import Config
 from gateway.edge import EPOCHS_FILE
 
 DECISION = "x-portcullis-decision"
-CONNECTIONS, EACH = 16, 1  # among so many, so many of each worker are found
+CONNECTIONS = 16  # among so many, one of each worker is found
 _PASSES = 3  # the first is judged, the others are given again
 _TRIES = 10  # a signal about others may come between two passes
 _LONGEST_CALM = 0.010  # seconds that the probe asks before the order, at most
@@ -56,10 +56,8 @@ class Measuring:
     def pin(self) -> None:
         """Find out whose connections are, and keep some of each worker. Raises CannotRun."""
         token = self.issuer.token(OWNER, scope=SCOPE)
-        found = self._remembered(token)
-        kept = [lane for worker in range(WORKERS) for lane in [one for one in found if found[one] == worker][:EACH]]
-        self.probe.keep(kept)
-        self.workers = {lane: found[lane] for lane in kept}
+        self.workers = pinned(self._remembered(token))
+        self.probe.keep(list(self.workers))
 
     def measured(self, signal: Signal, name: str) -> Window:
         """One signal. Raises CannotRun."""
@@ -92,6 +90,11 @@ class Measuring:
             if found := workers_of(samples[len(samples) // _PASSES :], WORKERS):
                 return found
         raise CannotRun(f"not {WORKERS} workers that give their answers again: {samples[-1]}")
+
+
+def pinned(found: Workers) -> Workers:
+    """One connection of each worker."""
+    return dict({worker: (lane, worker) for lane, worker in found.items()}.values())
 
 
 @contextmanager
