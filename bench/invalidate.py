@@ -108,7 +108,10 @@ async def measure(signals: int) -> Result:
         carried = (await saturate(side, VARIANTS[0], tokens[0], _SATURATED_SECONDS, folder)).rate
         _say(f"carries {carried:,.0f} requests/s")
         crowd = Crowd(tokens, carried * LOAD_SHARE)
-        rounds = [await _round(part, Site(config, issuer, plain), crowd) for part in _parts(signals)]
+        rounds = list[Found]()
+        for part in _parts(signals):
+            rounds.append(await _round(part, Site(config, issuer, plain), crowd))
+            _say(f"round {len(rounds)}: " + ", ".join(f"{name} {value:.2f}" for name, value in _brief(rounds[-1])))
         return _result(rounds, carried, config)
 
 
@@ -151,12 +154,13 @@ def _open_to_all(folder: str) -> Path:
 def _signalled(site: Site, kinds: Sequence[tuple[str, Signal]]) -> tuple[list[tuple[str, Window]], Asked]:
     """Blocking: in a thread of its own."""
     windows = list[tuple[str, Window]]()
-    with measuring(site.config, site.issuer, _SEED) as measured, _no_pauses():
-        for number, (name, kind) in enumerate(kinds):
-            windows.append((kind.name, measured.measured(kind, name)))
-            if number % 100 == 99:
-                _say(f"{number + 1} of {len(kinds)} signals of this round")
-        return windows, measured.asked
+    try:
+        with measuring(site.config, site.issuer, _SEED) as measured, _no_pauses():
+            for name, kind in kinds:
+                windows.append((kind.name, measured.measured(kind, name)))
+            return windows, measured.asked
+    except OSError as error:
+        raise CannotRun(f"the gateway is gone: {error}") from error
 
 
 @contextmanager
@@ -175,6 +179,15 @@ async def _counted(config: Config) -> dict[str, int]:
     prefix = "http.edge.downstream_rq_"
     stats = await EnvoyAdmin(config.state / "run" / ADMIN_SOCKET).stats(prefix)
     return {name: stats.get(f"{prefix}{name}", 0) for name in ("2xx", "4xx", "5xx")}
+
+
+def _brief(found: Found) -> Iterator[tuple[str, float]]:
+    """What a round says of itself."""
+    windows = [window for name, window in found.windows if name == MAIN.name]
+    numbers = figures({MAIN.name: windows}, MAIN.name) if windows else {}
+    numbers |= pushed_figures(found.pushed)
+    names = ("p50_ms", "p99_ms", "marked_p50_ms", "asking_p50_ms", "stale_after_acknowledged", "push_p50_ms")
+    return ((name, numbers[name]) for name in names if name in numbers)
 
 
 def _result(rounds: Sequence[Found], carried: float, config: Config) -> Result:
