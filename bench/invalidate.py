@@ -9,71 +9,33 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.edges.closed_loop import saturate
 from bench.edges.side import Side
 from bench.edges.variant import VARIANTS
 from bench.invalidating.figures import figures, pushed_figures
-from bench.invalidating.load import load
-from bench.invalidating.measuring import CONNECTIONS, Asked, measuring
-from bench.invalidating.pushes import pushes
+from bench.invalidating.rounds import Crowd, Found, Site, of_the_load, one_round
 from bench.invalidating.signals import MAIN, OTHERS, ROLE, SCOPE, Signal
-from bench.invalidating.site import ACCOUNT, CROWD, WORKERS, configuration
+from bench.invalidating.site import CROWD, WORKERS, configuration
 from bench.invalidating.window import Window
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
-from bench.system import Issuer, Plain, plain_envoy, portcullis, until_idle, upstream
+from bench.system import Issuer, plain_envoy, portcullis, until_idle, upstream
 from gateway.config import Config
-from gateway.edge import ADMIN_SOCKET, EnvoyAdmin
 
 SIGNALS = 1_000
 OTHERS_SHARE = 0.2
-PUSHES_SHARE = 0.2  # of as many as there are signals
 ROUNDS = 4
 LOAD_SHARE = 0.5  # of what the edge carries here
 _SATURATED_SECONDS = 5
 _SEED = 7
-
-
-@dataclass(frozen=True)
-class Site:
-    """What runs: ours by its configuration, and a stock Envoy."""
-
-    config: Config
-    issuer: Issuer
-    plain: Plain
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """The load: who, and how often in a second."""
-
-    tokens: Sequence[str]
-    rate: float
-
-    def url(self, port: int) -> str:
-        """What they ask of the edge there."""
-        return f"http://127.0.0.1:{port}{ACCOUNT}"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one round came to."""
-
-    windows: Sequence[tuple[str, Window]]  # with the kind of each signal
-    asked: Asked
-    counted: dict[str, int]  # answers of the edge, by class of status
-    seconds: float
-    pushed: Sequence[Sequence[float]]  # of the peer: milliseconds, by worker
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,28 +72,9 @@ async def measure(signals: int) -> Result:
         crowd = Crowd(tokens, carried * LOAD_SHARE)
         rounds = list[Found]()
         for part in _parts(signals):
-            rounds.append(await _round(part, Site(config, issuer, plain), crowd))
+            rounds.append(await one_round(part, Site(config, issuer, plain), crowd))
             _say(f"round {len(rounds)}: " + ", ".join(f"{name} {value:.2f}" for name, value in _brief(rounds[-1])))
         return _result(rounds, carried, config)
-
-
-async def _round(kinds: Sequence[tuple[str, Signal]], site: Site, crowd: Crowd) -> Found:
-    """Ours, then the peer, each under the same load."""
-    async with load(crowd.url(site.config.edge.port), crowd.tokens, crowd.rate):
-        before = await _counted(site.config)
-        start = time.monotonic()
-        windows, asked = await asyncio.to_thread(_signalled, site, kinds)
-        seconds, after = time.monotonic() - start, await _counted(site.config)
-    pushed = await _pushed(site.plain, crowd, max(1, int(len(kinds) * PUSHES_SHARE)))
-    return Found(windows, asked, {name: after[name] - before[name] for name in after}, seconds, pushed)
-
-
-async def _pushed(plain: Plain, crowd: Crowd, count: int) -> list[list[float]]:
-    async with (
-        pushes(plain, CONNECTIONS, WORKERS) as pushing,
-        load(crowd.url(plain.port), crowd.tokens, crowd.rate),
-    ):
-        return [await pushing.pushed() for _ in range(count)]
 
 
 def _parts(signals: int) -> list[list[tuple[str, Signal]]]:
@@ -151,36 +94,6 @@ def _open_to_all(folder: str) -> Path:
     return path
 
 
-def _signalled(site: Site, kinds: Sequence[tuple[str, Signal]]) -> tuple[list[tuple[str, Window]], Asked]:
-    """Blocking: in a thread of its own."""
-    windows = list[tuple[str, Window]]()
-    try:
-        with measuring(site.config, site.issuer, _SEED) as measured, _no_pauses():
-            for name, kind in kinds:
-                windows.append((kind.name, measured.measured(kind, name)))
-            return windows, measured.asked
-    except OSError as error:
-        raise CannotRun(f"the gateway is gone: {error}") from error
-
-
-@contextmanager
-def _no_pauses() -> Iterator[None]:
-    """No garbage collection of our own while we look at the clock."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-async def _counted(config: Config) -> dict[str, int]:
-    """Answers of the edge so far, by class of status."""
-    prefix = "http.edge.downstream_rq_"
-    stats = await EnvoyAdmin(config.state / "run" / ADMIN_SOCKET).stats(prefix)
-    return {name: stats.get(f"{prefix}{name}", 0) for name in ("2xx", "4xx", "5xx")}
-
-
 def _brief(found: Found) -> Iterator[tuple[str, float]]:
     """What a round says of itself."""
     windows = [window for name, window in found.windows if name == MAIN.name]
@@ -196,7 +109,7 @@ def _result(rounds: Sequence[Found], carried: float, config: Config) -> Result:
         windows[name].append(window)
     pushed = [each for found in rounds for each in found.pushed]
     bound = 1000 * config.edge.cache_seconds
-    numbers = figures(windows, MAIN.name) | pushed_figures(pushed) | _of_the_load(rounds)
+    numbers = figures(windows, MAIN.name) | pushed_figures(pushed) | of_the_load(rounds)
     numbers |= {"carried_per_second": carried, "bound_ms": bound}
     return Result(
         name="invalidate",
@@ -216,15 +129,6 @@ def _result(rounds: Sequence[Found], carried: float, config: Config) -> Result:
             "load": f"h2load, {len(CROWD)} principals, {LOAD_SHARE:.0%} of what wrk got through",
         },
     )
-
-
-def _of_the_load(rounds: Sequence[Found]) -> dict[str, float]:
-    counted = {name: sum(found.counted[name] for found in rounds) for name in rounds[0].counted}
-    passed, refused = sum(found.asked.passed for found in rounds), sum(found.asked.refused for found in rounds)
-    return {
-        "load_per_second": (counted["2xx"] - passed) / sum(found.seconds for found in rounds),
-        "load_refused": counted["4xx"] + counted["5xx"] - refused,
-    }
 
 
 def _say(words: str) -> None:

@@ -17,7 +17,10 @@ def figures(windows: Mapping[str, Sequence[Window]], main: str) -> Numbers:
         numbers |= {f"{prefix}{name}": value for name, value in _of(found).items()}
     asking = [each for found in windows.values() for one in found for each in one.asking_ms]
     numbers |= _shares("asking_", asking) if asking else {}
-    return numbers | {"stale_after_acknowledged": sum(one.stale for found in windows.values() for one in found)}
+    return numbers | {
+        "asked_after_acknowledged": sum(one.after for found in windows.values() for one in found),
+        "stale_after_acknowledged": sum(one.stale for found in windows.values() for one in found),
+    }
 
 
 def pushed_figures(pushed: Sequence[Sequence[float]]) -> Numbers:

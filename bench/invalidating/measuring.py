@@ -27,6 +27,8 @@ _PASSES = 3  # the first is judged, the others are given again
 _TRIES = 10  # a signal about others may come between two passes
 _LONGEST_CALM = 0.010  # seconds that the probe asks before the order, at most
 
+_AFTER = 0.003  # seconds that it asks after the order is acknowledged, at least
+
 
 @dataclass
 class Asked:
@@ -54,7 +56,7 @@ class Measuring:
     asked: Asked = field(default_factory=Asked)
 
     def pin(self) -> None:
-        """Find out whose connections are, and keep some of each worker. Raises CannotRun."""
+        """Find out whose connections are, and keep one of each worker. Raises CannotRun."""
         token = self.issuer.token(OWNER, scope=SCOPE)
         self.workers = pinned(self._remembered(token))
         self.probe.keep(list(self.workers))
@@ -64,12 +66,13 @@ class Measuring:
         token, whom = signal.prepare(self.admin, self.issuer, name), signal.whom(name)
         self._same_workers(token)
         order = signal.order(name)
-        self.probe.begin(token)
+        self.asked.count(self.probe.begin(token))
         time.sleep(self.drawn.uniform(0.0, _LONGEST_CALM))
         before = self.marks.of(signal.marked, whom)
         start = self.admin.send(order)
         marked = self.marks.until(signal.marked, whom, before, self.admin.acknowledged)
         acknowledged, answer = self.admin.answer()
+        time.sleep(_AFTER)
         samples = self.probe.end()
         self.asked.count(samples)
         self.admin.carry_out(signal.restore(name, answer))

@@ -74,13 +74,13 @@ class Probe:
         self._say(Pass(token, times))
         return self._heard()
 
-    def begin(self, token: str) -> None:
-        """Ask without a pause from now on; each connection has had an answer. Raises CannotRun."""
+    def begin(self, token: str) -> list[Sample]:
+        """Ask without a pause from now on; the first answers, one on each connection. Raises CannotRun."""
         self._say(Ask(token))
-        self._heard()
+        return self._heard()
 
     def end(self) -> list[Sample]:
-        """All answers since `begin`, once each connection has had another than its first. Raises CannotRun."""
+        """All other answers since `begin`, once each connection has had another than its first. Raises CannotRun."""
         self._say(End())
         return self._heard()
 

@@ -20,7 +20,8 @@ class Window:
     workers_ms: Sequence[float]  # until the first answer that was judged anew had come, by worker
     marked_ms: float | None  # until the edge could know; None where the answer was there before anybody looked
     acknowledged_ms: float
-    stale: int  # answers by the old decision to what was asked after the order was acknowledged
+    after: int  # answers to what was asked after the order was acknowledged
+    stale: int  # those of them that were given by the old decision
     anew_ms: Sequence[float]  # what those first answers took
     asking_ms: Sequence[float]  # what answers took that were given again, before the order
 
@@ -30,11 +31,13 @@ def window(samples: Sequence[Sample], workers: Workers, start: int, marked: int 
     if others := {one.status for one in samples} - {OK, *_REFUSED}:
         raise CannotRun(f"the probe was answered with {others}")
     first = first_of([one for one in samples if one.status != OK], workers)
+    after = [one for one in samples if one.asked >= acknowledged]
     return Window(
         workers_ms=[(one.answered - start) / 1e6 for one in first],
         marked_ms=None if marked is None else (marked - start) / 1e6,
         acknowledged_ms=(acknowledged - start) / 1e6,
-        stale=sum(one.status == OK and one.asked >= acknowledged for one in samples),
+        after=len(after),
+        stale=sum(one.status == OK for one in after),
         anew_ms=[(one.answered - one.asked) / 1e6 for one in first],
         asking_ms=[(one.answered - one.asked) / 1e6 for one in samples if one.answered <= start],
     )
