@@ -63,6 +63,7 @@ struct gate {
     uint32_t workers;
     struct worker *worker[MOST_WORKERS];
     _Atomic(const struct shared *) shared;
+    struct limits *limits;
     struct link log;
     uint64_t log_dropped;
     int poll, stop;
@@ -242,6 +243,10 @@ struct answer *worker_known(struct worker *worker, const struct request *request
 void worker_keep(struct worker *worker, const struct request *request, struct answer *answer, uint64_t instance,
                  uint64_t sequence, uint64_t asked_ns) {
     if (worker->cache && instance) cache_keep(worker->cache, request, answer, instance, sequence, asked_ns);
+}
+
+uint64_t worker_draw(struct worker *worker, const struct limit *limit, text who) {
+    return limits_draw(worker->gate->limits, limit, who, clock_ns());
 }
 
 void worker_log(struct worker *worker, const struct record_numbers *numbers, const text texts[RECORD_TEXTS]) {
@@ -458,6 +463,7 @@ struct gate *gate_acquire(const struct settings *settings) {
         struct gate *gate = zeroed(sizeof *gate);
         struct epoll_event event = {.events = EPOLLIN};
         gate->settings = *settings;
+        gate->limits = limits_new();
         gate->log.socket = -1;
         gate->workers = envoy_dynamic_module_callback_get_concurrency();
         if (gate->workers > MOST_WORKERS || settings->judges > MOST_JUDGES) abort();

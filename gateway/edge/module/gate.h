@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "frames.h"
+#include "limits.h"
 #include "log.h"
 #include "shared.h"
 
@@ -53,4 +54,8 @@ void worker_forget(struct worker *, uint32_t slot);
 
 void worker_keep(struct worker *, const struct request *, struct answer *, uint64_t instance, uint64_t sequence,
                  uint64_t asked_ns);
+
+/* Whether one more request of `who` may go on: 0, or the nanoseconds until one may. All workers count together. */
+uint64_t worker_draw(struct worker *, const struct limit *, text who);
+
 void worker_log(struct worker *, const struct record_numbers *, const text texts[RECORD_TEXTS]);
