@@ -88,7 +88,8 @@ async def test_detectors_see_who_was_refused() -> None:
         assert await ask(edge, "agent:loud for person:alice", "/accounts/second") == 429
         await until(lambda: edge.gateway.log_of("/accounts/second") is not None, "it is logged")
         first, second = edge.gateway.log_of("/accounts/first"), edge.gateway.log_of("/accounts/second")
-        assert first is not None and second is not None
+        assert first is not None
+        assert second is not None
         assert (first.outcome, first.status) == ("allow", 200)
         assert (second.outcome, second.status) == ("deny", 429)
         assert (second.subject, second.actor, second.session) == ("person:alice", "agent:loud", "d-1")
