@@ -8,7 +8,8 @@
 #include "check.h"
 
 #define STEPS 300000
-#define ROOM (48u << 10)
+#define ROOM (33u << 10)
+#define LONGEST 6000u  /* bytes of an address: some 30 such answers fill the room */
 #define INSTANCES 2u
 
 static char LONG[17000]; /* more than a key may have */
@@ -94,11 +95,11 @@ static void check_room(struct model *model) {
 }
 
 static struct answer *answer_made(struct model *model, struct chance *chance) {
-    unsigned char frame[60 + 8 + 16 + 3000] = {ANSWER, 1, 200};
+    unsigned char frame[60 + 8 + 16 + LONGEST] = {ANSWER, 1, 200};
     uint32_t ttl_ms = chance_of(chance, 20), lengths[SAIDS] = {8};
     uint8_t buckets = chance_of(chance, 4);
     uint64_t id = ++model->answers;
-    lengths[ADDRESS] = chance_of(chance, 8) ? chance_of(chance, 100) : chance_of(chance, 3000);
+    lengths[ADDRESS] = chance_of(chance, chance_of(chance, 2) ? 100 : LONGEST);
     memcpy(frame + 12, &ttl_ms, sizeof ttl_ms);
     frame[16] = chance_of(chance, 2);
     frame[17] = buckets;

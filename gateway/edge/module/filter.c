@@ -262,7 +262,7 @@ const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, text nam
 }
 
 void envoy_dynamic_module_on_http_filter_config_destroy(const void *given) {
-    gate_release(((struct config *)given)->gate);
+    if (given) gate_release(((const struct config *)given)->gate);
     free((void *)given);
 }
 

@@ -61,7 +61,7 @@ struct gate {
     struct settings settings;
     uint32_t users;
     uint32_t workers;
-    struct worker *worker[MOST_WORKERS];
+    struct worker **worker;
     _Atomic(const struct shared *) shared;
     struct limits *limits;
     struct link log;
@@ -70,6 +70,8 @@ struct gate {
     pthread_t thread;
 };
 
+/* Configurations come in Envoy's main thread, and go with the last stream that has one, in any. */
+static pthread_mutex_t the_lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows, and of each gate's `users` */
 static struct gate *the_gate;
 
 uint64_t clock_ns(void) {
@@ -192,7 +194,6 @@ uint32_t worker_ask(struct worker *worker, const struct request *request, envoy_
     size_t bytes = question_size(request);
     uint32_t number = NOT_ASKED;
     if (bytes > LARGEST_FRAME) return number;
-    const struct shared *shared = atomic_load(&worker->gate->shared);
     pthread_mutex_lock(&worker->lock);
     struct link *link = choose(worker, alone);
     if (link != NULL && (number = take_slot(worker)) != NOT_ASKED) {
@@ -200,6 +201,8 @@ uint32_t worker_ask(struct worker *worker, const struct request *request, envoy_
         slot->judge = link->judge;
         slot->wake = envoy_dynamic_module_callback_http_filter_scheduler_new(filter);
         slot->asked_ns = clock_ns();
+        /* Under the lock, as `greet`: a sequence of another file than the instance's would outlive its signals. */
+        const struct shared *shared = atomic_load(&worker->gate->shared);
         slot->sequence = shared ? atomic_load_explicit(&shared->sequence, memory_order_acquire) : 0;
         slot->instance = worker->links[0].ready ? worker->links[0].instance : 0;
         question_write(reserve(&link->out, bytes), request, id_of(worker, number));
@@ -318,10 +321,18 @@ static void greet(struct gate *gate, struct link *link, uint64_t instance) {
     unlock(link);
 }
 
-static void deliver(struct worker *worker, uint64_t id, struct answer *answer) {
+/* Only whom it asked may answer a question. */
+static bool waits_for(const struct link *link, uint32_t number, uint32_t generation) {
+    if (number >= SLOTS) return false;
+    const struct slot *slot = &link->worker->slots[number];
+    return slot->state == ASKED && slot->generation == generation && slot->judge == link->judge;
+}
+
+static void deliver(const struct link *link, uint64_t id, struct answer *answer) {
+    struct worker *worker = link->worker;
     uint32_t number = (uint32_t)id, generation = id >> 32;
     pthread_mutex_lock(&worker->lock);
-    bool waits = number < SLOTS && worker->slots[number].state == ASKED && worker->slots[number].generation == generation;
+    bool waits = waits_for(link, number, generation);
     if (waits) settle(worker, number, answer ? ANSWERED : LOST, answer);
     pthread_mutex_unlock(&worker->lock);
     if (!waits) answer_release(answer);
@@ -340,7 +351,7 @@ static bool hear(struct gate *gate, struct link *link) {
         uint64_t id;
         if (!frame_head(frame, length, &kind, &id)) return false;
         if (kind == HELLO) greet(gate, link, id);
-        else deliver(link->worker, id, answer_read(frame, length));
+        else deliver(link, id, answer_read(frame, length));
         in->start += sizeof length + length;
     }
     if (in->start == in->end) in->start = in->end = 0;
@@ -407,6 +418,14 @@ static void each_turn(struct gate *gate) {
     }
 }
 
+/* Nobody is asked any more, and who waits is told. */
+static void lose_all(struct gate *gate) {
+    if (gate->log.socket >= 0) lose(gate, &gate->log);
+    for (uint32_t i = 0; i < gate->workers; i++)
+        for (uint32_t judge = 0; judge < gate->settings.judges; judge++)
+            if (gate->worker[i]->links[judge].socket >= 0) lose(gate, &gate->worker[i]->links[judge]);
+}
+
 static void *run(void *given) {
     struct gate *gate = given;
     struct epoll_event events[64];
@@ -425,6 +444,7 @@ static void *run(void *given) {
         if (ended) break;
     }
     each_turn(gate); /* the last of the log */
+    lose_all(gate);
     return NULL;
 }
 
@@ -458,34 +478,44 @@ static void await_gateway(struct gate *gate) {
     for (uint64_t end = clock_ns() + AT_START_NS; !connected(gate) && clock_ns() < end;) usleep(1000);
 }
 
+static struct gate *new_gate(const struct settings *settings) {
+    struct gate *gate = zeroed(sizeof *gate);
+    struct epoll_event event = {.events = EPOLLIN};
+    gate->settings = *settings;
+    gate->limits = limits_new();
+    gate->log.socket = -1;
+    gate->workers = envoy_dynamic_module_callback_get_concurrency();
+    gate->worker = zeroed(gate->workers * sizeof *gate->worker);
+    for (uint32_t i = 0; i < gate->workers; i++) gate->worker[i] = new_worker(gate);
+    gate->poll = epoll_create1(EPOLL_CLOEXEC);
+    gate->stop = eventfd(0, EFD_CLOEXEC);
+    if (gate->poll < 0 || gate->stop < 0 || epoll_ctl(gate->poll, EPOLL_CTL_ADD, gate->stop, &event) != 0) abort();
+    if (pthread_create(&gate->thread, NULL, run, gate) != 0) abort();
+    await_gateway(gate);
+    return gate;
+}
+
 struct gate *gate_acquire(const struct settings *settings) {
-    if (the_gate == NULL) {
-        struct gate *gate = zeroed(sizeof *gate);
-        struct epoll_event event = {.events = EPOLLIN};
-        gate->settings = *settings;
-        gate->limits = limits_new();
-        gate->log.socket = -1;
-        gate->workers = envoy_dynamic_module_callback_get_concurrency();
-        if (gate->workers > MOST_WORKERS || settings->judges > MOST_JUDGES) abort();
-        for (uint32_t i = 0; i < gate->workers; i++) gate->worker[i] = new_worker(gate);
-        gate->poll = epoll_create1(EPOLL_CLOEXEC);
-        gate->stop = eventfd(0, EFD_CLOEXEC);
-        if (gate->poll < 0 || gate->stop < 0 || epoll_ctl(gate->poll, EPOLL_CTL_ADD, gate->stop, &event) != 0) abort();
-        if (pthread_create(&gate->thread, NULL, run, gate) != 0) abort();
-        await_gateway(gate);
-        the_gate = gate;
-    } else if (memcmp(&the_gate->settings, settings, sizeof *settings) != 0) {
-        return NULL;
-    }
-    the_gate->users++;
-    return the_gate;
+    if (settings->judges > MOST_JUDGES) return NULL;
+    pthread_mutex_lock(&the_lock);
+    if (the_gate == NULL) the_gate = new_gate(settings);
+    struct gate *gate = memcmp(&the_gate->settings, settings, sizeof *settings) == 0 ? the_gate : NULL;
+    if (gate) gate->users++;
+    pthread_mutex_unlock(&the_lock);
+    return gate;
 }
 
 void gate_release(struct gate *gate) {
-    if (--gate->users > 0) return;
-    the_gate = NULL;
     uint64_t one = 1;
-    if (write(gate->stop, &one, sizeof one) == sizeof one) pthread_join(gate->thread, NULL);
+    pthread_mutex_lock(&the_lock);
+    bool last = --gate->users == 0;
+    if (last) the_gate = NULL;
+    pthread_mutex_unlock(&the_lock);
+    if (!last) return;
+    if (write(gate->stop, &one, sizeof one) != sizeof one) abort();
+    pthread_join(gate->thread, NULL);
+    close(gate->poll);
+    close(gate->stop);
     /* Workers may still hold filters that look at their worker: what is left is the process's to give back. */
 }
 

@@ -12,7 +12,6 @@
 #include "shared.h"
 
 #define MOST_JUDGES 64u
-#define MOST_WORKERS 64u
 #define NOT_ASKED UINT32_MAX
 
 struct worker;
@@ -27,7 +26,8 @@ struct settings {
 
 enum outcome { ANSWERED, LOST, LATE };
 
-/* The process's one gate; NULL where the settings differ from those that it runs with. Each is released once. */
+/* The process's one gate; NULL where the settings differ from those that it runs with, or it cannot run with them. Each is
+ * released once, in any thread. */
 struct gate *gate_acquire(const struct settings *);
 void gate_release(struct gate *);
 
