@@ -113,7 +113,9 @@ static uint32_t waiting(const struct desk *desk) {
 }
 
 static void take_all(struct desk *desk) {
-    for (struct waker *waker; (waker = mailbox_next(&desk->mailbox)) != NULL;) take(desk, (struct caller *)waker);
+    for (struct waker *waker; (waker = mailbox_next(&desk->mailbox)) != NULL;)
+        if (chance_of(&desk->chance, 50)) take(desk, (struct caller *)waker);
+        else forget(desk, (struct caller *)waker); /* its stream ends just as the answer is there */
 }
 
 static void *work(void *given) {

@@ -1,4 +1,4 @@
-/* A question that one judge was asked is not another's to answer. */
+/* A question that one judge was asked is not another's to answer; one that says more than an answer is left at once. */
 #define _GNU_SOURCE
 #include <string.h>
 #include <sys/socket.h>
@@ -77,6 +77,7 @@ int main(void) {
     CHECK(judge_reply(to[0], id, (text){"first", 5}));
     wait_for(&first);
     check_said(worker, one, "first");
+    CHECK(send(to[1], &(uint32_t){LARGEST_FRAME + 1}, 4, 0) == 4 && recv(to[1], &id, sizeof id, 0) == 0);
     gate_release(gate);
     CHECK(schedulers_alive() == 0);
     CHECK(recv(to[0], &id, sizeof id, 0) == 0); /* and it has left */

@@ -1,5 +1,5 @@
-"""The edge's module by itself, without Envoy: each program here is compiled with the module's sources and a sanitizer, and
-says nothing and ends well, or tells what does not hold.
+"""The edge's module by itself, without Envoy: each program here is compiled with the module's sources and a sanitizer,
+and ends well, or tells what does not hold.
 """
 
 from __future__ import annotations
