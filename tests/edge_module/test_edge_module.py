@@ -59,6 +59,7 @@ def _compile(sanitizer: str, *rest: str) -> None:
         ("log", ("log",), (), MEMORY),
         ("limits", ("limits", "siphash"), (), MEMORY),
         ("limits", ("limits", "siphash"), (), THREADS),
+        ("settings", ("filter", "request", *GATE), ("stubs", "never"), MEMORY),
         ("judges_apart", GATE, STUBS, MEMORY),
         ("gate", GATE, STUBS, MEMORY),
         ("gate", GATE, STUBS, THREADS),
