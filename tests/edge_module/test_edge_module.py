@@ -60,6 +60,7 @@ def _compile(sanitizer: str, *rest: str) -> None:
         ("limits", ("limits", "siphash"), (), MEMORY),
         ("limits", ("limits", "siphash"), (), THREADS),
         ("settings", ("filter", "request", *GATE), ("stubs", "never"), MEMORY),
+        ("log_lost", GATE, STUBS, MEMORY),
         ("judges_apart", GATE, STUBS, MEMORY),
         ("gate", GATE, STUBS, MEMORY),
         ("gate", GATE, STUBS, THREADS),

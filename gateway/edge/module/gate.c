@@ -65,7 +65,8 @@ struct gate {
     _Atomic(const struct shared *) shared;
     struct limits *limits;
     struct link log;
-    uint64_t log_dropped;
+    uint64_t log_dropped; /* records, that the next batch tells of */
+    uint64_t log_unsent;  /* records that were handed on since all had left */
     int poll, stop;
     pthread_t thread;
 };
@@ -276,6 +277,7 @@ static void lose(struct gate *gate, struct link *link) {
     link->socket = -1;
     link->ready = link->writes = false;
     __atomic_store_n(&link->instance, 0, __ATOMIC_RELEASE);
+    if (link->worker == NULL && link->out.start < link->out.end) gate->log_dropped += gate->log_unsent;
     empty(&link->in);
     empty(&link->out);
     if (link->worker)
@@ -397,6 +399,8 @@ static void send_log(struct gate *gate, struct worker *worker) {
     char *frame = log_take(&worker->log, &length);
     pthread_mutex_unlock(&worker->lock);
     if (frame && link->socket >= 0 && link->out.end - link->out.start + length <= MOST_LOG) {
+        if (link->out.start == link->out.end) gate->log_unsent = 0;
+        gate->log_unsent += count + dropped;
         memcpy(reserve(&link->out, length), frame, length);
         link->out.end += length;
         if (!flush(gate, link)) lose(gate, link);
