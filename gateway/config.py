@@ -70,6 +70,13 @@ class Tls(Branch):
     crl: Path | None = None  # revocation lists (PEM), one of each authority in a client's chain
 
 
+class RateLimit(Branch):
+    """How often one caller may ask: who acts, whomever it acts for."""
+
+    requests_per_second: Annotated[Real, Field(ge=0.01, le=1_000_000)]  # in the long run
+    burst: Annotated[Integer, Field(ge=1, le=1_000_000)]  # at once, after a while of nothing
+
+
 class Edge(Branch):
     """Envoy: where it listens and how it reports."""
 
@@ -82,6 +89,7 @@ class Edge(Branch):
     authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
     cache_seconds: Annotated[Real, Field(ge=0, le=60)] = 5.0  # that an answer may be given again; 0: judge each request
     cache_mb: Annotated[Integer, Field(ge=1, le=4096)] = 64  # of answers, for each worker thread
+    rate_limit: RateLimit | None = None  # of each caller, over all routes that have none of their own
     max_headers_kb: Annotated[Integer, Field(ge=1, le=96)] = 60
     max_connections: Annotated[Integer, Field(ge=1, le=1_000_000)] = 50_000  # of callers at once; more are closed
     max_memory_mb: Annotated[Integer, Field(ge=64, le=1_048_576)] = 2048  # of Envoy; near it, nothing new is begun
@@ -139,6 +147,7 @@ class Route(Branch):
     max_body_kb: Annotated[Integer, Field(ge=1, le=65_536)] | None = None  # then the service gets whole requests alone
     # From a request's end to its answer's; sending it may take a minute more. Live streams have no such end.
     timeout_seconds: Annotated[Real, Field(gt=0, le=3600)] = 30.0
+    rate_limit: RateLimit | None = None  # of each caller on this route, in place of the edge's
 
 
 class ClaimNames(Branch):

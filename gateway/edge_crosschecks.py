@@ -53,7 +53,7 @@ def _tls(key: Key, service: Service, tls: ServiceTls) -> Iterator[Problem]:
 
 
 def _route(key: Key, route: Route) -> Iterator[Problem]:
-    for field in ("timeout_seconds", "max_body_kb"):
+    for field in ("timeout_seconds", "max_body_kb", "rate_limit"):
         if route.stream and field in route.model_fields_set:
             yield (*key, field), "is not for live streams"
     if route.max_body_kb and route.max_body_kb << 10 < route.body_bytes:

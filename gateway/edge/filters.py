@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Edge, Identity, Route
+from gateway.config import Edge, Identity, RateLimit, Route
 from gateway.edge.bootstrap import TETHER_CLUSTER
 from gateway.edge.claimed import claiming
 from gateway.edge.module_file import edge_module
@@ -24,6 +25,7 @@ _ASKED_HEADERS = ("authorization", "x-forwarded-client-cert", ADDRESS_HEADER)
 _SIGNATURE_HEADERS = ("signature", "signature-input", "signature-agent", "content-digest")
 _RBAC = "envoy.filters.http.rbac"
 _BUFFER = "envoy.filters.http.buffer"
+_UNLIMITED = "0 0 0"
 FORM_BYTES = 64 * 1024  # the longest that the token service reads
 
 
@@ -105,14 +107,16 @@ def router() -> dict[str, Any]:
     )
 
 
-def route_filters(route: Route, binding: str) -> dict[str, Any]:
+def route_filters(route: Route, binding: str, everywhere: RateLimit | None = None) -> dict[str, Any]:
     """What a route changes: a stream has the tether in place of our module; a route with body shows it. `binding`: of
-    the route, which an answer must be for (`gateway.routing`).
+    the route, which an answer must be for (`gateway.routing`). `everywhere`: the limit of callers where the route has
+    none of its own.
     """
     if route.stream:
         enabled = any_of("envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", overrides={})
         return {MODULE: _mode("tethered"), EXT_PROC: _switch(config=enabled), _RBAC: _switch(config=_permit(binding))}
-    return {MODULE: _mode("judged", binding, route.body_bytes)}
+    limit = _limit(route.rate_limit, _scope(route)) if route.rate_limit else _limit(everywhere)
+    return {MODULE: _mode("judged", binding, route.body_bytes, limit)}
 
 
 def buffer_filter() -> dict[str, Any]:
@@ -152,10 +156,20 @@ def _module(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return any_of("xds.type.v3.TypedStruct", type_url=url, value={"dynamic_module_config": loaded, **config})
 
 
-def _mode(mode: str, binding: str = "-", body_bytes: int = 0) -> dict[str, Any]:
+def _mode(mode: str, binding: str = "-", body_bytes: int = 0, limit: str = _UNLIMITED) -> dict[str, Any]:
     """Who judges on a route: our module, the tether, or nobody (`gateway/edge/module/filter.c`)."""
-    told = {"filter_name": MODULE, "filter_config": _string(f"{mode} {binding} {body_bytes}")}
+    told = {"filter_name": MODULE, "filter_config": _string(f"{mode} {binding} {body_bytes} {limit}")}
     return _module("DynamicModuleFilterPerRoute", told)
+
+
+def _limit(limit: RateLimit | None, scope: str = "0") -> str:
+    """Nanoseconds between requests, how many may come at once, and what is counted together."""
+    return f"{round(1e9 / limit.requests_per_second)} {limit.burst} {scope}" if limit else _UNLIMITED
+
+
+def _scope(route: Route) -> str:
+    """A number, hexadecimal and never 0, that stays a route's own wherever it moves in the list."""
+    return "1" + hashlib.sha256(route.prefix.encode()).hexdigest()[:15]
 
 
 def _string(value: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _route(route: Route) -> dict[str, Any]:
 def _judged(route: Route, config: Config) -> dict[str, Any]:
     bound = binding(route, config.services[route.service])
     bounded = whole(route.max_body_kb << 10) if route.max_body_kb else {}
-    filters = {**route_filters(route, bound), **bounded}
+    filters = {**route_filters(route, bound, config.edge.rate_limit), **bounded}
     return {**_route(route), "typed_per_filter_config": filters, **(_told() if route.stream else {})}
 
 

@@ -20,7 +20,7 @@ from defense_lines import Revocation, Risk
 from gateway.agents import Agent, Profile, Registry, State, Vetting
 from gateway.blocklist import Blocklist
 from gateway.clock_steps import ClockSteps
-from gateway.config import Config, Edge, Route, Service
+from gateway.config import Config, Edge, RateLimit, Route, Service
 from gateway.devices import Posture
 from gateway.edge import ADMIN_SOCKET, EPOCHS_FILE, GRPC_SOCKET, Ads, EnvoyAdmin, Epochs, envoy_command, judge_socket
 from gateway.edge import resources as edge_resources
@@ -82,7 +82,7 @@ DOCUMENT = {"risk": {}, "closed": {}, "closes": 2.0**33}
 class World(Bank):
     """Time is the machine's own, moved by `ahead` seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, rate_limit: RateLimit | None = None) -> None:
         self.ahead = 0.0
         self.has_keys = True  # of the issuer
         self.folder = Path(tempfile.mkdtemp(prefix="edge-"))
@@ -90,7 +90,9 @@ class World(Bank):
         self.run.mkdir()
         self.loose = compile_bundle(Bundle({"a.rego": RULES}, dict(DOCUMENT)))
         self.strict = compile_bundle(Bundle({"a.rego": STRICTER}, dict(DOCUMENT)))
-        edge = Edge(port=free_port(), concurrency=2, cache_seconds=seconds, access_log_flush_ms=10)
+        edge = Edge(
+            port=free_port(), concurrency=2, cache_seconds=seconds, access_log_flush_ms=10, rate_limit=rate_limit
+        )
         super().__init__(pdp=Pdp(EmbeddedEngine(self.loose)), edge=edge)
         self.epochs = Epochs(self.run / EPOCHS_FILE)
         self.agents = Registry()

@@ -170,6 +170,7 @@ class Rig:
     admin: EnvoyAdmin
     http: ClientSession
     seen: list[dict[str, Any]]  # what the upstream was sent
+    process: asyncio.subprocess.Process  # Envoy's
     close_authz: Callable[[], Awaitable[None]]
     close_grpc: Callable[[], Awaitable[None]]
 
@@ -337,7 +338,7 @@ async def rig(
         authorizer = await _authorizer(stack, gateway, run)
         server = await _grpc_server(gateway, ads, run)
         stack.push_async_callback(server.stop, None)
-        await stack.enter_async_context(envoy(config, run))
+        process = await stack.enter_async_context(envoy(config, run))
         admin = EnvoyAdmin(run / ADMIN_SOCKET)
         if publish:
             version = ads.publish(
@@ -354,6 +355,7 @@ async def rig(
             admin,
             http,
             seen,
+            process,
             close_authz=authorizer,
             close_grpc=lambda: server.stop(None),
         )

@@ -33,6 +33,7 @@ def told(edge: str = "", service: str = "", route: str = "") -> str:
         ("", "tls: {ca: a, certificate: c, key: k}", ""),
         ("", "tls: {ca: a, server_name: 'spiffe://bank.example/accounts'}", ""),
         ("", "max_connections: 1, max_requests: 1, max_pending: 1", ""),
+        ("rate_limit: {requests_per_second: 0.5, burst: 1}", "", "rate_limit: {requests_per_second: 100, burst: 1000}"),
         ("", "", "timeout_seconds: 0.5, max_body_kb: 1, body_bytes: 1024"),
     ],
 )
@@ -65,6 +66,14 @@ def test_what_fits_together_is_accepted(edge: str, service: str, route: str) -> 
         ("", "tls: {ca: a, verify: false}", "", "services.bank.tls.verify: unknown key"),
         ("", "", "stream: true, timeout_seconds: 5", "routes.0.timeout_seconds: is not for live streams"),
         ("", "", "stream: true, max_body_kb: 5", "routes.0.max_body_kb: is not for live streams"),
+        (
+            "",
+            "",
+            "stream: true, rate_limit: {requests_per_second: 1, burst: 1}",
+            "routes.0.rate_limit: is not for live streams",
+        ),
+        ("rate_limit: {requests_per_second: 1}", "", "", "edge.rate_limit.burst: is required"),
+        ("rate_limit: {requests_per_second: 0, burst: 1}", "", "", "edge.rate_limit.requests_per_second: should be"),
         ("", "", "max_body_kb: 1, body_bytes: 1025", "routes.0.max_body_kb: is less than body_bytes"),
         ("", "", "timeout_seconds: 0", "routes.0.timeout_seconds: should be greater than 0"),
         ("max_memory_mb: 1", "", "", "edge.max_memory_mb: should be greater than or equal to 64"),

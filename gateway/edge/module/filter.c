@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 /* The filter in front of every service: it knows the answer, or asks for it, and lets nothing pass without one. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,10 @@ struct route {
     enum mode mode;
     uint32_t body_bytes; /* of content that is shown to the judge; 0 for none */
     char binding[24];    /* what an answer must be for (gateway/routing.py) */
+    struct limit limit;  /* of each caller */
 };
 
-enum counter { KNOWN, ASKED_ABOUT, REFUSED, UNAVAILABLE, COUNTERS };
+enum counter { KNOWN, ASKED_ABOUT, REFUSED, UNAVAILABLE, LIMITED, COUNTERS };
 
 struct config {
     struct gate *gate;
@@ -34,16 +36,18 @@ struct filter {
     uint32_t slot;
     bool again; /* it has been asked before, and who was asked is gone */
     bool grpc;
+    bool overruled; /* refused by the edge itself, whatever its answer says */
     enum content content;
     struct answer *answer;
     struct timespec came; /* by the wall clock */
     uint64_t came_ns;
 };
 
+#define MOST_WAIT_NS (1ull << 60) /* what a limit may make of its times: added to any time it is one still */
 #define TEXT(literal) ((text){literal, sizeof(literal) - 1})
 static const text NOTHING = {NULL, 0};
 static const text TETHER = {"envoy.filters.http.ext_proc", 27};
-static const struct route NOWHERE = {JUDGED, 0, ""};
+static const struct route NOWHERE = {.mode = JUDGED};
 
 static void count(struct filter *filter, enum counter counter) {
     envoy_dynamic_module_callback_http_filter_increment_counter(filter->envoy, filter->config->counter[counter], NULL, 0, 1);
@@ -61,13 +65,15 @@ static size_t add(header *headers, size_t some, text key, text value) {
     return some + 1;
 }
 
-/* What a gRPC client is told in place of an HTTP status (the table of grpc/doc/http-grpc-status-mapping.md). */
+/* What a gRPC client is told in place of an HTTP status (the table of grpc/doc/http-grpc-status-mapping.md, which knows 429
+ * only from proxies that do not speak gRPC: a limit that is used up is RESOURCE_EXHAUSTED). */
 static text grpc_status(uint32_t status) {
     switch (status) {
     case 400: return TEXT("13");
     case 401: return TEXT("16");
     case 403: return TEXT("7");
-    case 429: case 503: return TEXT("14");
+    case 429: return TEXT("8");
+    case 503: return TEXT("14");
     default: return TEXT("2");
     }
 }
@@ -96,6 +102,27 @@ static void unavailable(struct filter *filter, text why) {
     respond(filter, 503, headers, 0, TEXT("{\"error\":\"unavailable\",\"reasons\":[\"unavailable\"]}"), why);
 }
 
+static void refuse_route(struct filter *filter) {
+    header headers[2];
+    filter->overruled = true;
+    count(filter, REFUSED);
+    respond(filter, 403, headers, 0, TEXT("{\"error\":\"forbidden\",\"reasons\":[\"other_route\"]}"),
+            TEXT("portcullis_other_route"));
+}
+
+/* Too early. Who comes again after so many seconds finds one request free, if nobody else took it. */
+static void refuse_rate(struct filter *filter, const struct answer *answer, uint64_t wait_ns) {
+    header headers[4];
+    char seconds[24];
+    size_t length = snprintf(seconds, sizeof seconds, "%" PRIu64, (wait_ns + 999999999u) / 1000000000u);
+    size_t some = add(headers, 0, TEXT("x-portcullis-decision"), answer->said[DECISION]);
+    some = add(headers, some, TEXT("retry-after"), (text){seconds, length});
+    filter->overruled = true;
+    count(filter, LIMITED);
+    respond(filter, 429, headers, some, TEXT("{\"error\":\"too_many_requests\",\"reasons\":[\"rate_limited\"]}"),
+            TEXT("portcullis_limited"));
+}
+
 /* What goes to the service: who asks, in our words, and nothing that the caller proved itself by. */
 static void admit(struct filter *filter, const struct request *request, const struct answer *answer) {
     static const struct {
@@ -116,6 +143,16 @@ static void admit(struct filter *filter, const struct request *request, const st
         set(filter, REQUEST_HEADERS, TEXT("txn-token"), answer->said[TRANSACTION]);
     if (answer->said[ADDRESS].length) set(filter, REQUEST_HEADERS, TEXT("x-forwarded-for"), answer->said[ADDRESS]);
     filter->stage = OVER;
+}
+
+/* Only what is allowed counts. It counts for who acts: an agent does not have more for each person that it acts for, and
+ * takes nothing from them. False where it is answered 429. */
+static bool within_limit(struct filter *filter, const struct answer *answer) {
+    if (filter->route.limit.interval_ns == 0) return true;
+    text who = answer->said[ACTOR].length ? answer->said[ACTOR] : answer->said[SUBJECT];
+    uint64_t wait_ns = worker_draw(filter->worker, &filter->route.limit, who);
+    if (wait_ns) refuse_rate(filter, answer, wait_ns);
+    return wait_ns == 0;
 }
 
 /* -- questions ------------------------------------------------------------------------------------------------------ */
@@ -174,6 +211,7 @@ static int begin(struct filter *filter, struct request *request, bool end) {
     if (known && for_this_route(filter, known)) {
         count(filter, KNOWN);
         filter->answer = known;
+        if (!within_limit(filter, known)) return HEADERS_STOP;
         admit(filter, request, known);
         return HEADERS_CONTINUE;
     }
@@ -198,14 +236,15 @@ static bool setting(struct settings *settings, struct claims *claims, const char
         claims_add(claims, (text){line + 6, strlen(line + 6)});
         return true;
     }
-    return (sscanf(line, "run %87[^\n]", settings->run) == 1 && strlen(line) - 4 == strlen(settings->run)) || sscanf(line, "judges %u", &settings->judges) == 1 ||
+    if (sscanf(line, "run %87[^\n]", settings->run) == 1) return strlen(line) - 4 == strlen(settings->run);
+    return sscanf(line, "judges %u", &settings->judges) == 1 ||
            sscanf(line, "timeout_ms %u", &settings->timeout_ms) == 1 ||
            sscanf(line, "flush_ms %u", &settings->flush_ms) == 1 ||
            sscanf(line, "cache_bytes %zu", &settings->cache_bytes) == 1;
 }
 
 static const void *configured(void *envoy, const struct settings *settings, struct claims *claims) {
-    static const text NAMES[COUNTERS] = {{"known", 5}, {"asked", 5}, {"refused", 7}, {"unavailable", 11}};
+    static const text NAMES[COUNTERS] = {{"known", 5}, {"asked", 5}, {"refused", 7}, {"unavailable", 11}, {"limited", 7}};
     struct config *config = calloc(1, sizeof *config);
     if (config == NULL || (config->gate = gate_acquire(settings)) == NULL) {
         free(config);
@@ -234,17 +273,27 @@ const void *envoy_dynamic_module_on_http_filter_config_new(void *envoy, text nam
 }
 
 void envoy_dynamic_module_on_http_filter_config_destroy(const void *given) {
-    gate_release(((struct config *)given)->gate);
-    claims_free(((struct config *)given)->claims);
+    struct config *config = (struct config *)given;
+    if (config) {
+        gate_release(config->gate);
+        claims_free(config->claims);
+    }
     free((void *)given);
 }
 
 const void *envoy_dynamic_module_on_http_filter_per_route_config_new(text name, text given) {
     (void)name;
-    char line[64] = {0}, mode[16] = {0};
+    char line[128] = {0}, mode[16] = {0};
     struct route *route = calloc(1, sizeof *route);
-    memcpy(line, given.data, given.length < sizeof line ? given.length : sizeof line - 1);
-    if (route == NULL || sscanf(line, "%15s %23s %u", mode, route->binding, &route->body_bytes) != 3) {
+    if (route == NULL || given.length >= sizeof line) {
+        free(route);
+        return NULL;
+    }
+    struct limit *limit = &route->limit;
+    memcpy(line, given.data, given.length);
+    if (sscanf(line, "%15s %23s %" SCNu32 " %" SCNu64 " %" SCNu32 " %" SCNx64, mode, route->binding, &route->body_bytes,
+               &limit->interval_ns, &limit->burst, &limit->scope) != 6 ||
+        (limit->interval_ns && (limit->burst == 0 || limit->interval_ns > MOST_WAIT_NS / limit->burst))) {
         free(route);
         return NULL;
     }
@@ -341,14 +390,13 @@ void envoy_dynamic_module_on_http_filter_scheduled(envoy_filter envoy, const voi
     } else if (!filter->answer->allowed) {
         refuse(filter, filter->answer);
     } else if (!for_this_route(filter, filter->answer)) {
-        header headers[2];
-        count(filter, REFUSED);
-        respond(filter, 403, headers, 0, TEXT("{\"error\":\"forbidden\",\"reasons\":[\"other_route\"]}"),
-                TEXT("portcullis_other_route"));
+        refuse_route(filter);
     } else {
         keep(filter, &request, instance, sequence, asked_ns);
-        admit(filter, &request, filter->answer);
-        envoy_dynamic_module_callback_http_filter_continue_decoding(envoy);
+        if (within_limit(filter, filter->answer)) {
+            admit(filter, &request, filter->answer);
+            envoy_dynamic_module_callback_http_filter_continue_decoding(envoy);
+        }
     }
     request_free(&request);
 }
@@ -440,6 +488,7 @@ void envoy_dynamic_module_on_http_filter_stream_complete(envoy_filter envoy, con
     if (texts[RECORD_ADDRESS].length == 0) said_by_connection(filter, texts);
     if (filter->answer) said_by_answer(filter->answer, texts);
     else if (filter->route.mode == TETHERED) said_by_tether(filter, texts);
+    if (filter->overruled) texts[RECORD_EFFECT] = TEXT("deny");
     if (filter->answer == NULL)
         envoy_dynamic_module_callback_http_filter_get_attribute_string(envoy, ATTRIBUTE_RESPONSE_CODE_DETAILS,
                                                                        &texts[RECORD_DETAILS]);

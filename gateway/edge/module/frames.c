@@ -52,8 +52,8 @@ struct answer *answer_read(const char *frame, size_t length) {
     left -= buckets;
     struct answer *answer = malloc(sizeof *answer + buckets + left);
     if (answer == NULL) abort();
-    *answer = (struct answer){.references = 1, .allowed = head.allowed == 1 && head.status == 200, .status = head.status, .ttl_ms = head.ttl_ms,
-                              .varies = head.varies & BY_QUERY, .bucket_count = head.buckets,
+    *answer = (struct answer){.references = 1, .allowed = head.allowed == 1 && head.status == 200, .status = head.status,
+                              .ttl_ms = head.ttl_ms, .varies = head.varies & BY_QUERY, .bucket_count = head.buckets,
                               .buckets = (uint16_t *)answer->content, .bytes = sizeof *answer + buckets + left};
     memcpy(answer->content, frame + sizeof head, buckets + left);
     const char *at = answer->content + buckets;
@@ -66,7 +66,8 @@ struct answer *answer_read(const char *frame, size_t length) {
         at += head.lengths[i];
         left -= head.lengths[i];
     }
-    if (answer->said[DECISION].length > 0 && (answer->allowed || head.status >= 400)) return answer;
+    bool refused = head.status >= 400 && head.status < 600;
+    if (answer->said[DECISION].length > 0 && (answer->allowed || refused)) return answer;
     free(answer);
     return NULL;
 }

@@ -61,14 +61,18 @@ struct gate {
     struct settings settings;
     uint32_t users;
     uint32_t workers;
-    struct worker *worker[MOST_WORKERS];
+    struct worker **worker;
     _Atomic(const struct shared *) shared;
+    struct limits *limits;
     struct link log;
-    uint64_t log_dropped;
+    uint64_t log_dropped; /* records, that the next batch tells of */
+    uint64_t log_unsent;  /* records that were handed on since all had left */
     int poll, stop;
     pthread_t thread;
 };
 
+/* Configurations come in Envoy's main thread, and go with the last stream that has one, in any. */
+static pthread_mutex_t the_lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows, and of each gate's `users` */
 static struct gate *the_gate;
 
 uint64_t clock_ns(void) {
@@ -191,7 +195,6 @@ uint32_t worker_ask(struct worker *worker, const struct request *request, envoy_
     size_t bytes = question_size(request);
     uint32_t number = NOT_ASKED;
     if (bytes > LARGEST_FRAME) return number;
-    const struct shared *shared = atomic_load(&worker->gate->shared);
     pthread_mutex_lock(&worker->lock);
     struct link *link = choose(worker, alone);
     if (link != NULL && (number = take_slot(worker)) != NOT_ASKED) {
@@ -199,6 +202,8 @@ uint32_t worker_ask(struct worker *worker, const struct request *request, envoy_
         slot->judge = link->judge;
         slot->wake = envoy_dynamic_module_callback_http_filter_scheduler_new(filter);
         slot->asked_ns = clock_ns();
+        /* Under the lock, as `greet`: a sequence of another file than the instance's would outlive its signals. */
+        const struct shared *shared = atomic_load(&worker->gate->shared);
         slot->sequence = shared ? atomic_load_explicit(&shared->sequence, memory_order_acquire) : 0;
         slot->instance = worker->links[0].ready ? worker->links[0].instance : 0;
         question_write(reserve(&link->out, bytes), request, id_of(worker, number));
@@ -244,6 +249,10 @@ void worker_keep(struct worker *worker, const struct request *request, struct an
     if (worker->cache && instance) cache_keep(worker->cache, request, answer, instance, sequence, asked_ns);
 }
 
+uint64_t worker_draw(struct worker *worker, const struct limit *limit, text who) {
+    return limits_draw(worker->gate->limits, limit, who, clock_ns());
+}
+
 void worker_log(struct worker *worker, const struct record_numbers *numbers, const text texts[RECORD_TEXTS]) {
     pthread_mutex_lock(&worker->lock);
     log_add(&worker->log, numbers, texts);
@@ -268,6 +277,7 @@ static void lose(struct gate *gate, struct link *link) {
     link->socket = -1;
     link->ready = link->writes = false;
     __atomic_store_n(&link->instance, 0, __ATOMIC_RELEASE);
+    if (link->worker == NULL && link->out.start < link->out.end) gate->log_dropped += gate->log_unsent;
     empty(&link->in);
     empty(&link->out);
     if (link->worker)
@@ -313,10 +323,18 @@ static void greet(struct gate *gate, struct link *link, uint64_t instance) {
     unlock(link);
 }
 
-static void deliver(struct worker *worker, uint64_t id, struct answer *answer) {
+/* Only whom it asked may answer a question. */
+static bool waits_for(const struct link *link, uint32_t number, uint32_t generation) {
+    if (number >= SLOTS) return false;
+    const struct slot *slot = &link->worker->slots[number];
+    return slot->state == ASKED && slot->generation == generation && slot->judge == link->judge;
+}
+
+static void deliver(const struct link *link, uint64_t id, struct answer *answer) {
+    struct worker *worker = link->worker;
     uint32_t number = (uint32_t)id, generation = id >> 32;
     pthread_mutex_lock(&worker->lock);
-    bool waits = number < SLOTS && worker->slots[number].state == ASKED && worker->slots[number].generation == generation;
+    bool waits = waits_for(link, number, generation);
     if (waits) settle(worker, number, answer ? ANSWERED : LOST, answer);
     pthread_mutex_unlock(&worker->lock);
     if (!waits) answer_release(answer);
@@ -335,7 +353,7 @@ static bool hear(struct gate *gate, struct link *link) {
         uint64_t id;
         if (!frame_head(frame, length, &kind, &id)) return false;
         if (kind == HELLO) greet(gate, link, id);
-        else deliver(link->worker, id, answer_read(frame, length));
+        else deliver(link, id, answer_read(frame, length));
         in->start += sizeof length + length;
     }
     if (in->start == in->end) in->start = in->end = 0;
@@ -381,6 +399,8 @@ static void send_log(struct gate *gate, struct worker *worker) {
     char *frame = log_take(&worker->log, &length);
     pthread_mutex_unlock(&worker->lock);
     if (frame && link->socket >= 0 && link->out.end - link->out.start + length <= MOST_LOG) {
+        if (link->out.start == link->out.end) gate->log_unsent = 0;
+        gate->log_unsent += count + dropped;
         memcpy(reserve(&link->out, length), frame, length);
         link->out.end += length;
         if (!flush(gate, link)) lose(gate, link);
@@ -402,6 +422,14 @@ static void each_turn(struct gate *gate) {
     }
 }
 
+/* Nobody is asked any more, and who waits is told. */
+static void lose_all(struct gate *gate) {
+    if (gate->log.socket >= 0) lose(gate, &gate->log);
+    for (uint32_t i = 0; i < gate->workers; i++)
+        for (uint32_t judge = 0; judge < gate->settings.judges; judge++)
+            if (gate->worker[i]->links[judge].socket >= 0) lose(gate, &gate->worker[i]->links[judge]);
+}
+
 static void *run(void *given) {
     struct gate *gate = given;
     struct epoll_event events[64];
@@ -420,6 +448,7 @@ static void *run(void *given) {
         if (ended) break;
     }
     each_turn(gate); /* the last of the log */
+    lose_all(gate);
     return NULL;
 }
 
@@ -453,33 +482,44 @@ static void await_gateway(struct gate *gate) {
     for (uint64_t end = clock_ns() + AT_START_NS; !connected(gate) && clock_ns() < end;) usleep(1000);
 }
 
+static struct gate *new_gate(const struct settings *settings) {
+    struct gate *gate = zeroed(sizeof *gate);
+    struct epoll_event event = {.events = EPOLLIN};
+    gate->settings = *settings;
+    gate->limits = limits_new();
+    gate->log.socket = -1;
+    gate->workers = envoy_dynamic_module_callback_get_concurrency();
+    gate->worker = zeroed(gate->workers * sizeof *gate->worker);
+    for (uint32_t i = 0; i < gate->workers; i++) gate->worker[i] = new_worker(gate);
+    gate->poll = epoll_create1(EPOLL_CLOEXEC);
+    gate->stop = eventfd(0, EFD_CLOEXEC);
+    if (gate->poll < 0 || gate->stop < 0 || epoll_ctl(gate->poll, EPOLL_CTL_ADD, gate->stop, &event) != 0) abort();
+    if (pthread_create(&gate->thread, NULL, run, gate) != 0) abort();
+    await_gateway(gate);
+    return gate;
+}
+
 struct gate *gate_acquire(const struct settings *settings) {
-    if (the_gate == NULL) {
-        struct gate *gate = zeroed(sizeof *gate);
-        struct epoll_event event = {.events = EPOLLIN};
-        gate->settings = *settings;
-        gate->log.socket = -1;
-        gate->workers = envoy_dynamic_module_callback_get_concurrency();
-        if (gate->workers > MOST_WORKERS || settings->judges > MOST_JUDGES) abort();
-        for (uint32_t i = 0; i < gate->workers; i++) gate->worker[i] = new_worker(gate);
-        gate->poll = epoll_create1(EPOLL_CLOEXEC);
-        gate->stop = eventfd(0, EFD_CLOEXEC);
-        if (gate->poll < 0 || gate->stop < 0 || epoll_ctl(gate->poll, EPOLL_CTL_ADD, gate->stop, &event) != 0) abort();
-        if (pthread_create(&gate->thread, NULL, run, gate) != 0) abort();
-        await_gateway(gate);
-        the_gate = gate;
-    } else if (memcmp(&the_gate->settings, settings, sizeof *settings) != 0) {
-        return NULL;
-    }
-    the_gate->users++;
-    return the_gate;
+    if (settings->judges > MOST_JUDGES) return NULL;
+    pthread_mutex_lock(&the_lock);
+    if (the_gate == NULL) the_gate = new_gate(settings);
+    struct gate *gate = memcmp(&the_gate->settings, settings, sizeof *settings) == 0 ? the_gate : NULL;
+    if (gate) gate->users++;
+    pthread_mutex_unlock(&the_lock);
+    return gate;
 }
 
 void gate_release(struct gate *gate) {
-    if (--gate->users > 0) return;
-    the_gate = NULL;
     uint64_t one = 1;
-    if (write(gate->stop, &one, sizeof one) == sizeof one) pthread_join(gate->thread, NULL);
+    pthread_mutex_lock(&the_lock);
+    bool last = --gate->users == 0;
+    if (last) the_gate = NULL;
+    pthread_mutex_unlock(&the_lock);
+    if (!last) return;
+    if (write(gate->stop, &one, sizeof one) != sizeof one) abort();
+    pthread_join(gate->thread, NULL);
+    close(gate->poll);
+    close(gate->stop);
     /* Workers may still hold filters that look at their worker: what is left is the process's to give back. */
 }
 

@@ -7,11 +7,11 @@
 
 #include "cache.h"
 #include "frames.h"
+#include "limits.h"
 #include "log.h"
 #include "shared.h"
 
 #define MOST_JUDGES 64u
-#define MOST_WORKERS 64u
 #define NOT_ASKED UINT32_MAX
 
 struct worker;
@@ -26,7 +26,8 @@ struct settings {
 
 enum outcome { ANSWERED, LOST, LATE };
 
-/* The process's one gate; NULL where the settings differ from those that it runs with. Each is released once. */
+/* The process's one gate; NULL where the settings differ from those that it runs with, or it cannot run with them. Each is
+ * released once, in any thread. */
 struct gate *gate_acquire(const struct settings *);
 void gate_release(struct gate *);
 
@@ -53,4 +54,8 @@ void worker_forget(struct worker *, uint32_t slot);
 
 void worker_keep(struct worker *, const struct request *, struct answer *, uint64_t instance, uint64_t sequence,
                  uint64_t asked_ns);
+
+/* Whether one more request of `who` may go on: 0, or the nanoseconds until one may. All workers count together. */
+uint64_t worker_draw(struct worker *, const struct limit *, text who);
+
 void worker_log(struct worker *, const struct record_numbers *, const text texts[RECORD_TEXTS]);

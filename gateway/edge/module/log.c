@@ -13,9 +13,12 @@ struct batch_head {
     uint64_t dropped;
 };
 
+/* A NUL within it would end it for who reads it, and make another record's text of the rest. */
 static void append(struct log *log, text one) {
     size_t length = one.length < LONGEST_TEXT ? one.length : LONGEST_TEXT;
-    if (length) memcpy(log->texts + log->length, one.data, length);
+    char *at = log->texts + log->length;
+    if (length) memcpy(at, one.data, length);
+    for (char *nul = at; (nul = memchr(nul, 0, at + length - nul)) != NULL;) *nul = '?';
     log->length += length;
     log->texts[log->length++] = 0;
 }
