@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -14,20 +15,23 @@ from console.cli.output import note
 from gateway.config import Config, NftablesLine
 from gateway.configuration import Loaded
 
+Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
 line = typer.Typer(name="line", help="One defense line's own process.", no_args_is_help=True)
 app.add_typer(line)
 
 
 @app.command()
-def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
+def gateway(config: ConfigFile = DEFAULT_FILE, reborn: Reborn = False) -> None:
     """Judge, respond, record; holds no capability."""
     import uvloop
 
     from defense_lines.agent.capabilities import confine
 
-    tree = configuration(config).config
     confine(frozenset())
+    if reborn:
+        _load_gateway()
+    tree = configuration(config).config
     uvloop.run(_gateway(tree, partial(configuration, config)))
 
 
@@ -69,6 +73,16 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
     tree = configuration(config).config
     confine(frozenset({Capability.NET_ADMIN}))
     uvloop.run(_nftables(tree))
+
+
+def _load_gateway() -> None:
+    """All that it imports, which takes seconds; from here on this process may be another one each time."""
+    import console.admin_server
+    import gateway.app
+    import gateway.operations  # noqa: F401
+    from console.supervision import reborn
+
+    reborn(note)
 
 
 async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
