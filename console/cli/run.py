@@ -6,14 +6,17 @@ import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
 from console.cli.output import note
-from gateway.config import Config, NftablesLine
+from gateway.config import Config, NftablesLine, Policy
 from gateway.configuration import Loaded
+
+if TYPE_CHECKING:
+    from gateway.policies import Rules
 
 Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
@@ -29,10 +32,9 @@ def gateway(config: ConfigFile = DEFAULT_FILE, reborn: Reborn = False) -> None:
     from defense_lines.agent.capabilities import confine
 
     confine(frozenset())
-    if reborn:
-        _load_gateway()
+    rules = _ahead(configuration(config).config.policy) if reborn else None
     tree = configuration(config).config
-    uvloop.run(_gateway(tree, partial(configuration, config)))
+    uvloop.run(_gateway(tree, partial(configuration, config), rules))
 
 
 @app.command()
@@ -75,17 +77,20 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
     uvloop.run(_nftables(tree))
 
 
-def _load_gateway() -> None:
-    """All that it imports, which takes seconds; from here on this process may be another one each time."""
+def _ahead(settings: Policy) -> Rules:
+    """All that takes seconds: imports and rules. What is done after it is done by another process after each kill."""
     import console.admin_server
     import gateway.app
     import gateway.operations  # noqa: F401
     from console.supervision import reborn
+    from gateway.policies import Rules
 
+    rules = Rules.ahead(settings)
     reborn(note)
+    return rules
 
 
-async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
+async def _gateway(config: Config, read: Callable[[], Loaded], rules: Rules | None) -> None:
     from console.admin_server import serving
     from console.supervision import told_to_stop
     from gateway.app import Gateway
@@ -93,7 +98,7 @@ async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
 
     stop, socket = told_to_stop(), config.state / "run" / "admin.sock"
     async with (
-        Gateway.open(config) as running,
+        Gateway.open(config, rules) as running,
         serving(GatewayOperations(running, read), socket, config.metrics_port),
     ):
         _settle()
