@@ -13,23 +13,25 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from console.supervision.backoff import Backoff, Failures
+
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
-_SETTLED: Final = 1.0  # seconds; what is killed sooner is left to the supervisor, which waits longer each time
 
 
 class _Parent:
     """Waits for one child after the other; passes on the wish to end."""
 
     def __init__(self) -> None:
-        self.child = 0
+        self.child = 0  # 0 between two lives
         self.stopping = False
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
         self.stopping = True
-        if self.child:
-            os.kill(self.child, number)
+        if self.child == 0:
+            os._exit(128 + number)
+        os.kill(self.child, number)
 
     def fork(self) -> bool:
         """Whether this is the child. A signal waits until each side knows which one it is."""
@@ -47,18 +49,18 @@ class _Parent:
 
     def wait(self) -> int:
         """The child's exit code; minus the signal that killed it."""
-        code = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
-        self.child = 0
-        return code
+        os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOWAIT)  # it can be signalled until it is not the child any more
+        child, self.child = self.child, 0
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def reborn(say: Callable[[str], None], settled: float = _SETTLED) -> None:
-    """Returns in a child, and in another one each time a child is killed that lived for `settled` seconds. The parent
-    ends with the last child's exit code, and every child with its parent; nobody else may have a thread that takes locks.
+def reborn(say: Callable[[str], None], backoff: Backoff = Backoff()) -> None:  # noqa: B008 - frozen
+    """Returns in a child, and in another one each time a child is killed. The parent ends with the exit code of the
+    child that ended by itself, and every child with its parent. No thread of this process may hold a lock.
     """
     gc.collect()
     gc.freeze()  # what is shared with those who are forked stays shared
-    parent = _Parent()
+    parent, failures = _Parent(), Failures()
     for number in _STOPS:
         signal.signal(number, parent.stop)
     while True:
@@ -66,6 +68,8 @@ def reborn(say: Callable[[str], None], settled: float = _SETTLED) -> None:
         if parent.fork():
             return
         code = parent.wait()
-        if code >= 0 or parent.stopping or time.monotonic() - began < settled:
+        if code >= 0 or parent.stopping:
             os._exit(code if code >= 0 else 128 - code)
-        say(f"ended with signal {signal.Signals(-code).name}; is forked again")
+        failures, wait = backoff.after(failures, time.monotonic() - began)
+        say(f"ended with signal {signal.Signals(-code).name}; is forked again in {wait:g} s")
+        time.sleep(wait)

@@ -201,7 +201,14 @@ class Site:
 
     async def killed(self, kind: str) -> Recovery:
         """SIGKILL, and wait until another is there and somebody who may is let in by an answer that nobody had before."""
-        old, new, probe = await self.process(kind), 0, self.caller("person:probe")
+        old, new, probe = 0, 0, self.caller("person:probe")
+
+        async def there() -> bool:
+            nonlocal old
+            old = await self.process(kind)
+            return old != 0
+
+        await until(there, f"there is a {kind} to kill")
         began = time.clock_gettime(time.CLOCK_BOOTTIME)
         os.kill(old, signal.SIGKILL)
 
@@ -244,9 +251,12 @@ def started(pid: int) -> float:
 
 
 async def _keep_asking(caller: Connection, told: Counter[int]) -> None:
-    while True:
-        told[await caller.ask("/accounts/1")] += 1
-        await asyncio.sleep(_PAUSE)
+    try:
+        while True:
+            told[await caller.ask("/accounts/1")] += 1
+            await asyncio.sleep(_PAUSE)
+    finally:
+        caller.close()
 
 
 @asynccontextmanager
