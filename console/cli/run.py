@@ -79,7 +79,7 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
 
 def _ahead(settings: Policy) -> Rules:
     """All that takes seconds: imports and rules. What is done after it is done by another process after each kill."""
-    import console.admin_server
+    import console.admin_server  # noqa: F401
     import gateway.app
     import gateway.operations  # noqa: F401
     from console.supervision import reborn

@@ -1,7 +1,8 @@
 """Keeps processes alive. A *part* says how a process is started; a *child* is a part that lives, and is started again
 when it dies, alone, after a *backoff*; its *pulse* tells a life that goes on from one that is stuck, and *patience* how
-long that is borne; *rebirth* is quicker than a start, for a process that takes long to load; the *backlog* holds what children said until it is written; the *lock* lets one supervisor at a time
-have a state folder.
+long that is borne; *rebirth* is a start without
+loading; the *backlog* holds what children said until it is written; the *lock* lets one supervisor at a time have a
+state folder.
 """
 
 from console.supervision.backlog import Backlog, Writer

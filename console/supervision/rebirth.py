@@ -49,7 +49,7 @@ class _Parent:
 
     def wait(self) -> int:
         """The child's exit code; minus the signal that killed it."""
-        os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOWAIT)  # it can be signalled until it is not the child any more
+        os.waitid(os.P_PID, self.child, os.WEXITED | os.WNOWAIT)  # until it is waited for it can be signalled
         child, self.child = self.child, 0
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,14 +174,15 @@ class Site:
             url = f"http://127.0.0.1:{self.running.port}/accounts/wrk"
             child = await asyncio.create_subprocess_exec("wrk", *size, *named, url, stdout=asyncio.subprocess.PIPE)
             try:
-                said, _ = await child.communicate()
+                await child.wait()
             finally:
                 if child.returncode is None:
-                    child.kill()
-                    await child.wait()
-            rows = (line.split() for line in said.decode().splitlines() if line.startswith("status "))
-            self.honest.update({int(status): int(count) for _, status, count in rows})
-            await asyncio.sleep(0.05 if child.returncode else 0)
+                    child.send_signal(signal.SIGINT)  # it tells what it has until then
+                assert child.stdout is not None
+                rows = [line.split() for line in (await child.stdout.read()).decode().splitlines()]
+                self.honest.update({int(row[1]): int(row[2]) for row in rows if row[:1] == ["status"]})
+                await child.wait()
+            await asyncio.sleep(0.05 if child.returncode else 0)  # there was no edge to connect to
 
     async def streams(self, count: int) -> Caller:
         """A caller with so many live streams."""
@@ -200,7 +201,7 @@ class Site:
         return found[place] if len(found) > place else 0
 
     async def killed(self, kind: str) -> Recovery:
-        """SIGKILL, and wait until another is there and somebody who may is let in by an answer that nobody had before."""
+        """SIGKILL, and wait until another is there and somebody who may is let in by an answer that is new."""
         old, new, probe = 0, 0, self.caller("person:probe")
 
         async def there() -> bool:
@@ -237,7 +238,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Recovery:
-    """In seconds: from the kill, and from the new process's start, until a question that is new was answered with 200."""
+    """In seconds: from the kill, and from the new process's start, until a new question was answered with 200."""
 
     kind: str
     since_kill: float
@@ -322,5 +323,3 @@ async def _verifying(edge: int) -> AsyncIterator[tuple[int, int]]:
     finally:
         child.kill()
         await child.wait()
-
-

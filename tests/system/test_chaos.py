@@ -12,13 +12,14 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from bench.result import CannotRun
 from bench.streams.caller import Caller
 from tests.gateway.edge_rig import until
-from tests.system.chaos_rig import Recovery, Site, site
+from tests.system.chaos_rig import WORKERS, Recovery, Site, site, started
 
 PROVE = os.environ.get("PORTCULLIS_PROVE") == "1"
 KILLS = 50 if PROVE else 2  # of each kind
@@ -78,6 +79,14 @@ async def _killed(here: Site, kind: str) -> Recovery:
     return recovery
 
 
+async def _judges_after(here: Site, recovery: Recovery) -> float:
+    async def all_answer() -> bool:
+        return len(await here.judges()) == WORKERS - 1
+
+    await until(all_answer, "all judges answer")
+    return max(map(started, (await here.judges()).values())) - recovery.started
+
+
 def _order() -> Iterator[str]:
     for _ in range(KILLS):
         yield from KINDS
@@ -98,19 +107,25 @@ def _told(recoveries: Sequence[Recovery]) -> None:
 @pytest.mark.usefixtures("wrk")
 async def test_whatever_is_killed_under_load_nobody_passes_unjudged_and_service_is_back() -> None:
     recoveries: list[Recovery] = []
+    judges: list[float] = []  # seconds from a gateway's start until the last of its judges was started
     async with site() as here:
         async with here.load():
             for kind in _order():
                 if kind == KINDS[0] and recoveries:
-                    await asyncio.sleep(recoveries[-len(KINDS)].started + SETTLED - time.clock_gettime(time.CLOCK_BOOTTIME))
+                    lived = time.clock_gettime(time.CLOCK_BOOTTIME) - recoveries[-len(KINDS)].started
+                    await asyncio.sleep(SETTLED - lived)
                 recoveries.append(await _killed(here, kind))
+                if kind == "gateway":
+                    judges.append(await _judges_after(here, recoveries[-1]))
         found = await here.found()
     _told(recoveries)
+    sys.stderr.write(f"judges started after their gateway: median {statistics.median(judges):.3f} s, worst {max(judges):.3f} s\n")
     sys.stderr.write(f"honest {dict(here.honest)}, forbidden {dict(here.forbidden)}, service {dict(found)}\n")
     assert set(found) == {"judged"}
     assert set(here.honest) <= {200, 503, 0}
     assert set(here.forbidden) <= {401, 403, 503, 0}
     assert max(one.since_kill for one in recoveries) < BACK
+    assert max(judges) < BACK
 
 
 @pytest.mark.system
@@ -157,5 +172,5 @@ async def test_an_answer_that_is_known_is_not_given_once_the_gateway_is_gone() -
 
 def _status(pid: int, name: str) -> str:
     """A field of /proc/PID/status."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(line.split()[1] for line in status if line.startswith(f"{name}:"))
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))

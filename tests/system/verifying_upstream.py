@@ -66,7 +66,8 @@ async def serve(jwks: str) -> None:
 
     service = await loop.create_server(lambda: Service(keys, found), "127.0.0.1", 0, backlog=1024)
     telling = await asyncio.start_server(tell, "127.0.0.1", 0)
-    print(service.sockets[0].getsockname()[1], telling.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{service.sockets[0].getsockname()[1]} {telling.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     await asyncio.gather(service.serve_forever(), telling.serve_forever())
 
 
