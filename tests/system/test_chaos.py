@@ -119,7 +119,9 @@ async def test_whatever_is_killed_under_load_nobody_passes_unjudged_and_service_
                     judges.append(await _judges_after(here, recoveries[-1]))
         found = await here.found()
     _told(recoveries)
-    sys.stderr.write(f"judges started after their gateway: median {statistics.median(judges):.3f} s, worst {max(judges):.3f} s\n")
+    sys.stderr.write(
+        f"judges started after their gateway: median {statistics.median(judges):.3f} s, worst {max(judges):.3f} s\n"
+    )
     sys.stderr.write(f"honest {dict(here.honest)}, forbidden {dict(here.forbidden)}, service {dict(found)}\n")
     assert set(found) == {"judged"}
     assert set(here.honest) <= {200, 503, 0}
