@@ -28,6 +28,7 @@ BACK = 1.0  # seconds from the kill, the wait before the respawn included
 FAIL_CLOSED = 2.0  # seconds within which all streams have ended
 STREAMS = 5
 SETTLED = 11.0 if PROVE else 0.0  # seconds of life; whose death is not forgiven after 10 waits ever longer for the next
+FORGOTTEN = 0.25  # seconds after a gateway's death within which no answer of its is given any more
 DEADLINE = 20.0  # seconds; a bound for a busy machine, not an expectation
 
 
@@ -153,11 +154,11 @@ async def test_an_answer_that_is_known_is_not_given_once_the_gateway_is_gone() -
             told.clear()
             killed = time.monotonic()
             os.kill(gateway, signal.SIGKILL)
-            while time.monotonic() < killed + 0.5:
+            while time.monotonic() < killed + 3 * FORGOTTEN:
                 await ask()
         finally:
             os.kill(parent, signal.SIGCONT)
-        late = [(moment - killed, status) for moment, status, _ in told if moment > killed + 0.1]
+        late = [(moment - killed, status) for moment, status, _ in told if moment > killed + FORGOTTEN]
         assert late
         assert {status for _, status in late} == {503}, late
 
@@ -168,7 +169,9 @@ async def test_an_answer_that_is_known_is_not_given_once_the_gateway_is_gone() -
         await until(back, "the next gateway answers")
         caller.close()
         assert told[-1][2] != decision
-        last = max((moment for moment, status, _ in told if status == 200 and moment < killed + 0.5), default=killed)
+        last = max(
+            (moment for moment, status, _ in told if status == 200 and moment < killed + 3 * FORGOTTEN), default=killed
+        )
         sys.stderr.write(f"the last known answer came {1000 * (last - killed):.1f} ms after the kill\n")
 
 
