@@ -116,6 +116,7 @@ async def test_whatever_is_killed_under_load_nobody_passes_unjudged_and_service_
                     lived = time.clock_gettime(time.CLOCK_BOOTTIME) - recoveries[-len(KINDS)].started
                     await asyncio.sleep(SETTLED - lived)
                 recoveries.append(await _killed(here, kind))
+                sys.stderr.write(f"{recoveries[-1]}, load {os.getloadavg()[0]:.1f}\n")
                 if kind == "gateway":
                     judges.append(await _judges_after(here, recoveries[-1]))
         found = await here.found()
@@ -135,7 +136,7 @@ async def test_whatever_is_killed_under_load_nobody_passes_unjudged_and_service_
 async def test_an_answer_that_is_known_is_not_given_once_the_gateway_is_gone() -> None:
     async with site(cache_seconds=60.0) as here:
         caller = here.caller("person:ann")
-        told: list[tuple[float, int, str]] = []  # seconds since the kill, status, decision
+        told: list[tuple[float, int, str]] = []  # CLOCK_MONOTONIC seconds, status, decision
 
         async def ask() -> None:
             status = await caller.ask("/accounts/1")
