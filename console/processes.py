@@ -43,7 +43,7 @@ def parts(config: Config, file: Path, run: Path, environ: Mapping[str, str]) -> 
     low = frozenset({Capability.NET_BIND_SERVICE}) if config.edge.port < _LOWEST_FREE_PORT else frozenset()
     children = [
         Part("edge", envoy_command(config, run), bare, low),
-        Part("gateway", [*ours, "gateway", *whose], environ),
+        Part("gateway", [*ours, "gateway", "--reborn", *whose], environ),
         Part("detectors", [*ours, "detectors", *whose], masked),
     ]
     if config.gateway.workers > 1:

@@ -89,11 +89,12 @@ async def _answer(writer: asyncio.StreamWriter, waiting: asyncio.Queue[Batch | N
         batches = [batch for batch in arrived if batch is not None]
         if batches:
             verdicts = await asyncio.to_thread(_judge, pipeline, batches)
-            writer.write(frame(Verdicts(verdicts, batches[-1].number)))
-            with suppress(OSError):  # the reader learns of it, too, and ends this connection
-                await writer.drain()
-            BATCHES.inc(len(batches))
-            answered += len(batches)
+            if not writer.is_closing():  # the gateway may have died meanwhile
+                writer.write(frame(Verdicts(verdicts, batches[-1].number)))
+                with suppress(OSError):  # the reader learns of it, too, and ends this connection
+                    await writer.drain()
+                BATCHES.inc(len(batches))
+                answered += len(batches)
         if None in arrived:
             return answered
 

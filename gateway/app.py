@@ -49,7 +49,7 @@ from gateway.keeping import keep_running
 from gateway.lines import expected_lines, guard_limits, run_lines
 from gateway.mesh import serve_mesh
 from gateway.outgoing import verifying
-from gateway.policies import Policies
+from gateway.policies import Policies, Rules
 from gateway.reconfiguring import Reconfiguring
 from gateway.records import Decided, Records
 from gateway.rejudging import Rejudging
@@ -165,13 +165,15 @@ class Gateway:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, config: Config) -> AsyncIterator[Self]:
-        """Start everything; blocks and risks stand again before the first request is judged."""
+    async def open(cls, config: Config, rules: Rules | None = None) -> AsyncIterator[Self]:
+        """Start everything; blocks and risks stand again before the first request is judged. `rules` need not be
+        compiled again, where they are the configured ones.
+        """
         async with AsyncExitStack() as stack:
             replicas = None
             if config.gateway.workers > 1:
                 replicas = Replicas(config.state / "run", time.time())
-            policies = await Policies.load(config.policy, replicas)
+            policies = await Policies.load(config.policy, replicas, rules)
             stack.push_async_callback(policies.aclose)
             ledger = await stack.enter_async_context(await Ledger.open(config.state / "ledger"))
             session = await stack.enter_async_context(await verifying(config.identity.ca))

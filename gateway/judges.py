@@ -48,7 +48,8 @@ class Judges:
         self._count = count
         self._compiled: dict[str, Revision] = {}  # the live revision, and the next one
         self._config: Config | None = None
-        self._children: dict[int, tuple[int, int]] = {}  # by number: process and pidfd
+        self._gateways = 0  # that there have been
+        self._children: dict[int, tuple[int, int, int]] = {}  # by number: process, pidfd, and whose judge it is
         self._due: dict[int, float] = {}  # by number: when it may begin, on the monotonic clock
         self._failed: dict[int, int] = {}  # by number: how often in a row it ended by itself
 
@@ -56,6 +57,7 @@ class Judges:
         """For ever: ends with its process. Whoever is forked never comes back from here."""
         while True:
             gateway = self._gateway()
+            self._gateways += 1
             try:
                 self._follow(gateway)
             except (OSError, EOFError, ValueError) as error:
@@ -88,7 +90,7 @@ class Judges:
                     self._fork(number, gateway)
             poll = select.poll()
             poll.register(gateway, select.POLLIN)
-            for _, descriptor in self._children.values():
+            for _, descriptor, _ in self._children.values():
                 poll.register(descriptor, select.POLLIN)
             everybody = len(self._children) == self._count
             ready = {descriptor for descriptor, _ in poll.poll(None if everybody else _AGAIN * 1000)}
@@ -120,20 +122,20 @@ class Judges:
         if process == 0:
             gateway.close()  # or nobody would notice that the parent has left it
             _judge(self._run, number, self._compiled, parent)
-        self._children[number] = (process, os.pidfd_open(process))
+        self._children[number] = (process, os.pidfd_open(process), self._gateways)
 
     def _bury(self, ready: set[int]) -> None:
-        for number, (process, descriptor) in list(self._children.items()):
+        for number, (process, descriptor, whose) in list(self._children.items()):
             if descriptor not in ready:
                 continue
             _, status = os.waitpid(process, 0)
             os.close(descriptor)
             del self._children[number]
             code = os.waitstatus_to_exitcode(status)
-            killed = code < 0
-            self._failed[number] = 0 if killed else self._failed.get(number, 0) + 1
+            blameless = code < 0 or whose != self._gateways  # killed, or ended because its gateway was gone
+            self._failed[number] = 0 if blameless else self._failed.get(number, 0) + 1
             wait = min(_LONGEST, _AGAIN * 2 ** min(self._failed[number], 10))
-            self._due[number] = time.monotonic() + (0.0 if killed else wait)
+            self._due[number] = time.monotonic() + (0.0 if blameless else wait)
             _log.warning("judge ended", judge=number, code=code)
 
 

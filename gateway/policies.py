@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import structlog
@@ -47,6 +47,20 @@ class Others(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Rules:
+    """Compiled ahead of the gateway that will decide by them, and the settings that they were compiled by."""
+
+    settings: Policy
+    revision: Revision  # with no document
+
+    @classmethod
+    def ahead(cls, settings: Policy) -> Self:
+        """Takes seconds. Raises PolicyError."""
+        sources = read_bundle(settings.paths).sources
+        return cls(settings, compile_bundle(Bundle(sources, {}), compiling(settings)))
+
+
 class Policies:
     """Owns the PDP. Reading and compiling happen in a thread, never on the loop."""
 
@@ -59,14 +73,17 @@ class Policies:
         self.marks: Marks = UNMARKED  # told when another revision is live
 
     @classmethod
-    async def load(cls, settings: Policy, others: Others | None = None) -> Self:
-        """Start with the configured policy. Raises PolicyError; OSError where `others` cannot be given it."""
+    async def load(cls, settings: Policy, others: Others | None = None, rules: Rules | None = None) -> Self:
+        """Start with the configured policy; `rules` are taken where they are still the configured ones. Raises
+        PolicyError; OSError where `others` cannot be given it.
+        """
         bundle = await asyncio.to_thread(read_bundle, settings.paths, settings.data)
         how = compiling(settings)
         if settings.engine == "opa":
             pdp = await asyncio.to_thread(opa_pdp, bundle, _server(settings.opa), how)
         else:
-            pdp = await asyncio.to_thread(embedded_pdp, bundle, how)
+            before = rules.revision if rules is not None and rules.settings == settings else None
+            pdp = await asyncio.to_thread(embedded_pdp, bundle, how, before)
         if others is not None:
             await others.prepare(pdp.revision, await asyncio.to_thread(packed, bundle))
             others.activate(pdp.revision)

@@ -159,9 +159,11 @@ def pdp_of(revision: Revision) -> Pdp:
     return Pdp(EmbeddedEngine(revision))
 
 
-def embedded_pdp(bundle: Bundle, how: Compiling = AS_EVER) -> Pdp:
-    """A PDP that evaluates in this process. Compiles: call it in a thread. Raises PolicyError."""
-    return Pdp(EmbeddedEngine(compile_bundle(bundle, how)))
+def embedded_pdp(bundle: Bundle, how: Compiling = AS_EVER, before: Revision | None = None) -> Pdp:
+    """A PDP that evaluates in this process. Compiles, as `compile_bundle` does: call it in a thread. Raises
+    PolicyError.
+    """
+    return Pdp(EmbeddedEngine(compile_bundle(bundle, how, before)))
 
 
 def opa_pdp(bundle: Bundle, server: OpaServer, how: Compiling = AS_EVER) -> Pdp:

@@ -48,6 +48,7 @@ class Parts:
     @classmethod
     def of(cls, running: Running) -> Parts:
         """Found by their command lines. Raises CannotRun."""
+        # The gateway's parent looks like it, and comes first.
         pids = {name: pid for pid in descendants(running.pid) if (name := _name(command(pid)))}
         if pids.keys() != {"gateway", "edge"}:
             raise CannotRun(f"only {', '.join(pids) or 'nothing'} of gateway and edge runs")

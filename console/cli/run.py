@@ -6,29 +6,35 @@ import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
 from console.cli.output import note
-from gateway.config import Config, NftablesLine
+from gateway.config import Config, NftablesLine, Policy
 from gateway.configuration import Loaded
 
+if TYPE_CHECKING:
+    from gateway.policies import Rules
+
+Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
 line = typer.Typer(name="line", help="One defense line's own process.", no_args_is_help=True)
 app.add_typer(line)
 
 
 @app.command()
-def gateway(config: ConfigFile = DEFAULT_FILE) -> None:
+def gateway(config: ConfigFile = DEFAULT_FILE, reborn: Reborn = False) -> None:
     """Judge, respond, record; holds no capability."""
     import uvloop
 
     from defense_lines.agent.capabilities import confine
 
-    tree = configuration(config).config
     confine(frozenset())
-    uvloop.run(_gateway(tree, partial(configuration, config)))
+    rules = _ahead(configuration(config).config.policy) if reborn else None
+    tree = configuration(config).config
+    uvloop.run(_gateway(tree, partial(configuration, config), rules))
 
 
 @app.command()
@@ -71,7 +77,20 @@ def nftables(config: ConfigFile = DEFAULT_FILE) -> None:
     uvloop.run(_nftables(tree))
 
 
-async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
+def _ahead(settings: Policy) -> Rules:
+    """All that takes seconds: imports and rules. What is done after it is done by another process after each kill."""
+    import console.admin_server  # noqa: F401
+    import gateway.app
+    import gateway.operations  # noqa: F401
+    from console.supervision import reborn
+    from gateway.policies import Rules
+
+    rules = Rules.ahead(settings)
+    reborn(note)
+    return rules
+
+
+async def _gateway(config: Config, read: Callable[[], Loaded], rules: Rules | None) -> None:
     from console.admin_server import serving
     from console.supervision import told_to_stop
     from gateway.app import Gateway
@@ -79,7 +98,7 @@ async def _gateway(config: Config, read: Callable[[], Loaded]) -> None:
 
     stop, socket = told_to_stop(), config.state / "run" / "admin.sock"
     async with (
-        Gateway.open(config) as running,
+        Gateway.open(config, rules) as running,
         serving(GatewayOperations(running, read), socket, config.metrics_port),
     ):
         _settle()

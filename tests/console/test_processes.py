@@ -27,7 +27,7 @@ def test_each_process_keeps_what_it_needs_and_no_more(tmp_path: Path) -> None:
 def test_an_edge_on_a_high_port_keeps_nothing_and_no_line_means_no_process(tmp_path: Path) -> None:
     children = parts(BANK, Path("bank.yaml"), tmp_path, {})
     assert {part.name: set(part.keep) for part in children} == {"edge": set(), "gateway": set(), "detectors": set()}
-    assert list(children[1].command[1:]) == ["-m", "console.cli", "run", "gateway", "-c", "bank.yaml"]
+    assert list(children[1].command[1:]) == ["-m", "console.cli", "run", "gateway", "--reborn", "-c", "bank.yaml"]
 
 
 def test_judges_beside_the_gateway_have_a_parent_without_secrets(tmp_path: Path) -> None:

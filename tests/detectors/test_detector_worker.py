@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from detectors import Batch, Pipeline, Verdicts, verdicts_decoder, work
 from detectors.alerts import AlertDetector
@@ -121,3 +123,39 @@ async def test_it_stops_while_it_waits_for_batches(gateway: Gateway) -> None:
         _, writer = await gateway.connected()
         stop.set()
         writer.close()
+
+
+class _Slow(Pipeline):
+    """Judges nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def process(self, batch: EventBatch) -> list[Any]:
+        self.begun.set()
+        assert self.go.wait(10)
+        return []
+
+
+def test_a_gateway_that_dies_while_its_batches_are_judged_does_not_end_the_worker(gateway: Gateway) -> None:
+    """On the loop that runs it: what is written to a connection that is gone is an error of its own there."""
+    pipeline, stop = _Slow(), asyncio.Event()
+
+    async def run() -> None:
+        async with await gateway.listen():
+            task = asyncio.create_task(work(gateway.socket, pipeline, stop))
+            _, writer = await gateway.connected()
+            for number in (1, 2):
+                writer.write(frame(Batch(EventBatch.of([]).to_bytes(), number)))
+                await asyncio.to_thread(pipeline.begun.wait, 10)
+            writer.transport.abort()
+            pipeline.go.set()
+            reader, second = await gateway.connected()
+            second.write(frame(Batch(EventBatch.of([]).to_bytes(), 1)))
+            assert (await answer(reader)).number == 1
+            stop.set()
+            await task
+            second.close()
+
+    uvloop.run(asyncio.wait_for(run(), 20))

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 import gateway.policies
+import policy.revision
 from defense_lines import Risk
 from gateway.config import OpaServer, Policy
 from gateway.enforcement import Answer, Attempt
 from gateway.identity import Credentials
-from gateway.policies import Policies
+from gateway.policies import Policies, Rules
 from gateway.risk import Risks
 from policy import read_bundle
+from policy.rego import compile_program
 from tests.gateway.parts import Bank
 from tests.policy.real_opa import RealOpa, opa_binary
 
@@ -183,3 +185,38 @@ async def test_policy_is_compiled_in_a_thread(opa: RealOpa, folder: Path, monkey
         await policies.aclose()
     assert len(threads) == 8
     assert threading.main_thread() not in threads
+
+
+ALLOW = 'package portcullis.access\n\ndecision := {"effect": "allow"}\n'
+
+
+async def test_rules_compiled_ahead_are_taken_only_where_they_are_the_configured_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def compiling(*given: Any, **how: Any) -> Any:
+        compiled.append(given)
+        return compile_program(*given, **how)
+
+    monkeypatch.setattr(policy.revision, "compile_program", compiling)
+    file, data = tmp_path / "a.rego", tmp_path / "data.json"
+    file.write_text(ALLOW)
+    data.write_text('{"limit": 1}')
+    settings = Policy(paths=(file,), data=data)
+    rules = Rules.ahead(settings)
+
+    async def compiles(settings: Policy) -> int:
+        before = len(compiled)
+        policies = await Policies.load(settings, None, rules)
+        assert policies.pdp.revision == read_bundle(settings.paths, settings.data).revision
+        assert policies.pdp.data.document == json.loads(data.read_text())
+        await policies.aclose()
+        return len(compiled) - before
+
+    assert await compiles(settings) == 0
+    data.write_text('{"limit": 2}')
+    assert await compiles(settings) == 0
+    assert await compiles(settings.model_copy(update={"strict_builtin_errors": True})) == 1
+    file.write_text(ALLOW.replace("allow", "deny"))
+    assert await compiles(settings) == 1
