@@ -22,7 +22,8 @@ import aiohttp
 from bench.edges.variant import ANSWER, SCOPE
 from bench.machine import command, descendants, facts, memory_kb
 from bench.result import CannotRun, Result, line, table
-from bench.system import AUDIENCE, Issuer, Upstream, free_port, portcullis, tool, until_idle, upstream
+from bench.system import AUDIENCE, Issuer, Upstream, portcullis, tool, until_idle, upstream
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bench.machine import cpu_seconds, descendants
 from bench.result import CannotRun
 from bench.streams.frames import framed
+from deploy.demo.ports import free_port
 from gateway.config import Config
 from gateway.edge import ADMIN_SOCKET, GRPC_SOCKET, Ads, EnvoyAdmin, Snapshot, TlsMaterial, envoy_command, resources
 
@@ -61,13 +61,6 @@ def tool(name: str, package: str) -> str:
     if path is None:
         raise CannotRun(f"needs {name}: install the Debian package {package}")
     return path
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

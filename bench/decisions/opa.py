@@ -20,7 +20,8 @@ from opa_client import AsyncOpaClient
 
 from bench.decisions.case import Case
 from bench.result import CannotRun
-from bench.system import free_port, process, until
+from bench.system import process, until
+from deploy.demo.ports import free_port
 from policy.opa_check import find_opa
 
 LEVELS = ("0", "1", "2")  # of `opa build -O`

@@ -29,7 +29,8 @@ from google.protobuf.json_format import ParseDict
 
 from bench.edges.side import ENVOY, PLUGIN, Side
 from bench.go import built
-from bench.system import AUDIENCE, Issuer, free_port, plain_envoy, until
+from bench.system import AUDIENCE, Issuer, plain_envoy, until
+from deploy.demo.ports import free_port
 from gateway.config import Config
 from gateway.edge import Snapshot, TlsMaterial
 

@@ -12,7 +12,8 @@ from bench.edges.certificate import certificate
 from bench.edges.plugin import Form, Program, plugin
 from bench.edges.side import ENVOY, OTHERS, Side
 from bench.edges.variant import ALICE, ANSWER, SCOPE
-from bench.system import AUDIENCE, Issuer, Upstream, free_port, plain_envoy, portcullis, until_idle, upstream
+from bench.system import AUDIENCE, Issuer, Upstream, plain_envoy, portcullis, until_idle, upstream
+from deploy.demo.ports import free_port
 from gateway.config import Config, Detectors, Edge, Guard, Identity, Policy, Route, Service, Tls
 from gateway.config import Issuer as IssuerConfig
 from gateway.edge import TlsMaterial

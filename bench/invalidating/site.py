@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from bench.invalidating.signals import OWNER, ROLE
-from bench.system import AUDIENCE, Upstream, free_port
+from bench.system import AUDIENCE, Upstream
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
 from policy import PrincipalKind

@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.machine import command, cpu_seconds, descendants, memory_kb
 from bench.result import CannotRun
 from bench.streams.caller import PATH
-from bench.system import AUDIENCE, Running, free_port
+from bench.system import AUDIENCE, Running
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, Guard, Identity, Issuer, Route, Service
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import yaml
 
 from deploy.demo.cast import AUDIENCE, DATA, GRPC_SERVICE, HTTP_SERVICE, ROOT
 from deploy.demo.certificates import Certificates
+from deploy.demo.ports import free_ports
 from deploy.demo.sandbox import Network
 
 STARTER = ROOT / "policy" / "starter"
@@ -36,15 +36,6 @@ class Ports:
     def free(cls) -> Ports:
         """Six ports that nothing listens on now."""
         return cls(*free_ports(6))
-
-
-def free_ports(count: int) -> list[int]:
-    """Different TCP ports of 127.0.0.1 that nothing listens on now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 @dataclass(frozen=True, slots=True)

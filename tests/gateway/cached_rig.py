@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from defense_lines import Revocation, Risk
+from deploy.demo.ports import free_port
 from gateway.agents import Agent, Profile, Registry, State, Vetting
 from gateway.blocklist import Blocklist
 from gateway.clock_steps import ClockSteps
@@ -33,7 +34,7 @@ from gateway.sessions import RecentCuts, Session
 from gateway.standing import Standing
 from policy import BlockPolicy, Bundle, Cause, Pdp, Principal, Target, compile_bundle
 from policy.engines import EmbeddedEngine
-from tests.gateway.edge_rig import DEADLINE, free_port, until
+from tests.gateway.edge_rig import DEADLINE, until
 from tests.gateway.parts import ISSUER, Bank
 
 RULES = """package portcullis.access

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -20,6 +19,7 @@ from envoy.service.ext_proc.v3 import external_processor_pb2 as proc
 from envoy.service.ext_proc.v3 import external_processor_pb2_grpc as proc_grpc
 from google.protobuf.struct_pb2 import Struct
 
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, Identity, Route, Service, TrustDomain
 from gateway.edge import (
     ADMIN_SOCKET,
@@ -49,13 +49,6 @@ ALICE = {
 }
 DEADLINE = 20.0  # seconds; a bound for a busy machine, not an expectation
 Answer = Callable[[Asked, bytes], Reply]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:

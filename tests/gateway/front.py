@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from multidict import CIMultiDict
 
 from bench.identities.callers import AUDIENCE, HOST, KINDS, Signs, issuers
+from deploy.demo.ports import free_port
 from gateway.agents import Order, Profile
 from gateway.app import Gateway
 from gateway.config import (
@@ -45,7 +46,7 @@ from gateway.config import (
 from gateway.edge import ADMIN_SOCKET, EXCHANGE_PATH, EnvoyAdmin
 from gateway.identity import Message
 from gateway.identity.signatures.directory import MEDIA_TYPE, WELL_KNOWN
-from tests.gateway.edge_rig import envoy, free_port, until
+from tests.gateway.edge_rig import envoy, until
 from tests.gateway.workloads import DOMAIN, Ca, Leaf
 from tests.http_signer import Agent
 

@@ -16,10 +16,11 @@ import yaml
 from cryptography import x509
 
 from bench.identities.callers import HOST
+from deploy.demo.ports import free_port
 from gateway.config import Config, LocalSocket, Mesh, MeshTcp, MutualTls, Policy
 from gateway.edge import envoy_binary
 from telemetry import Event
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 from tests.gateway.front import RESPONSE, SERVER, WORKLOADS, Front, front
 from tests.gateway.workloads import Ca, Leaf
 

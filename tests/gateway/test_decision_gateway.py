@@ -18,8 +18,9 @@ import pytest
 import pytest_asyncio
 from cryptography import x509
 
+from deploy.demo.ports import free_port
 from tests.authority import Authority
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0  # seconds to start, or to answer

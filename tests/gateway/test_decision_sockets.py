@@ -20,12 +20,13 @@ from cryptography import x509
 from opa_client.errors import PolicyNotFoundError
 from prometheus_client import REGISTRY
 
+from deploy.demo.ports import free_port
 from gateway.config import DecisionsTcp, LocalSocket, MutualTls
 from policy import Bundle, OpaServer, OpaTls, Pdp, embedded_pdp
 from policy.engines.opa_client import OpaClient
 from tests.authority import Authority
 from tests.gateway.decision_rig import Desk, desk
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 
 ONE = "/access/v1/evaluation"
 PERMITTED = {

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, Service, Tls
 from gateway.edge import (
     ADMIN_SOCKET,
@@ -34,7 +35,7 @@ from gateway.enforcement import Reusing, serve_edge_log, serve_questions, serve_
 from policy import BlockPolicy, Cause, Target
 from telemetry import Event
 from tests.authority import Authority
-from tests.gateway.edge_rig import DEADLINE, envoy, free_port, material, until
+from tests.gateway.edge_rig import DEADLINE, envoy, material, until
 from tests.gateway.parts import Bank
 
 STRANGER = "127.0.0.9"  # whose packets come from an address that nobody trusts

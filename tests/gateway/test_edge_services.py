@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from deploy.demo.ports import free_port
 from gateway.config import Config, Service
-from tests.gateway.edge_rig import Rig, free_port, rig, until
+from tests.gateway.edge_rig import Rig, rig, until
 from tests.gateway.upstream_rig import Upstream, serving, upstream
 
 _SAFE, _OTHERS = ("GET", "HEAD", "OPTIONS"), ("POST", "PUT", "PATCH", "DELETE")

@@ -13,9 +13,10 @@ import jwt
 import pytest
 from prometheus_client import REGISTRY
 
+from deploy.demo.ports import free_port
 from gateway.config import Config, Signals, SignalsReceiver, SignalsTransmitter, Transmitter
 from gateway.operations import GatewayOperations
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 from tests.gateway.front import Front, front
 from tests.gateway.test_edge_signals import Edge, whose
 

@@ -24,13 +24,14 @@ from envoy.service.ext_proc.v3.external_processor_pb2_grpc import ExternalProces
 from google.protobuf.struct_pb2 import Struct
 from prometheus_client import REGISTRY
 
+from deploy.demo.ports import free_port
 from gateway.config import LocalSocket, Mesh, MeshTcp, MutualTls
 from gateway.edge import Claims
 from gateway.enforcement import Answer, Attempt, MeshServices
 from gateway.enforcement.http2_frames import PREFACE, Frames, Kind, frame
 from gateway.mesh import serve_mesh
 from telemetry import Event
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 from tests.gateway.parts import Bank
 from tests.gateway.workloads import Ca
 

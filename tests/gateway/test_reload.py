@@ -14,12 +14,13 @@ import pytest
 from cryptography import x509
 
 from bench.identities.callers import HOST
+from deploy.demo.ports import free_port
 from gateway.app import Gateway
 from gateway.config import Config, Route, Service, ServiceTls
 from gateway.configuration import ConfigurationError, Loaded
 from gateway.edge import ADMIN_SOCKET, EnvoyAdmin
 from gateway.operations import GatewayOperations
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 from tests.gateway.front import SERVER, Front, front
 from tests.gateway.upstream_rig import Upstream, upstream
 

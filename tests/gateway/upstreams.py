@@ -20,7 +20,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.gateway.edge_rig import free_port, until
+from deploy.demo.ports import free_port
+from tests.gateway.edge_rig import until
 from tests.gateway.upstreams_python import Seen, aiohttp_service, http_server
 
 NAMES = ("nginx", "go", "go2", "aiohttp", "python")

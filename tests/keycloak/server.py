@@ -7,7 +7,6 @@ import html
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
+
+from deploy.demo.ports import free_port
 
 HOME = Path(__file__).parents[2] / ".peers" / "keycloak-26.4.0"
 START = 180.0  # seconds; a bound for a busy machine
@@ -79,7 +80,7 @@ async def running(trusted: Path) -> AsyncIterator[Keycloak]:
     """Keycloak with an empty database in memory, until the block ends. `trusted`: authorities of the servers that it
     calls, as PEM.
     """
-    port, management = _free_port(), _free_port()
+    port, management = free_port(), free_port()
     command = [str(HOME / "bin" / "kc.sh"), "start-dev", "--db=dev-mem", "--http-host=127.0.0.1", f"--http-port={port}"]
     command += [f"--http-management-port={management}", "--log-level=warn"]
     command += [f"--truststore-paths={trusted}"]
@@ -112,12 +113,6 @@ async def _ready(server: Keycloak, process: asyncio.subprocess.Process) -> None:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def bank(realm: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from typing import Any
 import jwt
 import pytest
 
+from deploy.demo.ports import free_port
 from gateway.config import ClaimNames, Config, Edge, Identity, Issuer, Logout, Signals
 from gateway.edge import LOGOUT_PATH
 from gateway.operations import GatewayOperations
-from tests.gateway.edge_rig import free_port, until
+from tests.gateway.edge_rig import until
 from tests.gateway.front import Front, front
 from tests.keycloak.conftest import Realm
 from tests.keycloak.server import AUDIENCE

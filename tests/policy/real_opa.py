@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from deploy.demo.ports import free_port
 from policy.opa_check import find_opa
 
 START_SECONDS = 20.0
@@ -35,9 +35,7 @@ class RealOpa:
         self._options = options
         self._trust = trust  # for HTTPS, where the options ask for that
         self._process: asyncio.subprocess.Process | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:

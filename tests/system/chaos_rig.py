@@ -23,8 +23,9 @@ import aiohttp
 from bench.machine import command, descendants
 from bench.streams.caller import PATH, Caller
 from bench.streams.upstream import held_upstream
-from bench.system import AUDIENCE, Issuer, Running, free_port, portcullis
+from bench.system import AUDIENCE, Issuer, Running, portcullis
 from deploy.demo import training
+from deploy.demo.ports import free_port
 from gateway.config import Config, Detectors, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as Trusted
 from tests.gateway.edge_rig import until

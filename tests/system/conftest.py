@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deploy.demo import issuer
 from deploy.demo.cast import ROOT
 from deploy.demo.children import Child
-from deploy.demo.configuration import free_ports
+from deploy.demo.ports import free_ports
 from deploy.demo.readiness import accepts
 from deploy.demo.tokens import Tokens
 from gateway.config import Transactions

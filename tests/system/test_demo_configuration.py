@@ -10,7 +10,8 @@ import pytest
 from cryptography import x509
 
 from deploy.demo.cast import BATCH
-from deploy.demo.configuration import Run, free_ports
+from deploy.demo.configuration import Run
+from deploy.demo.ports import free_ports
 from deploy.demo.sandbox import Network
 from gateway.configuration import load
 

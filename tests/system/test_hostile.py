@@ -17,8 +17,9 @@ import pytest
 from aiohttp import web
 
 from bench.machine import command, descendants
-from bench.system import AUDIENCE, Issuer, free_port, portcullis, until_ok
+from bench.system import AUDIENCE, Issuer, portcullis, until_ok
 from deploy.demo import training
+from deploy.demo.ports import free_port
 from gateway.config import Config, Detectors, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
 

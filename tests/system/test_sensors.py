@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deploy.demo import broker
 from deploy.demo.children import Child
-from deploy.demo.configuration import free_ports
+from deploy.demo.ports import free_ports
 from deploy.demo.readiness import accepts
 from deploy.demo.sensors import BranchSensor, credential_dump, exploit, publish, scan
 

@@ -19,7 +19,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bench.system import AUDIENCE, Issuer, Running, free_port, portcullis
+from bench.system import AUDIENCE, Issuer, Running, portcullis
+from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, GatewayProcesses, Identity, Policy, Route, Service
 from gateway.config import Issuer as Trusted
 from tests.gateway.edge_rig import until

@@ -1,6 +1,5 @@
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,6 +8,7 @@ import aiomqtt
 import msgspec
 import pytest
 
+from deploy.demo.ports import free_port
 from telemetry import Event, EventBatch, Rejects, Topic, subscribe
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/sbin")
@@ -19,10 +19,7 @@ TOPIC = "portcullis/telemetry/endpoint/laptop-7"
 def port() -> int:
     if MOSQUITTO is None:
         pytest.skip("needs mosquitto")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        bound: int = free.getsockname()[1]
-    return bound
+    return free_port()
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_HEADERS 512
 #define LONGEST_NAME 256u /* a longer one is judged by its beginning, and goes as a whole */
 
 struct claim {
@@ -72,22 +71,12 @@ static void strip(envoy_filter filter, const header *one) {
     if (name != few) free(name);
 }
 
-/* One after the other, for what Envoy tells of headers holds only until one is changed. */
-static bool strip_first(const struct claims *claims, envoy_filter filter) {
-    header headers[MOST_HEADERS];
-    size_t count = envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_HEADERS);
-    if (count > MOST_HEADERS || !envoy_dynamic_module_callback_http_get_headers(filter, REQUEST_HEADERS, headers))
-        return false;
+/* One after the other: what Envoy tells of headers holds only until one is changed. */
+bool claims_strip(const struct claims *claims, envoy_filter filter, const header *headers, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (claimed(claims, &headers[i])) {
             strip(filter, &headers[i]);
             return true;
         }
     return false;
-}
-
-bool claims_strip(const struct claims *claims, envoy_filter filter) {
-    bool some = false;
-    while (strip_first(claims, filter)) some = true;
-    return some;
 }

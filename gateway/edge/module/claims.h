@@ -12,5 +12,5 @@ void claims_free(struct claims *);
 /* `name` in lower case; one that ends in `*` is a beginning. */
 void claims_add(struct claims *, text name);
 
-/* Take them from the request. Whether there was one: then views of its headers are to be made anew. */
-bool claims_strip(const struct claims *, envoy_filter);
+/* Take the first of them from the request. Whether there was one: then views of its headers are to be made anew. */
+bool claims_strip(const struct claims *, envoy_filter, const header *headers, size_t count);

@@ -179,7 +179,7 @@ static bool repeats(const struct filter *filter, const struct request *request) 
 
 /* The head of the request again, and its content where that is shown: Envoy has kept both. */
 static bool read_again(struct filter *filter, struct request *request, bool received) {
-    if (!request_read(request, filter->envoy)) return false;
+    if (!request_read(request, filter->envoy, NULL)) return false;
     if (filter->content == CONTENT_SHOWN) request_read_body(request, filter->envoy, received);
     request->content = filter->content;
     return true;
@@ -322,15 +322,13 @@ int envoy_dynamic_module_on_http_filter_request_headers(envoy_filter envoy, cons
     struct filter *filter = (struct filter *)given;
     const struct route *route = envoy_dynamic_module_callback_get_most_specific_route_config(envoy);
     filter->route = route ? *route : NOWHERE;
-    claims_strip(filter->config->claims, envoy);
-    if (filter->route.mode != JUDGED) return HEADERS_CONTINUE;
     struct request request;
-    if (!request_read(&request, envoy)) {
+    if (!request_read(&request, envoy, filter->config->claims)) {
         unavailable(filter, TEXT("portcullis_unreadable"));
         return HEADERS_STOP;
     }
     filter->grpc = request.grpc;
-    int status = begin(filter, &request, end);
+    int status = filter->route.mode == JUDGED ? begin(filter, &request, end) : HEADERS_CONTINUE;
     request_free(&request);
     return status;
 }
@@ -483,7 +481,7 @@ void envoy_dynamic_module_on_http_filter_stream_complete(envoy_filter envoy, con
         .bytes_out = counted(filter, ATTRIBUTE_RESPONSE_TOTAL_SIZE),
         .status = counted(filter, ATTRIBUTE_RESPONSE_CODE),
     };
-    bool read = request_read(&request, envoy);
+    bool read = request_read(&request, envoy, NULL);
     if (read) said_by_request(filter, &request, texts);
     if (texts[RECORD_ADDRESS].length == 0) said_by_connection(filter, texts);
     if (filter->answer) said_by_answer(filter->answer, texts);

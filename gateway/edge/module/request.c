@@ -48,21 +48,26 @@ static void join(struct request *request, int field, const header *one) {
     request->field[field] = (text){joined, known.length + 1 + one->value_length};
 }
 
-bool request_read(struct request *request, envoy_filter filter) {
-    memset(request, 0, sizeof *request);
+static void note(struct request *request, const header *one) {
+    int field = field_of(one);
+    request->grpc |= is_grpc(one);
+    if (field < 0) return;
+    if (request->field[field].data == NULL)
+        request->field[field] = (text){one->value, one->value_length};
+    else
+        join(request, field, one);
+}
+
+bool request_read(struct request *request, envoy_filter filter, const struct claims *claims) {
     header headers[MOST_HEADERS];
-    size_t count = envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_HEADERS);
-    if (count > MOST_HEADERS || !envoy_dynamic_module_callback_http_get_headers(filter, REQUEST_HEADERS, headers))
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        int field = field_of(&headers[i]);
-        request->grpc |= is_grpc(&headers[i]);
-        if (field < 0) continue;
-        if (request->field[field].data == NULL)
-            request->field[field] = (text){headers[i].value, headers[i].value_length};
-        else
-            join(request, field, &headers[i]);
-    }
+    size_t count;
+    memset(request, 0, sizeof *request);
+    do {
+        count = envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_HEADERS);
+        if (count > MOST_HEADERS || !envoy_dynamic_module_callback_http_get_headers(filter, REQUEST_HEADERS, headers))
+            return false;
+    } while (claims && claims_strip(claims, filter, headers, count));
+    for (size_t i = 0; i < count; i++) note(request, &headers[i]);
     return true;
 }
 

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "envoy.h"
+#include "claims.h"
 
 enum field { METHOD, TARGET, HOST, FORWARDED, AUTHORIZATION, CERTIFICATE, DPOP, SIGNATURE, SIGNATURE_INPUT,
              SIGNATURE_AGENT, CONTENT_DIGEST, BODY, FIELDS };
@@ -18,8 +18,9 @@ struct request {
     char *owned[FIELDS]; /* where a field is not Envoy's memory but ours */
 };
 
-/* The head of a filter's request. False where it has more headers than anybody sends. */
-bool request_read(struct request *, envoy_filter);
+/* The head of a filter's request, once what is claimed there is gone (NULL where it is already). False where it has more
+ * headers than anybody sends. */
+bool request_read(struct request *, envoy_filter, const struct claims *);
 
 /* And its content: what Envoy has buffered, with what has just come where that is `received`. */
 void request_read_body(struct request *, envoy_filter, bool received);
