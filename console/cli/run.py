@@ -31,10 +31,11 @@ def gateway(config: ConfigFile = DEFAULT_FILE, reborn: Reborn = False) -> None:
 
     from defense_lines.agent.capabilities import confine
 
+    read = partial(configuration, config)
+    settings = read().config.policy
     confine(frozenset())
-    rules = _ahead(configuration(config).config.policy) if reborn else None
-    tree = configuration(config).config
-    uvloop.run(_gateway(tree, partial(configuration, config), rules))
+    rules = _ahead(settings) if reborn else None  # and from here on in another process after each kill
+    uvloop.run(_gateway(read().config, read, rules))
 
 
 @app.command()

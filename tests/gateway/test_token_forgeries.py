@@ -116,7 +116,11 @@ DER = EC.public_key().public_bytes(serialization.Encoding.DER, serialization.Pub
 
 
 @pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
-@pytest.mark.parametrize("secret", [PEM, PEM.strip(), DER, b"", json.dumps(public("e", EC)).encode()])
+@pytest.mark.parametrize(
+    "secret",
+    [PEM, PEM.strip(), DER, b"", json.dumps(public("e", EC)).encode()],
+    ids=["PEM", "stripped", "DER", "empty", "JWK"],
+)
 @pytest.mark.parametrize("pinned", [("ES256",), ("ES256", "RS256")])
 def test_a_public_key_is_no_secret(alg: str, secret: bytes, pinned: tuple[str, ...]) -> None:
     message = f"{encoded({'alg': alg, 'typ': 'at+jwt', 'kid': 'e'})}.{encoded(claims())}"

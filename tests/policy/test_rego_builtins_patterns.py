@@ -83,6 +83,6 @@ def test_what_patterns_mean(name: str, args: list[Any], answer: Any) -> None:
     ("one", "other"), [("a*" * 40 + "b", "a*" * 40 + "c"), (".*a" * 40, ".*b" * 40), ("a" * 50_000, "a" * 50_000)]
 )
 def test_overlapping_globs_take_no_time_to_speak_of(one: str, other: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     BUILTINS["regex.globs_match"](one, other)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -95,8 +95,8 @@ def test_a_walk_goes_in_opas_order() -> None:
 
 def test_graphs_and_runs_take_bounded_time() -> None:
     everyone = {str(node): [str(other) for other in range(300)] for node in range(300)}
-    started = time.perf_counter()
+    started = time.process_time()
     assert BUILTINS["graph.reachable_paths"](everyone, ["0"]) is UNDEFINED
     assert len(BUILTINS["graph.reachable"](everyone, ["0"])) == 300
     assert BUILTINS["object.subset"]([1] * 50_000, [1] * 25_000 + [2]) is False
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -202,6 +202,6 @@ def test_what_templates_mean(template: str, variables: Any, answer: Any) -> None
     ],
 )
 def test_every_template_comes_to_an_end(template: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert BUILTINS["strings.render_template"](template, {"l": list(range(200))}) is UNDEFINED
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

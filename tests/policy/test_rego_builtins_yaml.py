@@ -115,6 +115,6 @@ def test_what_yaml_means(name: str, args: list[Any], answer: Any) -> None:
 
 @pytest.mark.parametrize("text", [BOMB, "[" * 100_000, "{a: " * 50_000, "- " * 50_000, "? " * 50_000])
 def test_no_yaml_stalls_a_decision(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert BUILTINS["yaml.is_valid"](text) is False
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3

@@ -82,7 +82,7 @@ def test_no_text_of_a_caller_stalls_a_decision(test: str) -> None:
     pdp = embedded_pdp(Bundle({"a.rego": rule}, {}))
     who = Principal(id="person:alice", kind="person", issuer="bank")
     text = "a" * 5000 + "!"
-    started = time.perf_counter()
+    started = time.process_time()
     decision = pdp.decide(AccessRequest(principal=who, action="GET", service="s", path="/", query=text))
     assert decision.reasons == ("no_rule",)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -90,7 +90,9 @@ async def system(folder: Path) -> AsyncIterator[System]:
         token = issuer.token(ALICE, scope="accounts:read payments:write")
         async with portcullis(config, folder) as running, aiohttp.ClientSession() as session:
             await until_ok(session, f"http://127.0.0.1:{running.port}/accounts/1001", token)
-            (gateway,) = (pid for pid in descendants(running.pid) if " run gateway " in command(pid))
+            _, gateway = (
+                pid for pid in descendants(running.pid) if " run gateway " in command(pid)
+            )  # who forks it first
             yield System(running.port, gateway, token, reached)
 
 
