@@ -3,7 +3,8 @@ nothing asked, and against Envoy with OPA's Envoy plugin on the same policy.
 
 All have one Envoy worker, the same nginx behind them and 32 requests under way. They take turns; a ratio is taken
 within each round, and the median over rounds is the result. CPU time for each request is less noisy than throughput.
-Then the same sides are asked at half of what plain Envoy carries, and a request's wait counts from when it was due.
+Then each is asked at half of what it carries itself, in turn with plain Envoy at the same rate, and a request's wait
+counts from when it was due.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
 from bench.edges.agreement import must_agree
 from bench.edges.closed_loop import UNDER_WAY, Load, saturate
-from bench.edges.figures import Found, figures, ratios
+from bench.edges.figures import PLAIN, Found, Waits, figures, ratios
 from bench.edges.open_loop import Latency, at_rate
 from bench.edges.plugin import FORM, OTHER_FORMS, Program, program
 from bench.edges.side import Side
@@ -72,9 +74,9 @@ def _made(above: Path, tls: bool) -> Path:
 
 
 async def _measured(running: Site, variant: Variant, rounds: int, seconds: int, folder: Path) -> Found:
-    """One variant: the same answers, then throughput, then waits at half of plain's throughput."""
+    """One variant: the same answers, then throughput, then waits at half of a side's own throughput."""
     await must_agree(running, variant)
-    main_sides = {name: side for name, side in running.sides.items() if name in {"plain", *CACHE_SECONDS, FORM.name}}
+    main_sides = {name: side for name, side in running.sides.items() if name in {PLAIN, *CACHE_SECONDS, FORM.name}}
     sides = running.sides if _is_main(variant) else main_sides
 
     async def full(side: Side) -> Load:
@@ -82,14 +84,17 @@ async def _measured(running: Site, variant: Variant, rounds: int, seconds: int, 
         _say(f"{variant.name} {side.name}: {load.rate:,.0f}/s")
         return load
 
-    async def half(side: Side) -> Latency:
-        wait = await at_rate(side, variant, running.token, half_rate, HALF_SECONDS)
-        _say(f"{variant.name} {side.name}: p50 {wait.p50_us:,.0f} us, p99 {wait.p99_us:,.0f} us at {half_rate:,.0f}/s")
+    async def half(rate: float, side: Side) -> Latency:
+        wait = await at_rate(side, variant, running.token, rate, HALF_SECONDS)
+        _say(f"{variant.name} {side.name}: p50 {wait.p50_us:,.0f} us, p99 {wait.p99_us:,.0f} us at {rate:,.0f}/s")
         return wait
 
-    loads = await _turns(sides, rounds, full)
-    half_rate = median(load.rate for load in loads["plain"]) / 2
-    return Found(variant, loads, half_rate, await _turns(main_sides, rounds, half))
+    loads, waits = await _turns(sides, rounds, full), dict[str, Waits]()
+    for name in set(main_sides) - {PLAIN}:
+        rate = median(load.rate for load in loads[name]) / 2
+        taken = await _turns({one: main_sides[one] for one in (PLAIN, name)}, rounds, partial(half, rate))
+        waits[name] = Waits(rate, taken[name], taken[PLAIN])
+    return Found(variant, loads, waits)
 
 
 async def _turns(
@@ -128,7 +133,7 @@ def _result(found: Sequence[Found], answering: Program, rounds: int, seconds: in
             "upstream": "nginx, 1 worker",
             "load": "wrk or h2load, 1 thread; at half load bench/edges/open_loop, requests due at fixed moments",
             "every request": f"GET {ACCOUNT} or {BALANCE}, ES256 token of {ALICE}, starter policy",
-            "ours": "identity, transaction tokens, detectors, access log over gRPC with each decision",
+            "ours": "identity, transaction tokens, detectors, access log, each decision on record",
             "cached": f"edge.cache_seconds {CACHE_SECONDS['cached']}",
             "plugin": f"{answering.told()}; signature verified, nothing logged",
             "plugin_logged": "the same, decisions to the console",

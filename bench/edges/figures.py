@@ -17,13 +17,21 @@ Numbers = dict[str, float]
 
 
 @dataclass(frozen=True)
+class Waits:
+    """At half of what a side carries: its own, and plain's at the same rate, in the order of rounds."""
+
+    rate: float  # requests a second
+    side: list[Latency]
+    plain: list[Latency]
+
+
+@dataclass(frozen=True)
 class Found:
     """Of one variant, by side and in the order of rounds."""
 
     variant: Variant
     loads: dict[str, list[Load]]
-    half_rate: float = 0.0  # requests a second: half of what plain carries
-    latencies: dict[str, list[Latency]] = field(default_factory=dict)
+    waits: dict[str, Waits] = field(default_factory=dict)
 
 
 def figures(found: Found) -> Numbers:
@@ -49,17 +57,17 @@ def ratios(found: Found) -> Numbers:
 
 
 def _waits(found: Found) -> Numbers:
-    if not found.latencies:
-        return {}
-    numbers = {"half_per_second": found.half_rate}
-    for name, waits in found.latencies.items():
-        numbers[f"{name}_half_p50_us"] = median(wait.p50_us for wait in waits)
-        numbers[f"{name}_half_p99_us"] = median(wait.p99_us for wait in waits)
-        numbers[f"{name}_half_carried"] = median(wait.carried for wait in waits)
-    for name in OURS:
-        pairs = list(zip(found.latencies[name], found.latencies[PLAIN], strict=True))
-        numbers[f"{name}_added_p50_us"] = median(ours.p50_us - plain.p50_us for ours, plain in pairs)
-        numbers[f"{name}_added_p99_us"] = median(ours.p99_us - plain.p99_us for ours, plain in pairs)
+    numbers: Numbers = {}
+    for name, waits in found.waits.items():
+        numbers[f"{name}_half_per_second"] = waits.rate
+        numbers[f"{name}_half_carried"] = median(wait.carried for wait in waits.side)
+        for share in ("p50_us", "p99_us"):
+            pairs = [
+                (getattr(one, share), getattr(plain, share)) for one, plain in zip(waits.side, waits.plain, strict=True)
+            ]
+            numbers[f"{name}_half_{share}"] = median(one for one, _ in pairs)
+            numbers[f"{name}_half_plain_{share}"] = median(plain for _, plain in pairs)
+            numbers[f"{name}_added_{share}"] = median(one - plain for one, plain in pairs)
     return numbers
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from bench.edges.agreement import must_agree
 from bench.edges.closed_loop import Load, saturate
-from bench.edges.figures import Found, figures, ratios
+from bench.edges.figures import Found, Waits, figures, ratios
 from bench.edges.open_loop import Latency, at_rate
 from bench.edges.plugin import FORM, OTHER_FORMS, plugin, program
 from bench.edges.side import Side
@@ -167,15 +167,14 @@ def test_a_ratio_is_taken_within_its_round() -> None:
 
 @pytest.mark.parametrize("variant", [HTTP, GRPC])
 def test_what_is_added_is_added_to_the_same_round(variant: Variant) -> None:
-    waits = {
-        "plain": [Latency(100, 1000, 1), Latency(500, 5000, 1), Latency(200, 2000, 1)],
-        "judged": [Latency(300, 1500, 1), Latency(600, 5200, 0.5), Latency(350, 2600, 1)],
-        "cached": [Latency(110, 1010, 1), Latency(520, 5020, 1), Latency(230, 2030, 1)],
-    }
-    loads = {name: [_load(100, 50)] for name in waits}
-    numbers = figures(Found(variant, loads, 50, waits))
+    plain = [Latency(100, 1000, 1), Latency(500, 5000, 1), Latency(200, 2000, 1)]
+    judged = [Latency(300, 1500, 1), Latency(600, 5200, 0.5), Latency(350, 2600, 1)]
+    cached = [Latency(110, 1010, 1), Latency(520, 5020, 1), Latency(230, 2030, 1)]
+    loads = {name: [_load(100, 50)] for name in ("plain", "judged", "cached")}
+    numbers = figures(Found(variant, loads, {"judged": Waits(50, judged, plain), "cached": Waits(80, cached, plain)}))
     end = variant.suffix
     assert numbers[f"judged_added_p50_us{end}"] == 150
     assert numbers[f"judged_added_p99_us{end}"] == 500
     assert (numbers[f"cached_added_p50_us{end}"], numbers[f"cached_added_p99_us{end}"]) == (20, 20)
-    assert (numbers[f"half_per_second{end}"], numbers[f"judged_half_carried{end}"]) == (50, 1)
+    assert (numbers[f"judged_half_per_second{end}"], numbers[f"judged_half_carried{end}"]) == (50, 1)
+    assert (numbers[f"judged_half_plain_p50_us{end}"], numbers[f"cached_half_per_second{end}"]) == (200, 80)
