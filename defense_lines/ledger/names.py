@@ -99,8 +99,8 @@ class Names:
         return revealed
 
     def _conceal_text(self, text: str, names: list[str]) -> str:
-        known = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
-        pattern = re.compile(f"{known}|{_IDENTIFIER.pattern}") if known else _IDENTIFIER
+        known = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names if name in text)
+        pattern = re.compile(f"{known}|{_IDENTIFIER.pattern}") if known else _IDENTIFIER  # compiling takes most of a ms
         return pattern.sub(lambda match: self.pseudonym(match[0]), text)
 
     def _key(self, name: str) -> tuple[str, bytes]:
