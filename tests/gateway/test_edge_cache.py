@@ -242,6 +242,7 @@ def _machine(runner: asyncio.Runner, world: World, examples: int, steps: int) ->
     )
 
 
+@pytest.mark.prove
 def test_no_answer_is_another_than_the_judges(runner: asyncio.Runner, world: World) -> None:
     before = runner.run(world.admin.stats("portcullis."))
     _machine(runner, world, *((200, 100) if os.environ.get("PORTCULLIS_PROVE") == "1" else (30, 30)))
