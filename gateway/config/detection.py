@@ -1,0 +1,53 @@
+"""Where events come from, what judges them, and what a guard lets become of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from gateway.config.values import Branch, Integer, Port, Real
+
+
+class Broker(Branch):
+    """An MQTT 5 broker."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class MqttSource(Branch):
+    """Endpoint and branch agents that report over MQTT."""
+
+    broker: Broker = Broker()
+    topic: str = "portcullis/telemetry/#"
+
+
+class Telemetry(Branch):
+    """Where events come from, beside the edge's own access log."""
+
+    eve: tuple[Path, ...] = ()  # Suricata EVE JSON files to follow
+    zeek: tuple[Path, ...] = ()  # Zeek logs to follow, TSV or JSON
+    mqtt: MqttSource | None = None
+    queue_events: Annotated[Integer, Field(ge=1000)] = 200_000  # beyond it the noisiest source is shed
+
+
+class Detectors(Branch):
+    """What judges events, in a process of its own."""
+
+    models: Path | None = None  # folder of trained models; none means the default ones
+    device: Literal["cpu", "gpu"] = "cpu"
+
+
+class Guard(Branch):
+    """What may never be blocked, and how much may be."""
+
+    never_block_addresses: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # addresses and ranges
+    never_block_principals: tuple[str, ...] = ()
+    max_ttl_seconds: Annotated[Integer, Field(ge=1)] = 86_400
+    blocks_per_minute: Annotated[Integer, Field(ge=1)] = 60  # by each cause's author
+    blast_radius_share: Annotated[Real, Field(gt=0, le=1)] = 0.2  # of the last hour's good principals
+    blast_radius_count: Annotated[Integer, Field(ge=1)] = 3  # good principals that may be hit whatever the share
