@@ -138,9 +138,7 @@ class Judging:
     async def _begin(self, begin: Begin) -> None:
         self._config = config = Config.model_validate_json(begin.config)
         self._replica = replica = Replica(config, begin, await self._compiled(begin.policy))
-        self._judge = ReplicaJudge(
-            config, replica, self._following, self._questions, self._witness, self._left_behind
-        )
+        self._judge = ReplicaJudge(config, replica, self._following, self._questions, self._witness, self._left_behind)
         self._following.resume()
 
     def _change(self, operation: RoutesChanging | RoutesChanged, config: Config) -> None:
