@@ -56,6 +56,7 @@ from gateway.rejudging import Rejudging
 from gateway.response import Responder
 from gateway.revocations import Revocations
 from gateway.risk import Risks
+from gateway.routing import Routing
 from gateway.sessions import Cut, RecentCuts, Session, Sessions
 from gateway.shared_signals import SharedSignals
 from gateway.signalling import Signalling
@@ -160,7 +161,7 @@ class Gateway:
         self.trust = Trust(config.edge.tls, config.identity.trust_domains, self._trust_changed)
         self.upstreams = Upstreams(config.services, self._publish)
         self.reconfiguring = Reconfiguring(
-            config, self.judge, self.identification, self.upstreams, self.sessions, self.ads, self._reconfigured
+            config, self, self.identification, self.upstreams, self.sessions, self.ads, self._reconfigured
         )
 
     @classmethod
@@ -303,10 +304,20 @@ class Gateway:
         self.rejudging.certificates()
         self._publish()
 
+    def begin_change(self, config: Config) -> None:
+        """Have all who judge refuse what changes with this configuration (`gateway.reconfiguring.Judges`)."""
+        self.judge.begin_change(Routing(config))
+        if self.replicas is not None:
+            self.replicas.begin_change(_shown(config))
+
+    def end_change(self, config: Config) -> None:
+        """Have all who judge judge by this configuration."""
+        self.judge.end_change(Routing(config))
+        if self.replicas is not None:
+            self.replicas.end_change(_shown(config))
+
     def _reconfigured(self, config: Config) -> None:
         self.config = config
-        if self.replicas is not None:
-            self.replicas.reconfigure(_shown(config))
         self._publish()
 
     def _publish(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 
 import aiohttp
@@ -83,12 +83,10 @@ class Identification:
 
     def put_services(self, services: Mapping[str, Service]) -> None:
         """Tokens may be meant for these services now, and for no others."""
-        audiences = _audiences(services)
-        wanted: dict[str, Collection[str]] = {one.issuer: (one.audience, *audiences) for one in self._issuers}
+        wanted = audiences_of(self._issuers, self._own, services)
         for issuer, introspector in self._introspectors.items():
             introspector.put_audiences(wanted[issuer])
-        own = _ourselves(self._own, audiences)
-        self.identifier.put_audiences(wanted | ({own.issuer.issuer: own.audiences} if own else {}))
+        self.identifier.put_audiences(wanted)
 
     def put_own_keys(self, jwks: bytes) -> None:
         """The keys of the tokens that we issue ourselves, where we do."""
@@ -107,6 +105,16 @@ def identifier_of(config: Config, agents: Vetting, proofs: Proofs, answers: Mapp
     audiences = _audiences(config.services)
     ours = _ourselves(config.token_service, audiences)
     return Identifier(config.identity, agents, proofs, answers, audiences, ours)
+
+
+def audiences_of(
+    issuers: Iterable[Issuer], own: TokenService | None, services: Mapping[str, Service]
+) -> Mapping[str, Collection[str]]:
+    """What tokens must be meant for where these services are, by issuer; `own` is ourselves as one."""
+    audiences = _audiences(services)
+    wanted: dict[str, Collection[str]] = {one.issuer: (one.audience, *audiences) for one in issuers}
+    ours = _ourselves(own, audiences)
+    return wanted | ({ours.issuer.issuer: ours.audiences} if ours else {})
 
 
 def _audiences(services: Mapping[str, Service]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from gateway.edge import judge_socket
 from gateway.enforcement import Reusing, serve_questions
 from gateway.policies import compiling
 from gateway.records import Decided
+from gateway.routing import Routing
 from gateway.workers import (
     QUESTIONS_SOCKET,
     REPLICA_SOCKET,
@@ -37,6 +38,8 @@ from gateway.workers import (
     Questions,
     Replica,
     ReplicaJudge,
+    RoutesChanged,
+    RoutesChanging,
     counts_of,
     said,
 )
@@ -63,28 +66,25 @@ class Judging:
         self._following = Following(newest, self._receive, self._apply)
         self._config: Config | None = None
         self._replica: Replica | None = None
+        self._judge: ReplicaJudge | None = None
         self._live = asyncio.Event()
         self._decided: deque[Decided] = deque()
 
     async def run(self) -> None:
         """Answer until the gateway is gone, and then end. Raises LeftBehind, OSError, PolicyError, FrameError."""
         reader, writer = await asyncio.open_unix_connection(str(self._run / QUESTIONS_SOCKET))
-        questions = Questions(reader, writer)
+        self._questions = questions = Questions(reader, writer)
         asyncio.get_running_loop().add_reader(self._sock, self._read)
         async with asyncio.TaskGroup() as self._tasks:
             self._say(said(Hello("judge", self._number)))
             self._tasks.create_task(self._report(questions))
             self._tasks.create_task(self._taken(questions))
             await self._live.wait()
-            judge = self._judge(questions)
+            if self._judge is None:
+                raise LeftBehind("there is no state to answer by")
             _log.info("judge answers", judge=self._number, pid=os.getpid())
-            await serve_questions(judge, self._reusing(), os.getpid(), _fresh(judge_socket(self._run, self._number)))
-
-    def _judge(self, questions: Questions) -> ReplicaJudge:
-        config, replica = self._config, self._replica
-        if config is None or replica is None:
-            raise LeftBehind("there is no state to answer by")
-        return ReplicaJudge(config, replica, self._following, questions, self._witness, self._left_behind)
+            socket = _fresh(judge_socket(self._run, self._number))
+            await serve_questions(self._judge, self._reusing(), os.getpid(), socket)
 
     def _reusing(self) -> Reusing:
         config = self._config
@@ -130,13 +130,28 @@ class Judging:
             self._say(said(Joined()))
         elif isinstance(operation, Live):
             self._live.set()
+        elif isinstance(operation, (RoutesChanging, RoutesChanged)):
+            self._change(operation, Config.model_validate_json(operation.config))
         elif self._replica is not None:
             self._replica.apply(operation)
 
     async def _begin(self, begin: Begin) -> None:
-        self._config = Config.model_validate_json(begin.config)
-        self._replica = Replica(self._config, begin, await self._compiled(begin.policy))
+        self._config = config = Config.model_validate_json(begin.config)
+        self._replica = replica = Replica(config, begin, await self._compiled(begin.policy))
+        self._judge = ReplicaJudge(config, replica, self._following, self._questions, self._witness, self._left_behind)
         self._following.resume()
+
+    def _change(self, operation: RoutesChanging | RoutesChanged, config: Config) -> None:
+        """As `gateway.reconfiguring` does in the gateway itself."""
+        if self._config is None or self._replica is None or self._judge is None:
+            raise LeftBehind("other routes before there are any")
+        if isinstance(operation, RoutesChanging):
+            self._judge.begin_change(Routing(config))
+            self._replica.put_services({**self._config.services, **config.services})
+        else:
+            self._config = config
+            self._judge.end_change(Routing(config))
+            self._replica.put_services(config.services)
 
     async def _prepare(self, prepare: Prepare) -> None:
         revision = await self._compiled(prepare, anew=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -14,7 +14,6 @@ from gateway.config import Config
 from gateway.configuration import ConfigurationError, Loaded
 from gateway.configuration_changes import changed, needs_restart
 from gateway.edge import Ads
-from gateway.enforcement import Judge
 from gateway.identification import Identification
 from gateway.routing import Routing
 from gateway.sessions import Session, Sessions
@@ -34,6 +33,18 @@ class Reloaded:
     sessions_ended: int = 0
 
 
+class Judges(Protocol):
+    """All who judge, in whatever process: each judges so once these return."""
+
+    def begin_change(self, config: Config) -> None:
+        """As `Judge.begin_change`, to the routes of this configuration."""
+        ...
+
+    def end_change(self, config: Config) -> None:
+        """As `Judge.end_change`."""
+        ...
+
+
 class Reconfiguring:
     """Carries out orders to reload, one at a time.
 
@@ -45,7 +56,7 @@ class Reconfiguring:
     def __init__(
         self,
         config: Config,
-        judge: Judge,
+        judges: Judges,
         identification: Identification,
         upstreams: Upstreams,
         sessions: Sessions,
@@ -54,7 +65,7 @@ class Reconfiguring:
     ) -> None:
         """`publish` makes a configuration what the edge should run on."""
         self._config = config
-        self._judge = judge
+        self._judges = judges
         self._identification = identification
         self._upstreams = upstreams
         self._sessions = sessions
@@ -92,17 +103,16 @@ class Reconfiguring:
     async def _change(self, after: Config, upstreams: Upstreams, keys: tuple[str, ...]) -> Reloaded:
         before, known = self._config, self._upstreams.beside(self._config.services)
         known.become(self._upstreams)
-        old, new = Routing(before), Routing(after)
-        self._judge.begin_change(new)
+        self._judges.begin_change(after)
         self._identification.put_services({**before.services, **after.services})
         if why := await self._live(after, upstreams):
             await self._live(before, known)  # an edge that took half of it holds what the gateway does again
             self._identification.put_services(before.services)
-            self._judge.end_change(old)
+            self._judges.end_change(before)
             return Reloaded((why,))
-        self._judge.end_change(new)
+        self._judges.end_change(after)
         self._identification.put_services(after.services)
-        ended = self._sessions.cut(self._moved(old, new), "route_changed", "configuration")
+        ended = self._sessions.cut(self._moved(Routing(before), Routing(after)), "route_changed", "configuration")
         _log.info("configuration live", changed=keys, sessions_ended=ended)
         return Reloaded(changed=keys, sessions_ended=ended)
 

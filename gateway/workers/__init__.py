@@ -9,7 +9,18 @@ judge cannot answer by itself is a *question* to the gateway.
 from gateway.workers.counted import Count, Together, counts_of
 from gateway.workers.follower import Following, LeftBehind
 from gateway.workers.journal import Journal, Untold
-from gateway.workers.operation import HEAD, Begin, Complete, Live, Operation, Prepare, framed, read
+from gateway.workers.operation import (
+    HEAD,
+    Begin,
+    Complete,
+    Live,
+    Operation,
+    Prepare,
+    RoutesChanged,
+    RoutesChanging,
+    framed,
+    read,
+)
 from gateway.workers.published import Published
 from gateway.workers.publisher import Publisher
 from gateway.workers.questions import QUESTIONS_SOCKET, Desk, Questions
@@ -44,6 +55,8 @@ __all__ = [
     "Replica",
     "ReplicaJudge",
     "Replicas",
+    "RoutesChanged",
+    "RoutesChanging",
     "State",
     "Together",
     "Untold",

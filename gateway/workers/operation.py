@@ -40,6 +40,18 @@ class Live(_Operation, frozen=True):
     """From here on each operation is with you before it counts: answer."""
 
 
+class RoutesChanging(_Operation, frozen=True):
+    """The edge is about to change to the routes of this configuration; what is told as in `Begin`."""
+
+    config: bytes
+
+
+class RoutesChanged(_Operation, frozen=True):
+    """The edge has the routes of this configuration: those that were coming, or the same as before."""
+
+    config: bytes
+
+
 class Enforced(_Operation, frozen=True):
     """Blocks that stand."""
 
@@ -150,6 +162,8 @@ Operation = (
     Begin
     | Complete
     | Live
+    | RoutesChanging
+    | RoutesChanged
     | Enforced
     | Lifted
     | Revoked

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from gateway.agents import Registry, Vetting
 from gateway.blocklist import Blocklist
-from gateway.config import Config
+from gateway.config import Config, Service
 from gateway.devices import Devices
-from gateway.identification import identifier_of
+from gateway.identification import audiences_of, identifier_of
 from gateway.identity import Proofs, Refusal
 from gateway.identity.jwk import PublicKey
 from gateway.revocations import Revocations
@@ -53,11 +53,16 @@ class Replica:
         asked = {issuer.issuer: _Unasked() for issuer in identity.issuers if issuer.introspection is not None}
         self.identifier = identifier_of(config, vetting, proofs, asked)
         self.minter = Minter(config.transactions, KeyRing(()), lambda: secrets.token_hex(16))
+        self._issuers, self._own = identity.issuers, config.token_service
         self._ready: dict[str, Revision] = {}  # compiled, and not live
 
     def prepared(self, revision: Revision) -> None:
         """It may go live."""
         self._ready[revision.id] = revision
+
+    def put_services(self, services: Mapping[str, Service]) -> None:
+        """Tokens may be meant for these services now, and for no others."""
+        self.identifier.put_audiences(audiences_of(self._issuers, self._own, services))
 
     def expire(self) -> None:
         """Forget what time has ended; nobody reads it in any case."""

@@ -16,7 +16,16 @@ from prometheus_client import Gauge
 
 from gateway.workers.journal import Journal
 from gateway.workers.link import Link
-from gateway.workers.operation import Activate, Begin, Complete, Operation, Prepare, framed
+from gateway.workers.operation import (
+    Activate,
+    Begin,
+    Complete,
+    Operation,
+    Prepare,
+    RoutesChanged,
+    RoutesChanging,
+    framed,
+)
 from gateway.workers.peer import peer
 from gateway.workers.published import Published
 from gateway.workers.publisher import Publisher
@@ -45,15 +54,12 @@ class Replicas:
         self._next: Prepare | None = None
         self._heard = asyncio.Event()
         self._config = b""
+        self._coming = b""  # while the edge changes to it
         _LIVE.set_function(lambda: sum(link.is_live for link in self._links))
 
     def pids(self) -> dict[int, int]:
         """The judges that answer: their numbers and processes."""
         return {link.number: link.pid for link in self._links if link.is_live}
-
-    def restart(self, why: str) -> None:
-        """Have every judge begin anew, with all the state as it is then; none answers meanwhile."""
-        self._publisher.begin_anew(why)
 
     async def prepare(self, revision: str, content: bytes) -> None:
         """Have every judge compile a packed bundle; who does not in time is ended. Raises OSError."""
@@ -81,10 +87,15 @@ class Replicas:
         self._current, self._next = self._next, None
         self._publisher.publish(Activate(revision))
 
-    def reconfigure(self, config: bytes) -> None:
-        """Have every judge begin anew with another configuration, as in `Begin`."""
-        self._config = config
-        self.restart("another configuration")
+    def begin_change(self, config: bytes) -> None:
+        """Every judge refuses what `Judge.begin_change` refuses, until `end_change`. `config` as in `Begin`."""
+        self._coming = config
+        self._publisher.publish(RoutesChanging(config))
+
+    def end_change(self, config: bytes) -> None:
+        """Every judge judges by the routes and services of this configuration."""
+        self._config, self._coming = config, b""
+        self._publisher.publish(RoutesChanged(config))
 
     async def serve(self, state: State, config: bytes, secret: bytes, born: float) -> None:
         """Let judges join, until cancelled: `config`, `secret` and `born` as in `Begin`. Raises OSError."""
@@ -104,19 +115,19 @@ class Replicas:
                     link = Link(sock, process.end)
                     link.pid = process.pid
                     try:
-                        await self._hold(link, state, partial(Begin, self._config, secret=secret, born=born))
+                        await self._hold(link, state, partial(self._begin, secret, born))
                     finally:
                         self._forget(link)
             except* (OSError, ValueError) as errors:
                 _log.warning("judge is gone", error=str(errors.exceptions[0]))
 
-    async def _hold(self, link: Link, state: State, begin: Callable[[Prepare], Begin]) -> None:
+    async def _hold(self, link: Link, state: State, begin: Callable[[], Begin]) -> None:
         """For as long as it is there."""
         async with asyncio.TaskGroup() as tasks:
             joining: asyncio.Task[None] | None = None
             async for word in link.words():
                 if isinstance(word, Hello) and joining is None:
-                    joining = tasks.create_task(self._joining(link, word, begin(self._now_live()), state))
+                    joining = tasks.create_task(self._joining(link, word, begin(), state))
                 elif isinstance(word, Joined):
                     link.joined.set()
                 elif isinstance(word, Prepared):
@@ -132,7 +143,8 @@ class Replicas:
         if link.is_parent:
             self._parents.append(link)
             return link.join((begin, *compiling, Complete()), 0, lambda: 0)
-        made = chain((begin,), state.told(), compiling, (Complete(),))
+        changing: tuple[Operation, ...] = (RoutesChanging(self._coming),) if self._coming else ()
+        made = chain((begin, *changing), state.told(), compiling, (Complete(),))
         self._links.append(link)
         self._publisher.add(link)
         return link.join(made, self._publisher.number, lambda: self._publisher.number)
@@ -148,10 +160,11 @@ class Replicas:
     def _unprepared(self, revision: str) -> list[Link]:
         return [link for link in (*self._links, *self._parents) if revision not in link.prepared]
 
-    def _now_live(self) -> Prepare:
+    def _begin(self, secret: bytes, born: float) -> Begin:
+        """As it is now: who connected earlier may have waited while it changed."""
         if self._current is None:
             raise RuntimeError("judges before there is a policy")
-        return self._current
+        return Begin(self._config, self._current, secret, born)
 
 
 def _soon(work: Callable[[], None]) -> object:
