@@ -55,6 +55,7 @@ class Answered(_Message, frozen=True):
     transaction: str
     who: tuple[str, PrincipalKind, str, tuple[Actor, ...]] | None  # as in `Principal`: id, kind, issuer, actors
     cut: str
+    route: str
 
     @classmethod
     def of(cls, number: int, answer: Answer) -> Answered:
@@ -62,7 +63,7 @@ class Answered(_Message, frozen=True):
         whose = answer.principal
         who = (whose.id, whose.kind, whose.issuer, whose.actors) if whose else None
         told = (answer.status, answer.id, answer.effect, answer.reasons, answer.challenge, answer.nonce)
-        return cls(number, *told, answer.transaction, who, answer.cut)
+        return cls(number, *told, answer.transaction, who, answer.cut, answer.route)
 
     def answer(self) -> Answer:
         """The answer again."""
@@ -71,7 +72,7 @@ class Answered(_Message, frozen=True):
             name, kind, issuer, actors = self.who
             who = Principal(id=name, kind=kind, issuer=issuer, actors=actors)
         told = (self.status, self.id, self.effect, self.reasons, self.challenge, self.nonce, self.transaction)
-        return Answer(*told, principal=who, cut=self.cut)
+        return Answer(*told, principal=who, cut=self.cut, route=self.route)
 
 
 class Decisions(_Message, frozen=True):

@@ -223,7 +223,11 @@ async def test_the_issuer_is_asked_once_for_all(bank: Site) -> None:
     claims = {"active": True, "sub": "opaque", "aud": "bank", "client_id": "c", "exp": int(time.time()) + 300}
     bank.issuer.tokens["opaque-token"] = claims
     asked = bank.issuer.asked["introspect"]
-    assert {said.status for said in await bank.everybody("opaque-token")} == {200}
+    said = await bank.everybody("opaque-token")
+    assert {each.status for each in said} == {200}
+    routes = {each.headers.get("x-portcullis-route", "") for each in said}
+    assert len(routes) == 1  # without its route the edge lets nothing pass
+    assert "" not in routes
     assert bank.issuer.asked["introspect"] == asked + 1
     assert {said.status for said in await bank.everybody("another-token")} == {401}
 
