@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from gateway.config import Identity
 from gateway.identity import dpop
@@ -11,6 +12,8 @@ from gateway.identity.refusal import Refusal
 from policy import Principal
 
 _DPOP = ("invalid_dpop_proof", "use_dpop_nonce")
+_UNQUOTED: Final = re.compile(r"[^ !#-\[\]-~]")  # what RFC 6750 section 3 lets stand in no attribute
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
 def of(refusal: Refusal, settings: Identity) -> str:
@@ -32,10 +35,17 @@ def step_up(realm: str, principal: Principal, obligations: Mapping[str, Any]) ->
     """
     scheme = "DPoP" if "dpop" in principal.proof else "Bearer"
     if principal.kind == "person" and not principal.actors:
-        wanted = "".join(f', {name}="{value}"' for name, value in sorted(obligations.items()))
+        wanted = "".join(_attribute(name, value) for name, value in sorted(obligations.items()))
         return 401, f'{scheme} realm="{realm}", error="insufficient_user_authentication"{wanted}'
     scope = obligations.get("scope")
-    return 403, f'{scheme} realm="{realm}", error="insufficient_scope"' + (f', scope="{scope}"' if scope else "")
+    return 403, f'{scheme} realm="{realm}", error="insufficient_scope"' + (_attribute("scope", scope) if scope else "")
+
+
+def _attribute(name: str, value: Any) -> str:
+    """One more of a challenge, if its name is one. A policy may say what a caller sent: that ends no header, and begins
+    no other.
+    """
+    return f', {name}="{_UNQUOTED.sub("?", str(value))}"' if _TOKEN.fullmatch(name) else ""
 
 
 def _bearer(realm: str, error: str) -> str:

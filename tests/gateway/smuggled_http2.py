@@ -90,6 +90,7 @@ def _twice(good: Headers, hidden: bytes) -> Iterator[Http2]:
 def _trailed(good: Headers, hidden: bytes) -> Iterator[Http2]:
     for name in _TRAILERS:
         yield Http2(good, hidden, ((name, "forged"),))
+        yield Http2([*good, ("trailer", name)], hidden, ((name, "forged"),))
         yield Http2(good, hidden, ((name, "a\r\n\r\n" + hidden.decode()),))
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from bench.identities.callers import HOST
 from tests.gateway.hostile_front import QUIET, Hostile, get, hostile_front, talk
 from tests.gateway.http2 import ask
 from tests.gateway.smuggled import over_http_1
@@ -74,6 +75,18 @@ async def test_nothing_is_smuggled_over_http_2(tmp_path: Path) -> None:
 
         attacks = {name: chosen(over_http_2(name, hostile.bearer("alice")), name, 150) for name in NAMES}
         await check(hostile, sum([await attacked(hostile, name, each, send) for name, each in attacks.items()]))
+
+
+async def test_trailers_reach_no_service(tmp_path: Path) -> None:
+    """One that speaks HTTP/2 would read them, where they were announced."""
+    forged = [("x-portcullis-subject", "person:root"), ("x-forwarded-for", "10.0.0.1"), ("x-user", "root"), ("a", "b")]
+    announced = ("trailer", ", ".join(name for name, _ in forged))
+    async with hostile_front(tmp_path) as hostile:
+        for path in ("/go2/echo/judged", "/go2/live/echo/held"):
+            pseudo = [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", path)]
+            headers = [*pseudo, ("authorization", hostile.bearer("alice")), ("x-caller", "alice"), announced]
+            assert await ask(hostile.edge.port, headers, b"content", trailers=forged) == 200
+        assert [(one.caller, one.trailers) for one in await hostile.behind.seen()] == [("alice", ())] * 2
 
 
 async def test_a_service_alone_does_see_a_second_request(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from gateway.config import Transactions
 from gateway.edge import bucket
 from gateway.enforcement import Reusing, serve_questions
+from policy import Bundle, embedded_pdp
 from tests.gateway.parts import Bank
 from tests.gateway.questioner import Questioner, answered, asking, read_frame
 from verifier import read_keys, verify
@@ -95,6 +97,38 @@ async def test_an_answer_holds_until_a_signal_touches_whom_it_speaks_of(bank: Ba
     answer = await edge.ask("GET", "/accounts/1001", proof(bank))
     assert answer.ttl_ms == 5000
     assert {bucket("principal", "person:alice"), bucket("address", "10.0.0.5")} <= set(answer.buckets)
+
+
+ECHOING = """package portcullis.access
+
+import rego.v1
+
+decision := {"effect": "allow"} if input.path == "/accounts/1001"
+
+decision := {"effect": "step_up", "obligations": {"acr_values": said, said: 1}} if {
+    input.path != "/accounts/1001"
+    said := object.get(input, ["body", "said"], input.path)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "body"), [("/accounts/%e2%82%ac", None), ("/pay", b'{"said": "a\\", error=\\"b\\r\\nset-cookie: c"}')]
+)
+async def test_what_a_policy_echoes_spoils_no_challenge_and_costs_nobody_an_answer(
+    bank: Bank, edge: Questioner, target: str, body: bytes | None
+) -> None:
+    bank.judge._pdp = embedded_pdp(Bundle({"bank.rego": ECHOING}, {}))
+    assert (await edge.ask("GET", "/accounts/1001", proof(bank))).allowed  # the issuer's keys are there from here on
+    harmless = asking("GET", "/accounts/1001", proof(bank), number=1)
+    echoed = asking("POST", target, proof(bank), body, number=2)
+    edge.writer.write(harmless + echoed)
+    async with asyncio.timeout(5):
+        first, second = [answered(await read_frame(edge.reader)) for _ in range(2)]
+    assert (first.number, first.status, second.number, second.status) == (1, 200, 2, 401)
+    challenge = second.headers["www-authenticate"]
+    weak = 'Bearer realm="portcullis", error="insufficient_user_authentication"'
+    assert re.fullmatch(re.escape(weak) + ', acr_values="[ !#-~]+"', challenge)
 
 
 async def test_what_policy_read_of_the_body_holds_for_that_request_alone(bank: Bank, edge: Questioner) -> None:

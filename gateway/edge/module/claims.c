@@ -63,11 +63,11 @@ static bool claimed(const struct claims *claims, const header *one) {
 }
 
 /* Its own copy of the name: removing the header frees the one that Envoy has. */
-static void strip(envoy_filter filter, const header *one) {
+static void strip(envoy_filter filter, int kind, const header *one) {
     char few[LONGEST_NAME], *name = one->key_length <= sizeof few ? few : malloc(one->key_length);
     if (name == NULL) abort();
     memcpy(name, one->key, one->key_length);
-    envoy_dynamic_module_callback_http_set_header(filter, REQUEST_HEADERS, (text){name, one->key_length}, (text){NULL, 0});
+    envoy_dynamic_module_callback_http_set_header(filter, kind, (text){name, one->key_length}, (text){NULL, 0});
     if (name != few) free(name);
 }
 
@@ -75,8 +75,20 @@ static void strip(envoy_filter filter, const header *one) {
 bool claims_strip(const struct claims *claims, envoy_filter filter, const header *headers, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (claimed(claims, &headers[i])) {
-            strip(filter, &headers[i]);
+            strip(filter, REQUEST_HEADERS, &headers[i]);
             return true;
         }
     return false;
+}
+
+void claims_drop_trailers(envoy_filter filter) {
+    size_t count = envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_TRAILERS);
+    header *trailers = malloc((count ? count : 1) * sizeof *trailers);
+    if (trailers == NULL) abort();
+    for (size_t left = count; left > 0 && count > 0; left--) {
+        if (!envoy_dynamic_module_callback_http_get_headers(filter, REQUEST_TRAILERS, trailers)) break;
+        strip(filter, REQUEST_TRAILERS, trailers);
+        count = envoy_dynamic_module_callback_http_get_headers_size(filter, REQUEST_TRAILERS);
+    }
+    free(trailers);
 }

@@ -362,8 +362,8 @@ int envoy_dynamic_module_on_http_filter_request_body(envoy_filter envoy, const v
 }
 
 int envoy_dynamic_module_on_http_filter_request_trailers(envoy_filter envoy, const void *given) {
-    (void)envoy;
     struct filter *filter = (struct filter *)given;
+    claims_drop_trailers(envoy);
     if (filter->stage == READING || filter->stage == PEEKING) ask_again(filter, false);
     return filter->stage == WAITING ? TRAILERS_STOP : TRAILERS_CONTINUE;
 }

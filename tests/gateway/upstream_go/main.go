@@ -57,8 +57,10 @@ func (r *recorded) record(status int) {
 		Caller:      request.Header.Get("x-caller"),
 		Transaction: request.Header.Values("txn-token"),
 	}
-	for name := range request.Trailer {
-		one.Trailers = append(one.Trailers, name)
+	for name, values := range request.Trailer {
+		if len(values) > 0 { // else it was announced, and never came
+			one.Trailers = append(one.Trailers, name)
+		}
 	}
 	if status == http.StatusOK && !echoes(request) {
 		one.File = path.Clean(request.URL.Path)
