@@ -208,7 +208,10 @@ uint32_t worker_ask(struct worker *worker, const struct request *request, envoy_
         slot->instance = worker->links[0].ready ? worker->links[0].instance : 0;
         question_write(reserve(&link->out, bytes), request, id_of(worker, number));
         link->out.end += bytes;
-        if (!link->writes && !flush(worker->gate, link)) link->ready = false;
+        if (!link->writes && !flush(worker->gate, link)) {
+            link->ready = false;
+            shutdown(link->socket, SHUT_RDWR); /* the thread hears of it, and connects anew */
+        }
     }
     pthread_mutex_unlock(&worker->lock);
     return number;
