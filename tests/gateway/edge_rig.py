@@ -51,9 +51,9 @@ DEADLINE = 20.0  # seconds; a bound for a busy machine, not an expectation
 Answer = Callable[[Asked, bytes], Reply]
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = DEADLINE) -> None:
     """Poll until it holds; fails by name after the deadline."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + seconds
     while not (held if isinstance(held := condition(), bool) else await held):
         assert time.monotonic() < end, f"never happened: {what}"
         await asyncio.sleep(0.01)

@@ -59,10 +59,11 @@ async def test_a_caller_has_its_burst_over_all_workers_and_connections_and_no_mo
         found = await many(edge, "agent:busy", 80)
         most = SLOW.burst + 1 + (time.monotonic() - began) * SLOW.requests_per_second
         assert set(found) == {200, 429}
-        assert SLOW.burst <= found[200] <= most
-        assert len(edge.seen) == found[200], "what is over the limit reaches no service"
+        # What is over the limit reaches no service. A client whose connection breaks asks again by itself.
+        assert SLOW.burst <= len(edge.seen) <= most
+        assert found[200] <= len(edge.seen)
 
-        async def counted() -> bool:  # at least: a client whose connection breaks asks again by itself
+        async def counted() -> bool:  # at least: as above
             return (await edge.admin.stats("portcullis.")).get("portcullis.limited", 0) >= found[429]
 
         await until(counted, "Envoy counts them")

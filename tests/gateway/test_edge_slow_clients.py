@@ -107,7 +107,7 @@ async def test_the_slow_are_cut_off_and_all_others_are_answered(tmp_path: Path) 
     async with hostile_front(tmp_path, tls=True) as hostile, crowd(hostile, kinds) as slow:
         assert len(await load(hostile, 250)) == 4 * 250
         cut = Counter({"headers": 6, **dict.fromkeys(FLOODS, 6)})
-        await until(lambda: Counter(name for name, _ in slow.cut) >= cut, "all of these are cut off")
+        await until(lambda: Counter(name for name, _ in slow.cut) >= cut, "all of these are cut off", 60)
         assert all(HEADERS - 1 < seconds < HEADERS + LATE for seconds in slow.of("headers"))
         assert len(await load(hostile, 50)) == 4 * 50
 
