@@ -10,9 +10,9 @@ setup:
 demo: setup
 	@$(PY) -m console.cli demo $(ARGS)
 
-# More than there are cores: many wait. A file's tests share what they start.
+# As many at once as there are cores. A file's tests share what they start.
 test: setup
-	@$(PY) -m pytest -n $(shell expr 3 \* $$(nproc) / 2) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n $(shell nproc) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # People, tokens and keys of a real Keycloak, which `make peers` brings.
 test-keycloak: setup
