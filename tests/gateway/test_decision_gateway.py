@@ -175,20 +175,17 @@ async def test_who_is_blocked_is_refused_here_too(gateway: Running) -> None:
 
 async def test_slow_clients_hold_nobody_up(gateway: Running) -> None:
     idle = [await asyncio.open_unix_connection(str(gateway.run / "decisions.sock")) for _ in range(200)]
+    told: list[Any] = []
+
+    async def answered() -> bool:
+        with suppress(aiohttp.ClientOSError):  # a busy machine made this caller one of the slow
+            told.append(await decided(gateway, "alice"))
+        return bool(told)
+
     try:
-        async with asyncio.timeout(DEADLINE):
-            while not (told := await _unless_cut(gateway)):
-                await asyncio.sleep(0.05)
-        assert told["decision"] is True
+        await until(answered, "others are answered")
+        assert told[0]["decision"] is True
         assert await gateway.metric('portcullis_gateway_decision_api_cut_total{why="too_slow"}') > 0
     finally:
         for _, writer in idle:
             writer.close()
-
-
-async def _unless_cut(gateway: Running) -> dict[str, Any]:
-    """The answer; empty where a busy machine made this caller one of the slow."""
-    try:
-        return await decided(gateway, "alice")
-    except aiohttp.ClientOSError:
-        return {}
