@@ -10,9 +10,11 @@ setup:
 demo: setup
 	@$(PY) -m console.cli demo $(ARGS)
 
-# As many at once as there are cores. A file's tests share what they start.
+# As many at once as there are cores; a file's tests share what they start. The demo keeps to seconds: alone.
+STORY := tests/system/test_story.py
 test: setup
-	@$(PY) -m pytest -n $(shell nproc) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n $(shell nproc) --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore $(STORY))
+	@$(if $(ARGS),,$(PY) -m pytest $(STORY))
 
 # People, tokens and keys of a real Keycloak, which `make peers` brings.
 test-keycloak: setup
