@@ -13,7 +13,6 @@ import gc
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -30,7 +29,7 @@ from bench.streams.order import order, told
 from bench.streams.peers import PERIOD, checked, drained
 from bench.streams.running import Parts, configuration
 from bench.streams.upstream import held_upstream
-from bench.system import Issuer, Plain, plain_envoy, portcullis, until_idle
+from bench.system import Issuer, Plain, open_folder, plain_envoy, portcullis, until_idle
 
 IDLE_SECONDS = 5.0
 PINGS = 500
@@ -71,8 +70,8 @@ def main(arguments: Sequence[str]) -> int:
 async def measure(rounds: int, streams: int, cuts: int) -> Result:
     """Start everything and measure. Raises CannotRun."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cut-")))
-        _prepare(folder)
+        folder = stack.enter_context(open_folder("cut"))
+        (folder / "plain").mkdir()
         issuer = Issuer()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(held_upstream())
@@ -85,11 +84,6 @@ async def measure(rounds: int, streams: int, cuts: int) -> Result:
         site = Site(tokens, ours.port, config.state / "run" / "admin.sock", Parts.of(ours), plain, cuts)
         figures = await _harness(behind)
         return _result(figures, [await _round(site, number) for number in range(rounds)], site)
-
-
-def _prepare(folder: Path) -> None:
-    folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
-    (folder / "plain").mkdir()
 
 
 async def _harness(behind: int) -> Figures:

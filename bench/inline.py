@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from bench.edges.site import CACHE_SECONDS, Site, site
 from bench.edges.variant import ACCOUNT, ALICE, BALANCE, VARIANTS, Variant
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
+from bench.system import open_folder
 
 HALF_SECONDS = 2  # of one side of a round at half load
 _Turn = TypeVar("_Turn", Load, Latency)
@@ -56,9 +56,9 @@ async def measure(rounds: int, seconds: int, variants: Sequence[Variant]) -> Res
     """Start all sides, without TLS and with it, and let them take turns in each variant. Raises CannotRun."""
     answering, found = await asyncio.to_thread(program), list[Found]()
     models: Path | None = None
-    with tempfile.TemporaryDirectory(prefix="inline-") as name:
+    with open_folder("inline") as above:
         for tls in sorted({variant.tls for variant in variants}):
-            folder, these = _made(Path(name), tls), [variant for variant in variants if variant.tls == tls]
+            folder, these = _made(above, tls), [variant for variant in variants if variant.tls == tls]
             forms = [FORM, *(OTHER_FORMS if any(_is_main(variant) for variant in these) else ())]
             async with site(folder, tls, answering, forms, models) as running:
                 found += [await _measured(running, variant, rounds, seconds, folder) for variant in these]
@@ -67,7 +67,6 @@ async def measure(rounds: int, seconds: int, variants: Sequence[Variant]) -> Res
 
 
 def _made(above: Path, tls: bool) -> Path:
-    above.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
     folder = above / ("tls" if tls else "clear")
     folder.mkdir(mode=0o755)
     return folder
@@ -90,7 +89,7 @@ async def _measured(running: Site, variant: Variant, rounds: int, seconds: int, 
         return wait
 
     loads, waits = await _turns(sides, rounds, full), dict[str, Waits]()
-    for name in set(main_sides) - {PLAIN}:
+    for name in [name for name in main_sides if name != PLAIN]:
         rate = median(load.rate for load in loads[name]) / 2
         taken = await _turns({one: main_sides[one] for one in (PLAIN, name)}, rounds, partial(half, rate))
         waits[name] = Waits(rate, taken[name], taken[PLAIN])

@@ -11,11 +11,9 @@ import argparse
 import asyncio
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from bench.edges.closed_loop import saturate
 from bench.edges.side import Side
@@ -27,7 +25,7 @@ from bench.invalidating.site import CROWD, WORKERS, configuration
 from bench.invalidating.window import Window
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
-from bench.system import Issuer, plain_envoy, portcullis, until_idle, upstream
+from bench.system import Issuer, open_folder, plain_envoy, portcullis, until_idle, upstream
 from gateway.config import Config
 
 SIGNALS = 1_000
@@ -56,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 async def measure(signals: int) -> Result:
     """Start everything and measure. Raises CannotRun."""
     async with AsyncExitStack() as stack:
-        folder = _open_to_all(stack.enter_context(tempfile.TemporaryDirectory(prefix="invalidate-")))
+        folder = stack.enter_context(open_folder("invalidate"))
         issuer = Issuer()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(upstream(folder, b""))
@@ -85,13 +83,6 @@ def _parts(signals: int) -> list[list[tuple[str, Signal]]]:
     named = [(f"probe-{number}", kind) for number, kind in enumerate(kinds)]
     rounds = min(ROUNDS, len(named))
     return [named[number::rounds] for number in range(rounds)]
-
-
-def _open_to_all(folder: str) -> Path:
-    """Started as root, `portcullis up` runs its children as another user."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 def _brief(found: Found) -> Iterator[tuple[str, float]]:

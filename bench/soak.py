@@ -11,7 +11,6 @@ import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import aiohttp
 from bench.edges.variant import ANSWER, SCOPE
 from bench.machine import command, descendants, facts, memory_kb
 from bench.result import CannotRun, Result, line, table
-from bench.system import AUDIENCE, Issuer, Upstream, portcullis, tool, until_idle, upstream
+from bench.system import AUDIENCE, Issuer, Upstream, open_folder, portcullis, tool, until_idle, upstream
 from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
@@ -70,8 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 async def measure(minutes: float) -> Result:
     """Start everything, load it, and watch. Raises CannotRun."""
     wrk, issuer = tool("wrk", "wrk"), Issuer()
-    with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        folder = _open(Path(name))
+    with open_folder("soak") as folder:
         async with issuer.serve() as url, upstream(folder, ANSWER) as behind:
             config = configuration(folder, behind, url)
             async with portcullis(config, folder) as running:
@@ -88,11 +86,6 @@ async def measure(minutes: float) -> Result:
                 said = (await load.communicate())[0].decode()
     print(said, file=sys.stderr)
     return _result(watched, minutes)
-
-
-def _open(folder: Path) -> Path:
-    folder.chmod(0o755)  # started as root, `portcullis up` runs its children as another user
-    return folder
 
 
 def configuration(folder: Path, behind: Upstream, issuer: str) -> Config:

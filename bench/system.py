@@ -6,9 +6,10 @@ import asyncio
 import json
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,15 @@ class Running:
 
     pid: int  # of the process that was started; it may have children
     port: int  # where its edge listens
+
+
+@contextmanager
+def open_folder(name: str) -> Iterator[Path]:
+    """A temporary folder that others may enter: started as root, `portcullis up` runs its children as another user."""
+    with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
 
 
 def tool(name: str, package: str) -> str:

@@ -4,11 +4,9 @@ soon as it is forked. It answers nobody, and has one thread: a process with more
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import select
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from defense_lines.agent.parentage import die_with
 from gateway.config import Config
 from gateway.judging import Judging, compiled
 from gateway.workers import (
@@ -34,7 +33,6 @@ from gateway.workers import (
 )
 from policy import Revision
 
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _AGAIN: Final = 0.05  # seconds between looks for a gateway that is away, and before a judge that was killed
 _LONGEST: Final = 1.0  # seconds before a judge that ended by itself, at most
 _log = structlog.get_logger()
@@ -161,9 +159,8 @@ def _judge(run: Path, number: int, inherited: dict[str, Revision], parent: int) 
     import uvloop
 
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == parent:
-            uvloop.run(Judging(run, number, inherited).run())
+        die_with(parent)
+        uvloop.run(Judging(run, number, inherited).run())
     except BaseException as error:
         _log.error("judge failed", judge=number, error=repr(error))
     finally:

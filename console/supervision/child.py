@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,8 +14,7 @@ from dataclasses import dataclass
 from console.supervision.backoff import Backoff, Failures
 from console.supervision.output import Prefixed
 from defense_lines.agent.capabilities import Capability, drop
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+from defense_lines.agent.parentage import die_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +126,11 @@ class Child:
 
 
 def _spawn(part: Part) -> subprocess.Popen[bytes]:
-    parent, libc = os.getpid(), ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
 
     def before_exec() -> None:
-        # Dies with the supervisor, whatever kills that; and holds no more than it needs from its first instruction on.
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-        drop(part.keep)
+        die_with(parent)
+        drop(part.keep)  # it holds no more than it needs from its first instruction on
 
     return subprocess.Popen(
         list(part.command),

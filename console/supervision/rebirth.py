@@ -4,7 +4,6 @@ it needs and does nothing else.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -14,8 +13,8 @@ from types import FrameType
 from typing import Final
 
 from console.supervision.backoff import Backoff, Failures
+from defense_lines.agent.parentage import die_with
 
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -39,11 +38,9 @@ class _Parent:
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
         self.child = os.fork()
         if self.child == 0:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            die_with(parent)
             for number in _STOPS:
                 signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-            if os.getppid() != parent:
-                os._exit(1)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         return self.child == 0
 

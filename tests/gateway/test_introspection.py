@@ -242,7 +242,7 @@ async def test_many_who_show_one_token_make_one_question(
     issuer: LocalIssuer, session: aiohttp.ClientSession, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.identity.introspection._PATIENCE", DEADLINE)  # this is about how often, not how soon
-    introspector = asking(issuer, session, clock, timeout_ms=10_000)
+    introspector = asking(issuer, session, clock)
     issuer.tokens["good"] = active()
     answers = await asyncio.gather(*(introspector.ask("good") for _ in range(1000)))
     assert all(isinstance(answer, Principal) for answer in answers)

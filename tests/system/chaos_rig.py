@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,7 +22,7 @@ import aiohttp
 from bench.machine import command, descendants
 from bench.streams.caller import PATH, Caller
 from bench.streams.upstream import held_upstream
-from bench.system import AUDIENCE, Issuer, Running, portcullis
+from bench.system import AUDIENCE, Issuer, Running, open_folder, portcullis
 from deploy.demo import training
 from deploy.demo.ports import free_port
 from gateway.config import Config, Detectors, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
@@ -265,7 +264,8 @@ async def _keep_asking(caller: Connection, told: Counter[int]) -> None:
 async def site(cache_seconds: float = 5.0) -> AsyncIterator[Site]:
     """All of it, once every judge answers and `person:blocked` is blocked."""
     async with AsyncExitStack() as stack:
-        folder = _open_to_all(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        folder = stack.enter_context(open_folder("chaos"))
+        (folder / "bank.rego").write_text(RULES)
         issuer, port = Issuer(), free_port()
         url = await stack.enter_async_context(issuer.serve())
         accounts, tells = await stack.enter_async_context(_verifying(port))
@@ -282,14 +282,6 @@ async def site(cache_seconds: float = 5.0) -> AsyncIterator[Site]:
         await until(all_judge, "all judges answer")
         await here.block(_BLOCKED)
         yield here
-
-
-def _open_to_all(folder: str) -> Path:
-    """Started as root, `portcullis up` runs its children as another user."""
-    path = Path(folder)
-    path.chmod(0o755)
-    (path / "bank.rego").write_text(RULES)
-    return path
 
 
 def _configuration(folder: Path, edge: Edge, issuer: str, accounts: int, ledger: int, models: Path) -> Config:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +19,7 @@ from bench.streams.caller import Caller
 from bench.streams.crowd import EACH, Crowd, crowd
 from bench.streams.running import Parts, configuration
 from bench.streams.upstream import held_upstream
-from bench.system import Issuer, Running, portcullis
+from bench.system import Issuer, Running, open_folder, portcullis
 from tests.gateway.edge_rig import until
 
 STREAMS = 10_000 if os.environ.get("PORTCULLIS_PROVE") == "1" else 100
@@ -66,7 +65,7 @@ class Site:
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        folder = _open_to_all(stack.enter_context(tempfile.TemporaryDirectory(prefix="deaths-")))
+        folder = stack.enter_context(open_folder("deaths"))
         issuer = Issuer()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(held_upstream())
@@ -75,13 +74,6 @@ async def site() -> AsyncIterator[Site]:
         running = await stack.enter_async_context(portcullis(config, folder))
         tokens = {name: issuer.token(name, scope="ledger:read") for name in names}
         yield Site(running, config.state / "run" / "admin.sock", tokens)
-
-
-def _open_to_all(folder: str) -> Path:
-    """Started as root, `portcullis up` runs its children as another user."""
-    path = Path(folder)
-    path.chmod(0o755)
-    return path
 
 
 async def _killed(site: Site, part: str, people: Crowd) -> float:

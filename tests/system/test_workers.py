@@ -7,7 +7,6 @@ import os
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -19,7 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bench.system import AUDIENCE, Issuer, Running, portcullis
+from bench.system import AUDIENCE, Issuer, Running, open_folder, portcullis
 from deploy.demo.ports import free_port
 from gateway.config import Config, Edge, GatewayProcesses, Identity, Policy, Route, Service
 from gateway.config import Issuer as Trusted
@@ -60,21 +59,14 @@ class Site:
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        folder = _open_to_all(stack.enter_context(tempfile.TemporaryDirectory(prefix="workers-")))
+        folder = stack.enter_context(open_folder("workers"))
+        (folder / "bank.rego").write_text(RULES)
         issuer, unjudged = Issuer(), list[str]()
         url = await stack.enter_async_context(issuer.serve())
         behind = await stack.enter_async_context(_service(unjudged))
         config = _configuration(folder, behind, url)
         running = await stack.enter_async_context(portcullis(config, folder))
         yield Site(running, config.state / "run" / "admin.sock", issuer, unjudged)
-
-
-def _open_to_all(folder: str) -> Path:
-    """Started as root, `portcullis up` runs its children as another user."""
-    path = Path(folder)
-    path.chmod(0o755)
-    (path / "bank.rego").write_text(RULES)
-    return path
 
 
 def _configuration(folder: Path, behind: int, issuer: str) -> Config:
