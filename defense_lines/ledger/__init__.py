@@ -7,16 +7,37 @@ from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerUnwritable
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.ledger import Erasure, Ledger
+from defense_lines.ledger.orders import Whom
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Answer, Blocked, Cut, DataChange, Lift, Record, Refused, Revocation, Risk
+from defense_lines.ledger.record import (
+    Answer,
+    Answered,
+    Answers,
+    Batch,
+    Blocked,
+    Cut,
+    DataChange,
+    Declared,
+    Lift,
+    Noted,
+    Posture,
+    Record,
+    Refused,
+    Revocation,
+    Risk,
+)
 from defense_lines.ledger.story import Story
 from defense_lines.ledger.verify import Finding, verify
 
 __all__ = [
     "Answer",
+    "Answered",
+    "Answers",
+    "Batch",
     "Blocked",
     "Cut",
     "DataChange",
+    "Declared",
     "Entry",
     "Erasure",
     "Finding",
@@ -27,12 +48,15 @@ __all__ = [
     "LedgerInUse",
     "LedgerUnwritable",
     "Lift",
+    "Noted",
     "Places",
+    "Posture",
     "Record",
     "Refused",
     "Revocation",
     "Risk",
     "Story",
+    "Whom",
     "public_key",
     "verify",
 ]

@@ -13,12 +13,14 @@ from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.ledger.head import Head
+from defense_lines.ledger.orders import Whom
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
-from defense_lines.ledger.record import Blocked, Lift, Revocation, Risk, Written, to_record
+from defense_lines.ledger.record import Blocked, Posture, Revocation, Risk, Written, to_record
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
-from policy import BlockPolicy
+from defense_lines.line import Digest, Orders
+from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
 Watcher = Callable[[Sequence[Entry]], None]
@@ -33,10 +35,11 @@ class Ledger:
     def __init__(self, places: Places, store: Store, clock: Callable[[], float]) -> None:
         self.places = places
         self._store = store
-        self._standing = store.standing.copy()
+        self._standing = store.standing.current(clock())
         self._head = store.head
         self._cursors = store.cursors()
         self._watchers: list[Watcher] = []
+        self._shared: dict[tuple[int, int, frozenset[TargetKind], int], Orders] = {}
         self._reader = Reader(places)
         self._committer = Committer(store, clock, self._committed)
 
@@ -90,11 +93,43 @@ class Ledger:
 
     def live(self, now: float) -> list[BlockPolicy]:
         """Blocks that stand now: durable, not lifted, not expired; in order of acceptance."""
-        return [block for _, block in self._standing.live(now)]
+        return [block for _, block in self._standing.orders.live(now)]
 
     def standing(self, block_id: str, now: float) -> BlockPolicy | None:
         """The block, if it stands now."""
-        return self._standing.block(block_id, now)
+        return self._standing.orders.block(block_id, now)
+
+    def orders(self, after: int, whom: Whom, now: float, limit: int) -> Orders:
+        """At most `limit` orders for a line that was told everything up to entry `after`. Lines that are told the same
+        share one value, so that it is encoded once.
+        """
+        key = (after, self._standing.orders.last, whom.targets, limit)
+        if known := self._shared.get(key):
+            return known
+        told = self._standing.orders.since(after, whom, now, limit)
+        orders = Orders(after=after, upto=told.upto, orders=told.orders, head=str(self._head), time=now)
+        if told.shared and told.orders:
+            self._shared[key] = orders
+        return orders
+
+    def digest(self, upto: int, whom: Whom, time: float) -> Digest:
+        """Of the blocks that a line should hold which was told everything up to entry `upto`, and that outlive `time`
+        (Unix seconds).
+        """
+        return self._standing.orders.digest(upto, whom, time)
+
+    def held(self, upto: int, whom: Whom, time: float) -> set[str]:
+        """The ids of the same."""
+        return self._standing.orders.held(upto, whom, time)
+
+    @property
+    def last_order(self) -> int:
+        """The newest entry that ordered anything."""
+        return self._standing.orders.last
+
+    def posture(self, line: str) -> Posture | None:
+        """What was last said of whether a line is given orders; None if nothing ever was."""
+        return self._standing.posture(line)
 
     def risks(self, now: float) -> list[Risk]:
         """Risks in force, the latest of each principal."""
@@ -149,9 +184,9 @@ class Ledger:
 
     def _committed(self, entries: list[Entry], cursors: Mapping[str, int], head: Head) -> None:
         self._head = head
+        self._shared.clear()
         self._cursors.update(cursors)
         for entry in entries:
-            if isinstance(entry.record, (Blocked, Lift, Risk, Revocation)):
-                self._standing.fold(entry.seq, entry.record, entry.time)
+            self._standing.fold(entry.seq, entry.record, entry.time)
         for watcher in self._watchers:
             watcher(entries)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from defense_lines.guard import Override, Permit, Refusal
 from defense_lines.ledger.faults import InvalidRecord
-from defense_lines.line import Receipt
+from defense_lines.line import Capabilities, Outcome, Receipt
 from policy import BlockPolicy
 
 MAX_BODY = 65_536  # bytes of one record
@@ -20,6 +20,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     block: str  # block id
     policy: BlockPolicy
     guarded: float  # seconds that the guard took
+    accepted: float = 0.0  # Unix seconds when the guard was asked; 0 in ledgers of version 1
     override: Override | None = None
 
 
@@ -42,12 +43,65 @@ class Lift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A line's receipt, with the block's stage times. None where another process accepted the block."""
+    """A line's receipt for one order, with the block's stage times, as ledgers of version 1 have it."""
 
     block: str  # block id
     receipt: Receipt
     after: float | None = None  # seconds from accepted (for a lift: from the lift's call) to this receipt
     durable: float | None = None  # seconds from accepted to durable
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line says that it can do; from then on it is told what it can do, and the others count without it."""
+
+    line: str
+    capabilities: Capabilities
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """One line carried out a batch."""
+
+    line: str
+    time: float  # Unix seconds by the line's clock
+    ms: float  # what it took the line, milliseconds
+    received: float  # Unix seconds by our clock
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines that carried out all that they can do of the entries after one and up to another."""
+
+    after: int
+    upto: int
+    head: str  # that the lines echoed
+    by: tuple[Answered, ...]
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one line said of one order beyond that it was carried out, or said out of turn."""
+
+    line: str
+    block: str  # block id
+    outcome: Outcome
+    detail: str
+    time: float  # Unix seconds by the line's clock
+    ms: float
+    received: float  # Unix seconds by our clock
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """What lines answered, since the last such record. A note stands above the batch that it belongs to."""
+
+    batches: tuple[Batch, ...] = ()
+    notes: tuple[Noted, ...] = ()
+
+
+class Posture(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a line is given orders."""
+
+    line: str
+    state: Literal["in_service", "drained", "quarantined"]
+    by: str  # "analyst:jo", "guard:lines"
+    reason: str
 
 
 class Risk(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,13 +149,17 @@ class DataChange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Written = Permit | Refusal | Lift | Answer | Risk | Cut | Revocation | DataChange  # what may be appended
-Record = Blocked | Refused | Lift | Answer | Risk | Cut | Revocation | DataChange  # what is read back
+_Plain = Lift | Answer | Declared | Answers | Posture | Risk | Cut | Revocation | DataChange
+Written = Permit | Refusal | _Plain  # what may be appended
+Record = Blocked | Refused | _Plain  # what is read back
 _KINDS: dict[str, type[Record]] = {
     "block": Blocked,
     "refusal": Refused,
     "lift": Lift,
     "receipt": Answer,
+    "line": Declared,
+    "receipts": Answers,
+    "posture": Posture,
     "risk": Risk,
     "cut": Cut,
     "revocation": Revocation,
@@ -119,7 +177,7 @@ def to_record(written: Written) -> Record:
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
-    if isinstance(written, (Lift, Answer, Risk, Cut, Revocation, DataChange)):
+    if isinstance(written, _Plain):
         return written
     raise TypeError(f"a {type(written).__name__} cannot be appended: a block needs the guard's permit")
 

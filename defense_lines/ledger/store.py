@@ -28,6 +28,7 @@ from policy import Target
 Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
 Erasure = Literal["erased", "unknown", "in_use"]
 
+_FOLDED = (b"block", b"lift", b"risk", b"revocation", b"posture")
 _LAG = Counter("portcullis_defense_lines_ledger_head_lag_total", "Commits whose signed head could not be published")
 log = structlog.get_logger()
 
@@ -163,7 +164,7 @@ class Store:
         return head
 
     def _remember(self, now: float, seq: int, kind: bytes, body: bytes) -> None:
-        if kind not in (b"block", b"lift", b"risk", b"revocation"):
+        if kind not in _FOLDED:
             return
         try:
             self.standing.fold(seq, decode(kind.decode(), body), now)
