@@ -5,41 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
-from prometheus_client import Counter
 
+from defense_lines.driving import Driven
+from defense_lines.early import Early
 from defense_lines.guard import Permit
-from defense_lines.ledger import Answer, Blocked, Entry, InvalidRecord, Ledger, LedgerUnwritable, Lift, Story
-from defense_lines.line import DefenseLine, Receipt
+from defense_lines.ledger import (
+    Answered,
+    Blocked,
+    Declared,
+    Entry,
+    InvalidRecord,
+    Ledger,
+    LedgerUnwritable,
+    Lift,
+    Noted,
+    Posture,
+    Story,
+    everything,
+)
+from defense_lines.line import DefenseLine, Order, Orders, Outcome, Receipts
 from defense_lines.lines.edge import EdgeLine
-from defense_lines.orders import Pace
 from defense_lines.outbox import Outbox
-from defense_lines.status import LineStatus
+from defense_lines.pace import Pace
+from defense_lines.status import LineStatus, Service
 from defense_lines.supervisor import Supervisor
 from policy import BlockPolicy
 
-_FOLLOWED = 10_000  # blocks whose stage times and latest answers are held in memory
-_UNWRITTEN = 10_000  # blocks enforced at the edge that wait for a writable ledger
-_RETRY = 0.5  # seconds between attempts to write what could not be written
+_FOLLOWED = 100_000  # orders whose moment is held in memory
+_SLICE = 64  # lines that are told in one turn of the loop
 _UNRECORDED = 2.0  # seconds that a story waits for answers on their way to the ledger
-_DROPPED = Counter("portcullis_defense_lines_hub_dropped_total", "Blocks no longer offered to an unwritable ledger")
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class _Course:
-    """What is known at once about a block on its way."""
-
-    accepted: float | None  # monotonic seconds; None where another process accepted it
-    at_edge: float | None = None  # seconds since accepted, to the receipt of the edge, which does not wait
-    durable: float | None = None  # seconds since accepted
-    lifted: BlockPolicy | None = None  # the block, where this is the course of its lift
-    answers: dict[str, Receipt] = field(default_factory=dict)  # the latest by line
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Hub:
@@ -57,30 +55,27 @@ class Hub:
         monotonic: Callable[[], float] = time.monotonic,
         expected: Sequence[str] = (),
     ) -> None:
-        """`expected` names lines that will connect: shown as away, and orders pend for them, until they do."""
+        """`expected` names lines that will connect: shown as away, and orders wait for them, until they do."""
         self._ledger = ledger
         self._clock = clock
         self._pace = pace or Pace()
         self._monotonic = monotonic
-        self._supervisors: dict[str, Supervisor] = {}
+        self._driven: dict[str, Driven] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self._edge: EdgeLine | None = None
-        self._courses: OrderedDict[str, _Course] = OrderedDict()
-        self._unwritten: dict[str, Permit] = {}  # at the edge, not yet acknowledged
-        self._retry: set[str] = set()  # of these, what the ledger refused
-        self._outbox = Outbox(ledger, self._cursors)
+        self._early = Early(ledger, clock, self._release)
+        self._ordered: OrderedDict[int, float] = OrderedDict()  # when, monotonic seconds, by entry
+        self._news = asyncio.Event()
+        self._answer = asyncio.Event()
+        self._outbox = Outbox(ledger, lambda name: self._driven[name].supervisor.safe_cursor)
         for name in expected:
-            self._supervise(name)
+            self._drive(name)
         for line in lines:
             self.attach(line)
         ledger.watch(self._committed)
 
     def restore(self) -> int:
         """Enforce at the edge whatever stands; how many blocks that is."""
-        blocks = [block for block in self._ledger.live(self._clock()) if self._at_edge(block)]
-        if self._edge and blocks:
-            self._edge.enforce(blocks, str(self._ledger.head))
-        return len(blocks)
+        return self._early.restore()
 
     async def run(self) -> None:
         """Drive every line until cancelled; then write the answers that wait."""
@@ -89,29 +84,42 @@ class Hub:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 tasks.create_task(self._outbox.run())
-                tasks.create_task(self._write_again())
-                for supervisor in self._supervisors.values():
-                    tasks.create_task(supervisor.run())
+                tasks.create_task(self._early.write_again())
+                tasks.create_task(self._tell())
+                for driven in self._driven.values():
+                    self._declare(driven)
+                    driven.kick()
         finally:
             self._tasks = None
+            for driven in self._driven.values():
+                driven.stop()
             await self._outbox.flush()
 
     def attach(self, line: DefenseLine) -> None:
         """A line is there, for the first time or again."""
-        supervisor = self._supervisors.get(line.name) or self._supervise(line.name)
         if isinstance(line, EdgeLine):
-            self._edge = line
-        supervisor.attach(line)
+            self._early.edge = line
+        driven = self._driven.get(line.name) or self._drive(line.name)
+        driven.line = line
+        lost = driven.supervisor.connected(line.capabilities, line.cursor, self._monotonic())
+        if lost:
+            self._outbox.carried(*lost, "", Answered(line.name, self._clock(), 0.0, self._clock()))
+        self._declare(driven)
+        if self._tasks:
+            driven.kick()
 
     def detach(self, line: DefenseLine) -> None:
-        """A line has gone: it is shown as away, and what is pending waits for it."""
-        if supervisor := self._supervisors.get(line.name):
-            supervisor.detach(line)
+        """A line has gone: it is shown as away, and what it is to be told waits. Nothing if another took its place."""
+        driven = self._driven.get(line.name)
+        if driven and driven.line is line:
+            driven.line = None
+            driven.supervisor.disconnected("disconnected", self._monotonic())
 
     def wake(self, name: str) -> None:
         """A line that keeps its own connection is reachable again."""
-        if supervisor := self._supervisors.get(name):
-            supervisor.wake()
+        if driven := self._driven.get(name):
+            driven.supervisor.wake(self._monotonic())
+            driven.kick()
 
     async def submit(self, permit: Permit) -> BlockPolicy:
         """Enforce a block: `enforce`, then `record`."""
@@ -122,55 +130,53 @@ class Hub:
         """At the edge, at once: nothing is waited for. `record` has to follow. Raises TypeError (no permit)."""
         if not isinstance(permit, Permit):
             raise TypeError("a block needs the guard's permit")
-        self._hold(permit)
-        self._enforce_now(permit.block, self._follow(permit.block.id, permit.accepted))
+        self._early.enforce(permit)
 
     async def record(self, permit: Permit) -> BlockPolicy:
-        """On record when this returns, and on every other line from then on.
+        """On record when this returns, and on its way to every other line.
 
         Raises LedgerUnwritable: the block is not acknowledged; the edge goes on enforcing it, and it is tried again
         until it expires. Raises InvalidRecord: nothing stands.
         """
-        block = permit.block
-        try:
-            entry = await self._ledger.append(permit)
-        except InvalidRecord:
-            self._let_go(block.id)
-            raise
-        except LedgerUnwritable:
-            if block.id in self._unwritten:  # not withdrawn meanwhile
-                self._retry.add(block.id)
-            raise
-        self._written(block.id)
-        if self._ledger.standing(block.id, self._clock()) is None:
-            self._let_go(block.id)  # it was lifted, or has expired meanwhile
-        return entry.record.policy if isinstance(entry.record, Blocked) else block
+        return await self._early.record(permit)
 
     async def lift(self, block_id: str, by: str, reason: str) -> bool:
         """End a block before its time, on record; False if no such block stands. Raises LedgerUnwritable."""
-        block = self._ledger.standing(block_id, self._clock())
-        if block is None:
-            return await self._withdraw(block_id, by, reason)
-        self._courses[block_id] = _Course(self._monotonic(), lifted=block)
+        if self._ledger.standing(block_id, self._clock()) is None:
+            return await self._early.withdraw(block_id, by, reason)
         await self._ledger.append(Lift(block=block_id, by=by, reason=reason))
+        return True
+
+    async def serve(self, line: str, service: Service, by: str, reason: str) -> bool:
+        """Give a line orders, or none for now; on record. False if there is no such line. Raises LedgerUnwritable."""
+        if line not in self._driven:
+            return False
+        await self._ledger.append(Posture(line=line, state=service, by=by, reason=reason))
         return True
 
     def status(self) -> list[LineStatus]:
         """Every line ever attached, by name."""
-        return [self._supervisors[name].status() for name in sorted(self._supervisors)]
+        return [self._status(self._driven[name]) for name in sorted(self._driven)]
 
-    async def settled(self, block_id: str, deadline: float) -> list[Receipt]:
-        """Each meant line's latest receipt, once all have answered for good or `deadline` seconds have passed.
-
-        After a lift these are the receipts of the lift. A line that has not answered is not in the list.
+    async def settled(self, block_id: str, deadline: float) -> dict[str, Outcome]:
+        """Each line's last word on a block, or on its lift, once all that it concerns have answered for good or
+        `deadline` seconds have passed; a line that has not answered is not among them.
         """
-        course = self._follow(block_id, None)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(deadline):
-                while not self._all_answered(block_id, course):
-                    course.changed.clear()
-                    await course.changed.wait()
-        return [course.answers[name] for name in sorted(course.answers)]
+        place = self._ledger.place(block_id)
+        if place is None:
+            return {}
+        seq, block = place.order.seq, place.block
+        end = self._monotonic() + deadline
+        concerned = [each for each in self._supervisors() if each.concerned(block) and each.service == "in_service"]
+        while any(not _answered(each, seq, block_id) for each in concerned) and self._monotonic() < end:
+            self._answer.clear()
+            try:
+                async with asyncio.timeout(end - self._monotonic()):
+                    await self._answer.wait()
+            except TimeoutError:
+                break
+        told = [each for each in concerned if each.cursor >= seq]
+        return {each.name: _outcome(each, place.order) for each in told}
 
     async def story(self, block_id: str) -> Story | None:
         """Everything that happened to a block, with what the lines answered up to this call."""
@@ -178,139 +184,128 @@ class Hub:
             await self._outbox.empty(_UNRECORDED)
         return await self._ledger.story(block_id)
 
-    def answered(self, receipt: Receipt, recorded: bool) -> None:
+    def carried(self, line: str, orders: Orders, receipts: Receipts, now: float) -> None:
         """See Desk."""
-        course = self._follow(receipt.block, None)
-        course.answers[receipt.line] = receipt
-        course.changed.set()
-        if recorded:
-            after = None if course.accepted is None else self._monotonic() - course.accepted
-            self._outbox.post(Answer(block=receipt.block, receipt=receipt, after=after, durable=course.durable))
+        if orders.after is not None:
+            answered = Answered(line, receipts.time, receipts.ms, now)
+            self._outbox.carried(orders.after, orders.upto, receipts.head, answered)
+        self._answer.set()
 
-    def _supervise(self, name: str) -> Supervisor:
-        supervisor = Supervisor(name, self._ledger, self, self._clock, self._pace, self._monotonic)
-        self._supervisors[name] = supervisor
+    def noted(self, line: str, notes: Iterable[Noted]) -> None:
+        """See Desk."""
+        self._outbox.noted(notes)
+        self._answer.set()
+
+    def broken(self, line: str, error: str) -> None:
+        """See Desk."""
         if self._tasks:
-            self._tasks.create_task(supervisor.run())
-        return supervisor
+            self._tasks.create_task(self._quarantine(line, error))
 
-    def _cursors(self) -> dict[str, int]:
-        return {name: supervisor.cursor for name, supervisor in self._supervisors.items()}
-
-    def unwritten(self) -> Collection[str]:
+    def delay(self, orders: Orders, tick: float) -> float | None:
         """See Desk."""
-        return self._unwritten.keys()
+        ordered = self._ordered.get(orders.orders[0].seq)
+        return None if ordered is None else tick - ordered
 
-    def _at_edge(self, block: BlockPolicy) -> bool:
-        return self._edge is not None and (not block.lines or self._edge.name in block.lines)
+    async def ours(self, block_ids: set[str]) -> set[str]:
+        """See Desk."""
+        return await self._ledger.known(block_ids.difference(self._early.unwritten()))
 
-    def _hold(self, permit: Permit) -> None:
-        self._unwritten[permit.block.id] = permit
-        if len(self._unwritten) > _UNWRITTEN:
-            self._written(next(iter(self._unwritten)))
-            _DROPPED.inc()
+    def _supervisors(self) -> Iterator[Supervisor]:
+        return (driven.supervisor for driven in self._driven.values())
 
-    def _enforce_now(self, block: BlockPolicy, course: _Course) -> None:
-        if self._edge is None or not self._at_edge(block):
-            return
-        try:
-            (receipt,) = self._edge.enforce([block], str(self._ledger.head))
-        except Exception as error:
-            log.error("edge failed, its supervisor tries again", block=block.id, error=repr(error))
-            return
-        course.answers[self._edge.name] = receipt
-        after = self._monotonic() - (course.accepted or 0.0)
-        course.at_edge = after
+    def _drive(self, name: str) -> Driven:
+        supervisor = Supervisor(name, self._ledger, self._ledger.cursor(name), self._pace)
+        if posture := self._ledger.posture(name):
+            supervisor.service = posture.state
+        driven = Driven(supervisor, self, self._pace, self._start, self._clock, self._monotonic)
+        self._driven[name] = driven
+        return driven
 
-    def _written(self, block_id: str) -> None:
-        self._unwritten.pop(block_id, None)
-        self._retry.discard(block_id)
+    def _start(self, driven: Driven) -> None:
+        if self._tasks:
+            self._tasks.create_task(driven.drive())
 
-    async def _withdraw(self, block_id: str, by: str, reason: str) -> bool:
-        """A block that stands at the edge alone, for want of a writable ledger, can be lifted too."""
-        if block_id not in self._unwritten:
-            return False
-        log.warning("unwritten block withdrawn", block=block_id, by=by, reason=reason)
-        on_its_way = block_id not in self._retry
-        self._let_go(block_id)
-        if on_its_way:  # the ledger keeps the order of what it is given: this comes after the block
-            await self._ledger.append(Lift(block=block_id, by=by, reason=reason))
-        return True
-
-    def _let_go(self, block_id: str) -> None:
-        self._written(block_id)
-        if self._edge and (supervisor := self._supervisors.get(self._edge.name)):
-            supervisor.order(0, block_id, None)
-
-    def _follow(self, block_id: str, accepted: float | None) -> _Course:
-        course = self._courses.get(block_id)
-        if course is None:
-            course = self._courses[block_id] = _Course(accepted)
-            if len(self._courses) > _FOLLOWED:
-                self._courses.popitem(last=False)
-        return course
+    async def _tell(self) -> None:
+        """Whenever there are new orders: every line, a slice in each turn of the loop."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for number, driven in enumerate(list(self._driven.values()), 1):
+                driven.kick()
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
 
     def _committed(self, entries: Sequence[Entry]) -> None:
+        """What is durable now; called before the appends return. No record depends on what this does."""
         for entry in entries:
-            if isinstance(entry.record, Blocked):
-                self._ordered(entry.seq, entry.record.policy)
-            elif isinstance(entry.record, Lift):
-                self._lifted(entry.seq, entry.record.block)
+            record = entry.record
+            if isinstance(record, Blocked):
+                self._early.written(record.block)
+                self._order(entry.seq)
+            elif isinstance(record, Lift):
+                self._order(entry.seq)
+            elif isinstance(record, Posture) and (driven := self._driven.get(record.line)):
+                driven.supervisor.service = record.state
+                self._news.set()
 
-    def _ordered(self, seq: int, block: BlockPolicy) -> None:
-        self._written(block.id)
-        course = self._follow(block.id, None)
-        if course.accepted is not None:
-            course.durable = self._monotonic() - course.accepted
-        for name, supervisor in self._supervisors.items():
-            early = course.answers.get(name)
-            if early is None:
-                supervisor.order(seq, block.id, block)
-                continue
-            supervisor.enforced_already(seq, early)
-            self._outbox.post(Answer(block=block.id, receipt=early, after=course.at_edge, durable=course.durable))
+    def _order(self, seq: int) -> None:
+        self._ordered[seq] = self._monotonic()
+        if len(self._ordered) > _FOLLOWED:
+            self._ordered.popitem(last=False)
+        self._news.set()
 
-    def _lifted(self, seq: int, block_id: str) -> None:
-        block = self._follow(block_id, None).lifted
-        for supervisor in self._supervisors.values():
-            if block is None or (supervisor.meant(block) and supervisor.able(block)):
-                supervisor.order(seq, block_id, None)
+    def _declare(self, driven: Driven) -> None:
+        """What a line can do goes on record when it changes."""
+        line = driven.line
+        if self._tasks and line and self._ledger.declared(line.name) != line.capabilities:
+            self._tasks.create_task(self._on_record(Declared(line=line.name, capabilities=line.capabilities)))
 
-    def _all_answered(self, block_id: str, course: _Course) -> bool:
-        block = course.lifted or self._ledger.standing(block_id, self._clock())
-        for name, supervisor in self._supervisors.items():
-            if block and not supervisor.meant(block):
-                continue
-            if course.lifted and not supervisor.able(course.lifted):
-                continue
-            receipt = course.answers.get(name)
-            if receipt is None or receipt.outcome == "failed":
-                return False
-        return True
+    async def _quarantine(self, line: str, error: str) -> None:
+        self._driven[line].supervisor.service = "quarantined"
+        await self._on_record(Posture(line=line, state="quarantined", by="hub", reason=error))
 
-    async def _write_again(self) -> None:
-        """Blocks that the ledger could not take are offered again until they expire; without any, a probe is."""
-        while True:
-            await asyncio.sleep(_RETRY)
-            for permit in [self._unwritten[block_id] for block_id in self._retry]:
-                if permit.block.expires <= self._clock():
-                    self._written(permit.block.id)
-                elif permit.block.id in self._retry and not await self._append_again(permit):
-                    break
-            if not (self._ledger.writable or self._retry):
-                await self._probe()
-
-    async def _append_again(self, permit: Permit) -> bool:
+    async def _on_record(self, record: Declared | Posture) -> None:
         try:
-            await self._ledger.append(permit)
-        except LedgerUnwritable:
-            return False
-        except InvalidRecord as error:
-            log.error("block cannot be recorded, let go", block=permit.block.id, error=str(error))
-            self._let_go(permit.block.id)
-        return True
+            await self._ledger.append(record)
+        except (LedgerUnwritable, InvalidRecord) as error:
+            log.error("line's record not written", line=record.line, error=str(error))
 
-    async def _probe(self) -> None:
-        """A write that changes nothing tells whether the disk works again, though nobody has anything to record."""
-        with suppress(LedgerUnwritable):
-            await self._ledger.advance(EdgeLine.name, self._ledger.cursor(EdgeLine.name))
+    def _release(self, block_id: str) -> None:
+        """The edge lets go of a block that no entry orders."""
+        if driven := self._driven.get(EdgeLine.name):
+            driven.supervisor.release(block_id, self._monotonic())
+            driven.kick()
+
+    def _status(self, driven: Driven) -> LineStatus:
+        supervisor, now = driven.supervisor, self._clock()
+        whom = supervisor.whom
+        held = self._ledger.digest(supervisor.cursor, whom, now).count if whom and supervisor.line_is_there else 0
+        waiting = self._ledger.behind(supervisor.cursor, whom or everything(supervisor.name), now)
+        return LineStatus(
+            name=supervisor.name,
+            state=supervisor.state,
+            service=supervisor.service,
+            capabilities=self._ledger.declared(supervisor.name),
+            cursor=supervisor.cursor,
+            pending=waiting + len(supervisor.repairs),
+            last_contact=supervisor.last_contact,
+            last_error=supervisor.last_error,
+            enforced=max(0, held - len(supervisor.refused) - len(supervisor.repairs)),
+            refused=len(supervisor.refused),
+            foreign=supervisor.foreign,
+            drifted=supervisor.drifted,
+            p50_ms=driven.delays.ms(0.5),
+            p99_ms=driven.delays.ms(0.99),
+        )
+
+
+def _answered(supervisor: Supervisor, seq: int, block_id: str) -> bool:
+    return supervisor.cursor >= seq and block_id not in supervisor.repairs
+
+
+def _outcome(supervisor: Supervisor, order: Order) -> Outcome:
+    if order.id in supervisor.repairs:
+        return "failed"
+    if order.id in supervisor.refused:
+        return "refused"
+    return "enforced" if order.block else "lifted"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
+from defense_lines.line import Capabilities
+
 State = Literal["starting", "up", "failing", "away"]
+Service = Literal["in_service", "drained", "quarantined"]
 
 
 class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +18,9 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     state: State  # failing: it answers, but with errors
+    service: Service  # whether it is given orders
+    capabilities: Capabilities | None  # as last declared; None if it never connected
+    cursor: int  # entry of the ledger up to which it was told everything
     pending: int  # orders not yet answered for good
     last_contact: float | None  # Unix seconds of its last answer
     last_error: str
@@ -23,7 +28,7 @@ class LineStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: int  # live blocks that it refused
     foreign: tuple[str, ...]  # ids that it enforces and that no ledger of ours knows, the first hundred
     drifted: int  # blocks found missing or left over since the start, and repaired
-    p50_ms: float | None  # from ordered to receipt, of the last thousand orders
+    p50_ms: float | None  # from ordered to receipt, of the last thousand batches
     p99_ms: float | None
 
 
@@ -33,9 +38,9 @@ class Delays:
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=1000)
 
-    def add(self, seconds: Iterable[float]) -> None:
-        """Remember more."""
-        self._seconds.extend(seconds)
+    def add(self, seconds: float) -> None:
+        """Remember one more."""
+        self._seconds.append(seconds)
 
     def ms(self, share: float) -> float | None:
         """The delay in milliseconds that a share of all does not exceed."""

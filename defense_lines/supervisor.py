@@ -1,394 +1,308 @@
-"""A supervisor drives one line: pushes what is pending, pauses when it fails, and finds and repairs drift."""
+"""A supervisor decides what one line is told next, and what its answers mean. It has no clock and no socket: the hub
+carries out its steps and tells it how they went.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import time
-import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-import structlog
-from prometheus_client import Counter, Gauge, Histogram
-
-from defense_lines.ledger import Blocked, Entry, Ledger
-from defense_lines.line import DefenseLine, LineUnavailable, Outcome, Receipt
-from defense_lines.orders import Order, Orders, Pace
-from defense_lines.status import Delays, LineStatus, State
+from defense_lines.ledger import Noted, Whom
+from defense_lines.line import Capabilities, Digest, Note, Order, Orders, Outcome, Receipts
+from defense_lines.pace import Pace
+from defense_lines.repairs import Repairs
+from defense_lines.status import Service, State
 from policy import BlockPolicy
 
-_APPLIED: frozenset[Outcome] = frozenset({"enforced", "refused", "failed", "expired"})
-_REVOKED: frozenset[Outcome] = frozenset({"lifted", "refused", "failed", "expired"})
-_ORDERS = ("block", "lift")
 _GRACE = 1.0  # seconds by which a line's expiry may trail ours
 _DETAIL = 500  # characters of a line's own words that are kept
-_RECEIPTS = Counter("portcullis_defense_lines_receipts_total", "Receipts", ["line", "outcome"])
-_STRANGE = Counter("portcullis_defense_lines_strange_receipts_total", "Receipts that answer no order", ["line"])
-_DRIFT = Counter("portcullis_defense_lines_drift_total", "Blocks found missing, left over, foreign", ["line", "what"])
-_PENDING = Gauge("portcullis_defense_lines_pending", "Orders not yet answered for good", ["line"])
-_UP = Gauge("portcullis_defense_lines_up", "1 while the line answers", ["line"])
-_DELAY = Histogram(
-    "portcullis_defense_lines_enforced_seconds",
-    "From ordered to receipt",
-    ["line"],
-    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30),
-)
-log = structlog.get_logger()
+_ENFORCING: frozenset[Outcome] = frozenset({"enforced", "refused", "failed", "expired"})
+_LIFTING: frozenset[Outcome] = frozenset({"lifted", "refused", "failed", "expired"})
 
 
-class Desk(Protocol):
-    """Who a supervisor answers to: the hub."""
+class Standing(Protocol):
+    """What a supervisor needs of the ledger."""
 
-    def answered(self, receipt: Receipt, recorded: bool) -> None:
-        """A line answered; `recorded` is whether the answer goes into the history."""
+    @property
+    def last_order(self) -> int:
+        """The newest entry that ordered anything."""
 
-    def unwritten(self) -> Collection[str]:
-        """Blocks that the edge enforces already and the ledger has not acknowledged."""
+    def orders(self, after: int, whom: Whom, now: float, limit: int) -> Orders:
+        """What a line is told that was told everything up to entry `after`."""
+
+    def repair(self, orders: tuple[Order, ...], now: float) -> Orders:
+        """The same for orders out of turn."""
+
+    def digest(self, upto: int, whom: Whom, time: float) -> Digest:
+        """Of what a line should hold that was told everything up to entry `upto`."""
+
+    def held(self, upto: int, whom: Whom, time: float) -> set[str]:
+        """The ids of the same."""
+
+    def behind(self, after: int, whom: Whom, now: float) -> int:
+        """How many orders a line has still to be told."""
+
+    def standing(self, block_id: str, now: float) -> BlockPolicy | None:
+        """The block, if it stands now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Have the line carry this out."""
+
+    orders: Orders
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Ask the line what it enforces."""
+
+    unless: Digest
+    time: float  # Unix seconds
+    upto: int  # what the line had been told then
+
+
+Step = Push | List
 
 
 class Supervisor:
-    """One line's. The line may come and go: without a driver it is away, and what is pending stays pending."""
+    """One line's. `now` is Unix seconds by our clock, `tick` monotonic seconds. A line comes and goes; while it is away
+    what it has to be told waits in the ledger.
+    """
 
-    def __init__(
-        self,
-        name: str,
-        ledger: Ledger,
-        desk: Desk,
-        clock: Callable[[], float] = time.time,
-        pace: Pace | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, name: str, ledger: Standing, cursor: int, pace: Pace) -> None:
+        """`cursor`: up to which entry the line has answered, as far as is on record."""
         self.name = name
-        self.line: DefenseLine | None = None
+        self.cursor = cursor
+        self.state: State = "away"
+        self.service: Service = "in_service"
+        self.last_error = "has not connected yet"
+        self.last_contact: float | None = None
+        self.refused: set[str] = set()
+        self.foreign: tuple[str, ...] = ()
+        self.drifted = 0
+        self.repairs = Repairs()
+        self.whom: Whom | None = None  # None while the line has never connected
         self._ledger = ledger
-        self._desk = desk
-        self._clock = clock
-        self._pace = pace or Pace()
-        self._monotonic = monotonic
-        self._from = ledger.cursor(name)
-        self._caught_up = False
-        self._orders = Orders(self._from)
-        self._wake = asyncio.Event()
-        self._state: State = "away"
+        self._pace = pace
+        self._capabilities: Capabilities | None = None  # None while the line is away
+        self._most = pace.batch
         self._failures = 0
+        self._broken = 0
         self._rest_until = 0.0
         self._reconcile_at = 0.0
-        self._swept = monotonic()
-        self._batch = self._pace.batch
-        self._enforced: set[str] = set()
-        self._refused: set[str] = set()
-        self._failed: set[str] = set()
-        self._foreign: tuple[str, ...] = ()
-        self._drifted = 0
-        self._last_contact: float | None = None
-        self._last_error = "has not connected yet"
-        self._delays = Delays()
 
     @property
-    def cursor(self) -> int:
-        """Up to which entry every order is answered."""
-        return self._orders.cursor if self._caught_up else self._from
+    def line_is_there(self) -> bool:
+        """Whether it is connected."""
+        return self._capabilities is not None
 
-    def attach(self, line: DefenseLine) -> None:
-        """The line has (re)connected: try at once, and compare what it enforces with what it should."""
-        if self.line is None:
-            self._state, self._last_error = "starting", ""
-        self.line = line
-        self._refused.clear()
-        self.wake()
+    @property
+    def safe_cursor(self) -> int:
+        """Up to which entry the line has carried out everything: where to go on after a restart of ours."""
+        oldest = self.repairs.oldest()
+        return self.cursor if oldest is None else min(self.cursor, oldest - 1)
 
-    def detach(self, line: DefenseLine) -> None:
-        """The line has gone. Without effect if another took its place already."""
-        if self.line is line:
-            self.line = None
-            self._enforced.clear()
-            self._lost("away", "disconnected")
+    def connected(self, capabilities: Capabilities, told: int | None, tick: float) -> tuple[int, int] | None:
+        """The line is there, for the first time or again. `told`: its own record of what it was told. Where that is
+        more than we know of, both: it carried out what lies between, and the answers were lost on our side.
+        """
+        self._capabilities, self.whom = capabilities, Whom(self.name, capabilities.targets)
+        if self.state == "away":
+            self.state, self.last_error = "starting", ""
+        self.refused.clear()
+        self.wake(tick)
+        known = self.cursor
+        if told is not None and self._possible(told, tick):
+            self.cursor = told
+        return (known, self.cursor) if self.cursor > known else None
 
-    def wake(self) -> None:
-        """Do not wait any longer: the line may be reachable again."""
-        self._failures, self._rest_until, self._reconcile_at = 0, 0.0, 0.0
-        self._wake.set()
+    def disconnected(self, why: str, tick: float) -> None:
+        """The line has gone."""
+        self._capabilities = None
+        self._lost("away", why, tick)
 
-    def meant(self, block: BlockPolicy) -> bool:
-        """Whether the block asks for this line."""
-        return not block.lines or self.name in block.lines
+    def wake(self, tick: float) -> None:
+        """Do not wait any longer: the line may be reachable again, and may have lost what it had."""
+        self._failures, self._rest_until, self._reconcile_at = 0, tick, tick
 
-    def able(self, block: BlockPolicy) -> bool:
-        """Whether the line can enforce the block's kind of target; assumed while it has never connected."""
-        return self.line is None or block.target.kind in self.line.targets
+    def concerned(self, block: BlockPolicy) -> bool:
+        """Whether the line is meant and able; able is assumed while it has never connected."""
+        return self.whom.concerns(block) if self.whom else not block.lines or self.name in block.lines
 
-    def order(self, seq: int, block_id: str, block: BlockPolicy | None) -> None:
-        """A durable order: enforce `block`, or stop enforcing `block_id`."""
-        if block is None or self.meant(block):
-            self._orders.add(Order(seq, block_id, block, self._monotonic()))
-            self._wake.set()
-        else:
-            self._orders.seen(seq)
+    def step(self, now: float, tick: float) -> Step | None:
+        """What to do next; None if there is nothing to do, or not yet (see `due`)."""
+        if self._capabilities is None or self.whom is None or self.service != "in_service" or tick < self._rest_until:
+            return None
+        if orders := self.repairs.take(self._most, tick, lambda block_id: self._ledger.standing(block_id, now)):
+            return Push(self._ledger.repair(orders, now))
+        if self.cursor < self._ledger.last_order:
+            told = self._ledger.orders(self.cursor, self.whom, now, self._most)
+            if told.orders:
+                return Push(told)
+            self.cursor = told.upto
+        if tick >= self._reconcile_at:
+            return self._list(now, tick)
+        return None
 
-    def enforced_already(self, seq: int, receipt: Receipt) -> None:
-        """The edge did it before it was ordered."""
-        self._orders.seen(seq)
-        self._enforced.add(receipt.block)
-        self._refused.discard(receipt.block)
-        self._contact([])
-        self._count(receipt)
-
-    def status(self) -> LineStatus:
-        """As of now."""
-        live = self._ledger.live(self._clock())
-        return LineStatus(
-            name=self.name,
-            state=self._state,
-            pending=len(self._orders),
-            last_contact=self._last_contact,
-            last_error=self._last_error,
-            enforced=sum(block.id in self._enforced for block in live),
-            refused=sum(block.id in self._refused for block in live),
-            foreign=self._foreign,
-            drifted=self._drifted,
-            p50_ms=self._delays.ms(0.5),
-            p99_ms=self._delays.ms(0.99),
-        )
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                if not self._caught_up:
-                    await self._catch_up()
-                if self.line is not None:
-                    await self._work(self.line)
-            except (LineUnavailable, TimeoutError) as error:
-                self._lost("away", str(error) or f"no answer within {self._pace.deadline:g} s")
-            except Exception as error:
-                # a driver's bug must not end its supervisor: counted, shown, tried again later
-                log.error("line failed", line=self.name, error=repr(error), at=_where(error))
-                self._lost("failing", repr(error))
-            self._sweep()
-            await self._rest()
-
-    def _sweep(self) -> None:
-        """What has expired is not pending any longer, whether the line is there or not."""
-        self._swept = self._monotonic()
-        self._orders.drop_expired(self._clock())
-        _PENDING.labels(self.name).set(len(self._orders))
-
-    async def _catch_up(self) -> None:
-        """Order what stands and this line has not answered: after its cursor, or all of it if it is new."""
-        seq = self._from
-        if not seq:
-            for block in self._ledger.live(self._clock()):
-                self._renew(block)
-            self._orders.seen(self._ledger.head.seq)
-        while seq and (entries := await self._ledger.since(seq, kinds=_ORDERS)):
-            for entry in entries:
-                self._order_again(entry)
-            seq = entries[-1].seq
-        self._caught_up = True
-
-    def _order_again(self, entry: Entry) -> None:
-        record = entry.record
-        if not isinstance(record, Blocked):
-            self._orders.seen(entry.seq)  # a lift: what is enforced and should not be, reconciliation finds
-        elif self._ledger.standing(record.block, self._clock()) and not self._known(record.block):
-            self.order(entry.seq, record.block, record.policy)
-        else:
-            self._orders.seen(entry.seq)
-
-    def _known(self, block_id: str) -> bool:
-        return block_id in self._orders or block_id in self._enforced
-
-    def _renew(self, block: BlockPolicy) -> None:
-        if self.meant(block) and block.id not in self._orders:
-            self._orders.add(Order(0, block.id, block, self._monotonic()))
-
-    async def _work(self, line: DefenseLine) -> None:
-        if self._monotonic() < self._rest_until:
-            return
-        self._settle_idle(line)
-        for lift in (False, True):
-            while orders := self._orders.take(lift, self._monotonic(), self._batch):
-                await self._push(line, orders, lift)
-                if self._monotonic() < self._rest_until:
-                    return
-        if self._monotonic() >= self._reconcile_at:
-            await self._reconcile(line)
-
-    def _settle_idle(self, line: DefenseLine) -> None:
-        """Orders that need no call: expired ones, and kinds that the line cannot enforce."""
-        self._orders.drop_expired(self._clock())
-        for order in self._orders.take(False, float("inf"), len(self._orders)):
-            if order.block and order.block.target.kind not in line.targets:
-                self._orders.done(order)
-                detail = f"cannot: the {self.name} line does not enforce {order.block.target.kind} targets"
-                if order.block_id not in self._refused:
-                    self._receive(order, self._own_receipt(order, "refused", detail))
-
-    async def _push(self, line: DefenseLine, orders: Sequence[Order], lift: bool) -> None:
-        head, started = str(self._ledger.head), self._monotonic()
-        try:
-            async with asyncio.timeout(self._pace.deadline):
-                if lift:
-                    receipts = await line.revoke([order.block_id for order in orders], head)
-                else:
-                    receipts = await line.apply([order.block for order in orders if order.block], head)
-        except LineUnavailable:
-            raise
-        except TimeoutError:
-            self._batch = max(1, len(orders) // 2)  # too much at once, perhaps
-            raise
-        except Exception as error:
-            log.error("line failed", line=self.name, orders=len(orders), error=repr(error), at=_where(error))
-            self._fail_batch(orders, repr(error))
-            return
-        if self._monotonic() - started < self._pace.deadline / 4:
-            self._batch = min(self._pace.batch, self._batch * 2)
-        self._settle(orders, receipts, _REVOKED if lift else _APPLIED)
-
-    def _fail_batch(self, orders: Sequence[Order], error: str) -> None:
-        """The driver broke: perhaps one order breaks it, so that smaller batches find it and let the others pass."""
-        self._last_error, self._state = error, "failing"
-        if len(orders) == 1:
-            self._fail(orders[0], error)
-            return
-        self._batch = max(1, len(orders) // 2)
-        self._failures += 1
-        self._rest_until = self._monotonic() + self._pace.shortest
-
-    def _settle(self, orders: Sequence[Order], receipts: Sequence[Receipt], fitting: frozenset[Outcome]) -> None:
-        answers = {receipt.block: receipt for receipt in receipts if receipt.outcome in fitting}
-        asked = {order.block_id for order in orders}
-        if strange := sum(receipt.block not in asked or receipt.outcome not in fitting for receipt in receipts):
-            _STRANGE.labels(self.name).inc(strange)
-        now = self._monotonic()
-        self._contact([now - order.since for order in orders if order.seq and order.block_id in answers])
-        for order in orders:
-            receipt = answers.get(order.block_id)
-            if receipt is None:
-                self._fail(order, "the line did not answer this order")
-            elif receipt.outcome == "failed":
-                self._fail(order, receipt.detail)
-            else:
-                self._orders.done(order)
-                self._receive(order, receipt)
-
-    def _contact(self, delays: Sequence[float]) -> None:
-        self._state, self._failures, self._last_contact = "up", 0, self._clock()
-        self._delays.add(delays)
-        for delay in delays:
-            _DELAY.labels(self.name).observe(delay)
-        _UP.labels(self.name).set(1)
-
-    def _receive(self, order: Order, receipt: Receipt) -> None:
-        (self._enforced.add if receipt.outcome == "enforced" else self._enforced.discard)(order.block_id)
-        (self._refused.add if receipt.outcome == "refused" else self._refused.discard)(order.block_id)
-        self._failed.discard(order.block_id)
-        kept = msgspec.structs.replace(receipt, line=self.name, detail=receipt.detail[:_DETAIL])
-        self._count(kept)
-        self._desk.answered(kept, recorded=True)
-
-    def _fail(self, order: Order, detail: str) -> None:
-        """Tried again after a pause of its own. Only the first failure in a row goes into the history."""
-        order.failures += 1
-        order.due = self._monotonic() + self._pace.pause(order.failures)
-        self._last_error = detail
-        receipt = self._own_receipt(order, "failed", detail)
-        self._count(receipt)
-        self._desk.answered(receipt, recorded=order.block_id not in self._failed)
-        self._failed.add(order.block_id)
-
-    def _own_receipt(self, order: Order, outcome: Outcome, detail: str) -> Receipt:
-        return Receipt(
-            block=order.block_id,
-            line=self.name,
-            outcome=outcome,
-            time=self._clock(),
-            ms=0.0,
-            detail=detail[:_DETAIL],
-        )
-
-    def _count(self, receipt: Receipt) -> None:
-        _RECEIPTS.labels(self.name, receipt.outcome).inc()
-
-    def _lost(self, state: State, error: str) -> None:
-        if self._state != state:
-            log.warning("line lost", line=self.name, state=state, error=error, pending=len(self._orders))
-        self._state, self._last_error = state, error
-        self._failures += 1
-        self._rest_until = self._monotonic() + self._pace.pause(self._failures)
-        self._reconcile_at = 0.0  # it may have lost what it had
-        _UP.labels(self.name).set(0)
-
-    async def _reconcile(self, line: DefenseLine) -> None:
-        async with asyncio.timeout(self._pace.listing):
-            active = frozenset(await line.active())
-        self._contact([])
-        self._reconcile_at = self._monotonic() + self._pace.reconcile
-        now = self._clock()
-        live = {block.id for block in self._ledger.live(now) if self.meant(block) and block.target.kind in line.targets}
-        self._refused &= live
-        self._failed = {block_id for block_id in self._failed if block_id in self._orders}
-        self._enforced = live.intersection(active)
-        self._repair_missing(live - active - self._refused)
-        await self._repair_extra(active - live - frozenset(self._desk.unwritten()))
-
-    def _repair_missing(self, ids: set[str]) -> None:
-        missing = [block for block in self._ledger.live(self._clock()) if block.id in ids]
-        for block in missing:
-            if block.id not in self._orders:
-                self._drift("missing")
-                self._renew(block)
-
-    async def _repair_extra(self, ids: frozenset[str]) -> None:
-        foreign = []
-        for block_id in sorted(ids):
-            block = await self._ledger.block(block_id)
-            if block is None:
-                foreign.append(block_id)
-                _DRIFT.labels(self.name, "foreign").inc()
-            elif block_id not in self._orders and self._over(block):
-                self._drift("left over")
-                self._orders.add(Order(0, block_id, None, self._monotonic()))
-        if foreign and tuple(foreign[:100]) != self._foreign:
-            log.warning("line enforces what no ledger of ours knows", line=self.name, count=len(foreign))
-        self._foreign = tuple(foreign[:100])
-
-    def _over(self, block: BlockPolicy) -> bool:
-        """Neither live nor so recently expired that the line is about to end it by itself."""
-        now = self._clock()
-        if self._ledger.standing(block.id, now):
-            return not self.meant(block)
-        return not now - _GRACE < block.expires <= now
-
-    def _drift(self, what: str) -> None:
-        self._drifted += 1
-        _DRIFT.labels(self.name, what).inc()
-
-    async def _rest(self) -> None:
-        """Sleep until something is due. New orders do not shorten the pause after a failure; a reconnection does."""
-        while True:
-            now = self._monotonic()
-            until = self._next()
-            if until <= now:
-                await asyncio.sleep(0)
-                return
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(until - now):
-                    await self._wake.wait()
-            except TimeoutError:
-                return
-
-    def _next(self) -> float:
-        if self.line is None:
-            return self._swept + self._pace.reconcile
-        due = self._orders.next_due()
-        work = self._reconcile_at if due is None else min(due, self._reconcile_at)
+    def due(self) -> float | None:
+        """When there is something to do without a new order, monotonic seconds; None if the line has to come first."""
+        if self._capabilities is None or self.service != "in_service":
+            return None
+        repair = self.repairs.due()
+        work = self._reconcile_at if repair is None else min(repair, self._reconcile_at)
         return max(work, self._rest_until)
 
+    def answered(self, orders: Orders, receipts: Receipts, seconds: float, now: float, tick: float) -> list[Noted]:
+        """The line answered a batch after `seconds`; what has to be noted of it."""
+        self._contact(now)
+        if seconds < self._pace.deadline / 4:
+            self._most = min(self._pace.batch, self._most * 2)
+        if orders.after is not None:
+            self.cursor = orders.upto
+        if not (receipts.notes or self.repairs or self.refused):
+            return []
+        asked = {order.id: order for order in orders.orders}
+        notes = {note.block: note for note in receipts.notes if _fits(note, asked.get(note.block))}
+        failed = {block_id for block_id, note in notes.items() if note.outcome == "failed"}
+        self.repairs.done(asked.keys() - failed)
+        self.refused.difference_update(asked)
+        if orders.after is None:
+            notes = {order.id: notes.get(order.id) or _plain(order) for order in orders.orders}
+        noted = (self._noted(asked[block_id], note, receipts, now, tick) for block_id, note in notes.items())
+        return [each for each in noted if each]
 
-def _where(error: Exception) -> str:
-    # one frame, not a traceback with a thousand blocks in it: rendering that would hold up the loop
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}:{frame.lineno} {frame.name}"
+    def strange(self, orders: Orders, receipts: Receipts) -> int:
+        """How many of a batch's notes speak of nothing that was asked."""
+        asked = {order.id: order for order in orders.orders} if receipts.notes else {}
+        return sum(not _fits(note, asked.get(note.block)) for note in receipts.notes)
+
+    def rewound(self, cursor: int, tick: float) -> None:
+        """The line says that it was told everything only up to here."""
+        if self._possible(cursor, tick):
+            self.cursor, self._reconcile_at = cursor, tick
+
+    def unavailable(self, error: str, tick: float) -> None:
+        """It could not be reached, or has not answered in time; the same is tried again."""
+        self._lost("away", error, tick)
+
+    def overran(self, orders: Sequence[Order], error: str, tick: float) -> None:
+        """No answer within the deadline: too much at once, perhaps."""
+        self._most = max(1, len(orders) // 2)
+        self._lost("away", error, tick)
+
+    def broke(self, error: str, tick: float) -> bool:
+        """It answered what no working line would; whether that was once too often."""
+        self._broken += 1
+        self._lost("failing", error, tick)
+        return self._broken >= self._pace.broken
+
+    def failed(self, orders: Orders, error: str, now: float, tick: float) -> list[Noted]:
+        """The driver broke: perhaps one order breaks it, so that smaller batches find it and let the others pass."""
+        self.state, self.last_error = "failing", error
+        if len(orders.orders) > 1:
+            self._most = max(1, len(orders.orders) // 2)
+            self._rest_until = tick + self._pace.shortest
+            return []
+        (order,) = orders.orders
+        if orders.after is not None:
+            self.cursor = orders.upto
+        note = Note(order.id, "failed", error)
+        noted = self._noted(order, note, Receipts(time=now, ms=0.0, head=orders.head), now, tick)
+        return [noted] if noted else []
+
+    def release(self, block_id: str, tick: float) -> None:
+        """Have the line let go of what no entry orders."""
+        self.repairs.done([block_id])
+        self.repairs.want(0, block_id, True, tick)
+
+    def suspects(self, step: List, ids: Iterable[str], now: float) -> set[str]:
+        """Of what the line enforces, that which it should not, or which is none of ours."""
+        return set(ids) - self._held(step, now - _GRACE)
+
+    def listed(self, step: List, ids: Iterable[str] | None, known: set[str], now: float, tick: float) -> None:
+        """What the line enforces (None: what it should); of what it should not, `known` were ours."""
+        self._contact(now)
+        self._reconcile_at = tick + self._pace.reconcile
+        if ids is None or self.whom is None:
+            self.foreign = ()
+            return
+        active = set(ids)
+        held = self._held(step, now + _GRACE)
+        self.refused &= held
+        for block_id in held - active - self.refused:
+            self._drift(step.upto, block_id, False, tick)
+        for block_id in known:
+            self._let_go(block_id, now, tick)
+        self.foreign = tuple(sorted(self.suspects(step, active, now) - known)[:100])
+
+    def _held(self, step: List, time: float) -> set[str]:
+        return self._ledger.held(step.upto, self.whom, time) if self.whom else set()
+
+    def _possible(self, told: int, tick: float) -> bool:
+        """Whether a line can have been told so much."""
+        last = self._ledger.last_order
+        if told > last:
+            self._lost("failing", f"was told everything up to entry {told}, our last order is {last}", tick)
+        return told <= last
+
+    def _list(self, now: float, tick: float) -> List | None:
+        if self.whom is None or self._capabilities is None:
+            return None
+        if not self._capabilities.lists:
+            self._reconcile_at = tick + self._pace.reconcile
+            if self.state == "starting":
+                self._contact(now)
+            return None
+        digest = self._ledger.digest(self.cursor, self.whom, now)
+        for block_id in self.refused:
+            if self._ledger.standing(block_id, now):
+                digest = digest.minus(block_id)
+        return List(digest, now, self.cursor)
+
+    def _let_go(self, block_id: str, now: float, tick: float) -> None:
+        block = self._ledger.standing(block_id, now)
+        if block and self.concerned(block):
+            return  # told after it was asked
+        self._drift(0, block_id, True, tick)
+
+    def _drift(self, seq: int, block_id: str, lift: bool, tick: float) -> None:
+        if self.repairs.want(seq, block_id, lift, tick):
+            self.drifted += 1
+
+    def _noted(self, order: Order, note: Note, receipts: Receipts, now: float, tick: float) -> Noted | None:
+        if note.outcome == "failed":
+            self.last_error = note.detail
+            lift = order.block is None
+            if not self.repairs.failed(order.seq, order.id, lift, self._pace.pause, tick):
+                return None  # only the first failure in a row goes into the history
+        elif note.outcome == "refused":
+            self.refused.add(order.id)
+        return Noted(
+            line=self.name,
+            block=order.id,
+            outcome=note.outcome,
+            detail=note.detail[:_DETAIL],
+            time=note.time or receipts.time,
+            ms=receipts.ms,
+            received=now,
+        )
+
+    def _contact(self, now: float) -> None:
+        self.state, self._failures, self._broken, self.last_contact = "up", 0, 0, now
+        self.last_error = ""
+
+    def _lost(self, state: State, error: str, tick: float) -> None:
+        self.state, self.last_error = state, error
+        self._failures += 1
+        self._rest_until = tick + self._pace.pause(self._failures)
+        self._reconcile_at = tick  # it may have lost what it had
+
+
+def _plain(order: Order) -> Note:
+    return Note(order.id, "enforced" if order.block else "lifted")
+
+
+def _fits(note: Note, order: Order | None) -> bool:
+    return order is not None and note.outcome in (_ENFORCING if order.block else _LIFTING)

@@ -7,7 +7,7 @@ from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerUnwritable
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.ledger import Erasure, Ledger
-from defense_lines.ledger.orders import Whom
+from defense_lines.ledger.orders import Place, Whom, everything
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.record import (
     Answer,
@@ -49,6 +49,7 @@ __all__ = [
     "LedgerUnwritable",
     "Lift",
     "Noted",
+    "Place",
     "Places",
     "Posture",
     "Record",
@@ -57,6 +58,7 @@ __all__ = [
     "Risk",
     "Story",
     "Whom",
+    "everything",
     "public_key",
     "verify",
 ]

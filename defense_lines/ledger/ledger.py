@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,13 +13,13 @@ from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.ledger.head import Head
-from defense_lines.ledger.orders import Whom
+from defense_lines.ledger.orders import Place, Whom
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
 from defense_lines.ledger.record import Blocked, Posture, Revocation, Risk, Written, to_record
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
-from defense_lines.line import Digest, Orders
+from defense_lines.line import Capabilities, Digest, Order, Orders
 from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
@@ -112,6 +112,22 @@ class Ledger:
             self._shared[key] = orders
         return orders
 
+    def repair(self, orders: tuple[Order, ...], now: float) -> Orders:
+        """Orders for one line, out of turn."""
+        return Orders(after=None, upto=self._standing.orders.last, orders=orders, head=str(self._head), time=now)
+
+    def behind(self, after: int, whom: Whom, now: float) -> int:
+        """How many orders a line has still to be told that was told everything up to entry `after`."""
+        return self._standing.orders.behind(after, whom, now)
+
+    def place(self, block_id: str) -> Place | None:
+        """The latest order about a block, as long as it is not forgotten."""
+        return self._standing.orders.place(block_id)
+
+    def declared(self, line: str) -> Capabilities | None:
+        """What a line last said that it can do."""
+        return self._standing.declared(line)
+
     def digest(self, upto: int, whom: Whom, time: float) -> Digest:
         """Of the blocks that a line should hold which was told everything up to entry `upto`, and that outlive `time`
         (Unix seconds).
@@ -149,6 +165,10 @@ class Ledger:
         """A block that was ever permitted."""
         records = (entry.record for entry in await self._reader.of_block(block_id))
         return next((record.policy for record in records if isinstance(record, Blocked)), None)
+
+    async def known(self, block_ids: Collection[str]) -> set[str]:
+        """Of these, the ids of blocks that were ever permitted."""
+        return {block_id for block_id in block_ids if await self.block(block_id)}
 
     async def story(self, block_id: str) -> Story | None:
         """Everything that happened to a block; None if it was never permitted."""

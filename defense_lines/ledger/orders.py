@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from defense_lines.ledger.sums import Sums
 from defense_lines.line import Digest, Order
@@ -26,6 +26,11 @@ class Whom(NamedTuple):
         return block.target.kind in self.targets and (not block.lines or self.name in block.lines)
 
 
+def everything(name: str) -> Whom:
+    """A line of which nothing is known but its name: taken to be able to enforce any target."""
+    return Whom(name, frozenset(get_args(TargetKind)))
+
+
 class Told(NamedTuple):
     """What a line is told next."""
 
@@ -34,7 +39,9 @@ class Told(NamedTuple):
     shared: bool  # whether every line with the same targets is told the same
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """An order in the history."""
+
     order: Order
     block: BlockPolicy  # of a lift, the block that it ended
     began: int  # seq of the block
@@ -46,14 +53,15 @@ class StandingOrders:
     def __init__(self) -> None:
         self.last = 0  # seq of the newest order
         self._seqs: list[int] = []  # ascending; those of orders that are gone among them
-        self._at: dict[int, _Place] = {}  # by seq
-        self._blocks: dict[str, _Place] = {}  # those not lifted, by id
+        self._at: dict[int, Place] = {}  # by seq
+        self._blocks: dict[str, Place] = {}  # those not lifted, by id
+        self._lifts: dict[str, int] = {}  # seqs of lifts, by the block's id
         self._ends: list[tuple[float, int]] = []  # heap: when, seq
         self._sums = Sums(self._blocks.__contains__)
 
     def enforce(self, seq: int, block: BlockPolicy, now: float) -> None:
         """A block was ordered."""
-        place = _Place(Order(seq, block.id, block), block, seq)
+        place = Place(Order(seq, block.id, block), block, seq)
         self._blocks[block.id] = place
         self._put(place, now)
         self._sums.add(block)
@@ -64,7 +72,8 @@ class StandingOrders:
         if lifted is not None:
             self._at.pop(lifted.began, None)
             self._sums.remove(lifted.block)
-            self._put(_Place(Order(seq, block_id, None), lifted.block, lifted.began), now)
+            self._lifts[block_id] = seq
+            self._put(Place(Order(seq, block_id, None), lifted.block, lifted.began), now)
 
     def block(self, block_id: str, now: float) -> BlockPolicy | None:
         """A live block."""
@@ -82,6 +91,7 @@ class StandingOrders:
             if place.block.expires > now and place.order.block:
                 other.enforce(seq, renew(place.block), now)
             elif place.block.expires > now:
+                other._lifts[place.order.id] = seq
                 other._put(place, now)
         other.last = self.last
         return other
@@ -99,6 +109,14 @@ class StandingOrders:
             if whom.concerns(place.block):
                 found.append(place.order)
         return Told(tuple(found), self.last, shared)
+
+    def behind(self, after: int, whom: Whom, now: float) -> int:
+        """How many orders a line has still to be told that was told everything up to a place."""
+        return sum(place.block.expires > now and whom.concerns(place.block) for place in self._after(after))
+
+    def place(self, block_id: str) -> Place | None:
+        """The latest order about a block, as long as it is not forgotten."""
+        return self._blocks.get(block_id) or self._at.get(self._lifts.get(block_id, 0))
 
     def digest(self, upto: int, whom: Whom, time: float) -> Digest:
         """Of what a line should hold that was told everything up to a place, as far as it outlives `time`."""
@@ -118,15 +136,15 @@ class StandingOrders:
         places = (place for place in (*self._blocks.values(), *self._lifts_after(upto)) if place.began <= upto)
         return {place.order.id for place in places if place.block.expires > time and whom.concerns(place.block)}
 
-    def _lifts_after(self, after: int) -> Iterator[_Place]:
+    def _lifts_after(self, after: int) -> Iterator[Place]:
         return (place for place in self._after(after) if place.order.block is None)
 
-    def _after(self, after: int) -> Iterator[_Place]:
+    def _after(self, after: int) -> Iterator[Place]:
         for number in range(bisect_right(self._seqs, after), len(self._seqs)):
             if place := self._at.get(self._seqs[number]):
                 yield place
 
-    def _put(self, place: _Place, now: float) -> None:
+    def _put(self, place: Place, now: float) -> None:
         seq = self.last = place.order.seq
         self._seqs.append(seq)
         self._at[seq] = place
@@ -137,7 +155,7 @@ class StandingOrders:
         while self._ends and self._ends[0][0] <= time:
             _, seq = heapq.heappop(self._ends)
             place = self._at.pop(seq, None)
-            if place and place.order.block:
-                self._blocks.pop(place.order.id, None)
+            if place:
+                (self._blocks if place.order.block else self._lifts).pop(place.order.id, None)
         if len(self._seqs) > 2 * len(self._at) + _SLACK:
             self._seqs = [seq for seq in self._seqs if seq in self._at]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from defense_lines.ledger.names import PERSONAL
 from defense_lines.ledger.orders import StandingOrders
-from defense_lines.ledger.record import Blocked, Lift, Posture, Record, Revocation, Risk
+from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Revocation, Risk
+from defense_lines.line import Capabilities
 from policy import BlockPolicy
 
 _KEEP = 3600.0  # seconds past expiry that something is kept, should the clock be set back
@@ -24,13 +25,15 @@ class Standing:
         self._risks: dict[str, Risk] = {}
         self._revocations: dict[tuple[str, str], tuple[Revocation, ...]] = {}  # none covers another
         self._postures: dict[str, Posture] = {}
+        self._declared: dict[str, Declared] = {}
         self._swept = 0.0
 
     def current(self, now: float, renew: Callable[[Record], Record] = _same) -> Standing:
         """Only what lives and is in force now, each record renewed; nothing of it is shared."""
         other = Standing()
         other.orders = self.orders.current(now, lambda block: _renewed(block, renew))
-        for record in (*self.risks(now), *self.revocations(now), *self._postures.values()):
+        rest: list[Record] = [*self.risks(now), *self.revocations(now), *self._postures.values()]
+        for record in (*rest, *self._declared.values()):
             other.fold(0, renew(record), now)
         return other
 
@@ -46,6 +49,8 @@ class Standing:
             self._revoke(record)
         elif isinstance(record, Posture):
             self._postures[record.line] = record
+        elif isinstance(record, Declared):
+            self._declared[record.line] = record
         if now - self._swept > _KEEP:
             self._sweep(now)
 
@@ -60,6 +65,11 @@ class Standing:
     def posture(self, line: str) -> Posture | None:
         """What was last said of whether a line is given orders; None if nothing ever was."""
         return self._postures.get(line)
+
+    def declared(self, line: str) -> Capabilities | None:
+        """What a line last said that it can do; None if it never connected."""
+        declared = self._declared.get(line)
+        return declared.capabilities if declared else None
 
     def names(self, name: str, now: float) -> bool:
         """Whether a live block, or a risk or revocation in force, is about this name."""

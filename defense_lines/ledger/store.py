@@ -28,7 +28,7 @@ from policy import Target
 Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
 Erasure = Literal["erased", "unknown", "in_use"]
 
-_FOLDED = (b"block", b"lift", b"risk", b"revocation", b"posture")
+_FOLDED = (b"block", b"lift", b"risk", b"revocation", b"posture", b"line")
 _LAG = Counter("portcullis_defense_lines_ledger_head_lag_total", "Commits whose signed head could not be published")
 log = structlog.get_logger()
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from defense_lines.line import EdgePort, Receipt
-from policy import BlockPolicy, TargetKind
+from defense_lines.line import Capabilities, Digest, EdgePort, Note, Order, Orders, Receipts
+from policy import BlockPolicy
+
+_EARLY = 10_000  # blocks that are enforced and not yet ordered
 
 
 class EdgeLine:
     """Enforces at once, without waiting for anything; each block then ends by the port's own timer."""
 
     name = "edge"
-    targets: frozenset[TargetKind] = frozenset({"address", "range", "principal", "actor", "session"})
+    capabilities = Capabilities(targets=frozenset({"address", "range", "principal", "actor", "session"}))
+    cursor = None
 
     def __init__(
         self,
@@ -24,34 +28,38 @@ class EdgeLine:
         self._port = port
         self._clock = clock
         self._stopwatch = stopwatch
+        self._early: OrderedDict[str, Note] = OrderedDict()
 
-    def enforce(self, blocks: Sequence[BlockPolicy], head: str) -> list[Receipt]:
-        """Refuse and cut now. Raises what the port raises."""
+    def enforce(self, block: BlockPolicy) -> None:
+        """Refuse and cut now, before it is ordered; the receipt waits for the order. Raises what the port raises."""
+        self._early[block.id] = self._enforced(block)
+        if len(self._early) > _EARLY:
+            self._early.popitem(last=False)
+
+    def restore(self, blocks: Sequence[BlockPolicy]) -> None:
+        """Refuse what stands from before. Raises what the port raises."""
+        self._port.enforce(blocks)
+
+    async def carry_out(self, orders: Orders) -> Receipts:
+        """See DefenseLine. What was enforced before it was ordered is only answered for."""
         started = self._stopwatch()
-        cut = self._port.enforce(blocks)
+        notes = [note for order in orders.orders if (note := self._carry_out(order))]
         ms = (self._stopwatch() - started) * 1e3
-        detail = f"{cut} streams cut" if len(blocks) == 1 else f"{cut} streams cut by {len(blocks)} blocks"
-        return [
-            Receipt(
-                block=block.id, line=self.name, outcome="enforced", time=self._clock(), ms=ms, detail=detail, head=head
-            )
-            for block in blocks
-        ]
+        return Receipts(time=self._clock(), ms=ms, head=orders.head, notes=tuple(notes))
 
-    async def apply(self, blocks: Sequence[BlockPolicy], head: str) -> Sequence[Receipt]:
-        """As `enforce`."""
-        return self.enforce(blocks, head)
-
-    async def revoke(self, block_ids: Sequence[str], head: str) -> Sequence[Receipt]:
-        """Stop refusing."""
-        started = self._stopwatch()
-        self._port.lift(block_ids)
-        ms = (self._stopwatch() - started) * 1e3
-        return [
-            Receipt(block=block_id, line=self.name, outcome="lifted", time=self._clock(), ms=ms, head=head)
-            for block_id in block_ids
-        ]
-
-    async def active(self) -> Sequence[str]:
+    async def active(self, unless: Digest, time: float) -> Sequence[str]:
         """What the port refuses at this moment."""
         return self._port.active()
+
+    def _carry_out(self, order: Order) -> Note | None:
+        if order.block is None:
+            self._port.lift([order.id])
+            self._early.pop(order.id, None)
+            return None
+        return self._early.pop(order.id, None) or self._enforced(order.block)
+
+    def _enforced(self, block: BlockPolicy) -> Note:
+        started = self._stopwatch()
+        cut = self._port.enforce([block])
+        detail = f"{cut} streams cut in {(self._stopwatch() - started) * 1e3:.2f} ms"
+        return Note(block.id, "enforced", detail, self._clock())

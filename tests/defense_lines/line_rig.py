@@ -7,7 +7,20 @@ import itertools
 import time
 from collections.abc import Sequence
 
-from defense_lines import Guard, GuardLimits, LineUnavailable, Outcome, Permit, Receipt
+from defense_lines import (
+    Capabilities,
+    Digest,
+    Guard,
+    GuardLimits,
+    LineBroken,
+    LineUnavailable,
+    Note,
+    Order,
+    Orders,
+    Outcome,
+    Permit,
+    Receipts,
+)
 from policy import BlockPolicy, Cause, Target, TargetKind
 
 EVERY_KIND: frozenset[TargetKind] = frozenset({"address", "range", "principal", "actor", "session"})
@@ -33,42 +46,48 @@ def permit(wanted: BlockPolicy) -> Permit:
 class MemoryLine:
     """A real line over a dict: what it is told it does, as well as its mood lets it."""
 
+    cursor: int | None = None
+
     def __init__(self, name: str = "memory", targets: frozenset[TargetKind] = EVERY_KIND) -> None:
         self.name = name
-        self.targets = targets
+        self.capabilities = Capabilities(targets=targets)
         self.blocks: dict[str, BlockPolicy] = {}
         self.foreign: set[str] = set()
-        self.mood = "well"  # "away", "broken", "half", "lying", "failing", "hanging", "refusing"
+        self.mood = "well"  # "away", "broken", "garbage", "half", "lying", "failing", "hanging", "refusing"
         self.most = 10_000  # blocks that it can take before any deadline
         self.poison = ""  # id of a block that breaks the driver
         self.applied: list[str] = []
         self.heads: list[str] = []
+        self.batches: list[Orders] = []
         self.calls = asyncio.Event()
 
-    async def apply(self, blocks: Sequence[BlockPolicy], head: str) -> Sequence[Receipt]:
+    async def carry_out(self, orders: Orders) -> Receipts:
         await self._mood()
-        self.heads.append(head)
-        if len(blocks) > self.most:
+        self.heads.append(orders.head)
+        self.batches.append(orders)
+        if len(orders.orders) > self.most:
             raise TimeoutError
-        if any(block.id == self.poison for block in blocks):
+        if any(order.id == self.poison for order in orders.orders):
             raise ValueError("this order breaks the driver")
-        done = blocks[: len(blocks) // 2] if self.mood == "half" else blocks
-        self.applied += [block.id for block in done]
-        if self.mood not in ("lying", "failing", "refusing"):
-            self.blocks.update({block.id: block for block in done})
-        outcome: Outcome = {"failing": "failed", "refusing": "refused"}.get(self.mood, "enforced")  # type: ignore[assignment]
-        return [self._receipt(block.id, outcome, head) for block in done]
+        notes = [note for number, order in enumerate(orders.orders) if (note := self._do(order, number % 2 == 1))]
+        return Receipts(time=time.time(), ms=0.1, head=orders.head, notes=tuple(notes))
 
-    async def revoke(self, block_ids: Sequence[str], head: str) -> Sequence[Receipt]:
+    async def active(self, unless: Digest, now: float) -> Sequence[str] | None:
         await self._mood()
-        for block_id in block_ids:
-            self.blocks.pop(block_id, None)
-        return [self._receipt(block_id, "lifted", head) for block_id in block_ids]
+        ids = [block.id for block in self.blocks.values() if block.expires > now]
+        return None if Digest.of(ids) == unless and not self.foreign else [*ids, *self.foreign]
 
-    async def active(self) -> Sequence[str]:
-        await self._mood()
-        now = time.time()
-        return [*(block.id for block in self.blocks.values() if block.expires > now), *self.foreign]
+    def _do(self, order: Order, second: bool) -> Note | None:
+        if order.block is None:
+            self.blocks.pop(order.id, None)
+            return None
+        if self.mood in ("failing", "refusing") or (self.mood == "half" and second):
+            outcome: Outcome = "refused" if self.mood == "refusing" else "failed"
+            return Note(order.id, outcome, "not today")
+        self.applied.append(order.id)
+        if self.mood != "lying":
+            self.blocks[order.id] = order.block
+        return None
 
     async def _mood(self) -> None:
         self.calls.set()
@@ -77,11 +96,10 @@ class MemoryLine:
             raise LineUnavailable("no route")
         if self.mood == "broken":
             raise RuntimeError("a bug in the driver")
+        if self.mood == "garbage":
+            raise LineBroken("seven bytes that are no message")
         if self.mood == "hanging":
             await asyncio.sleep(3600)
-
-    def _receipt(self, block_id: str, outcome: Outcome, head: str) -> Receipt:
-        return Receipt(block=block_id, line=self.name, outcome=outcome, time=time.time(), ms=0.1, head=head)
 
 
 class MemoryPort:

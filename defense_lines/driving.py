@@ -1,0 +1,159 @@
+"""Driving a line: its supervisor's steps, one after another, for as long as there is something to do."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter
+
+from defense_lines.ledger import Noted
+from defense_lines.line import DefenseLine, LineBroken, LineUnavailable, Orders, OutOfSequence, Receipts
+from defense_lines.pace import Pace
+from defense_lines.status import Delays
+from defense_lines.supervisor import List, Push, Step, Supervisor
+
+_RECEIPTS = Counter("portcullis_defense_lines_receipts_total", "Batches and notes that lines answered", ["line"])
+_STRANGE = Counter("portcullis_defense_lines_strange_receipts_total", "Notes that answer no order", ["line"])
+_BROKEN = Counter("portcullis_defense_lines_broken_answers_total", "Answers that no working line gives", ["line"])
+log = structlog.get_logger()
+
+
+class Desk(Protocol):
+    """Who takes what a line answered: the hub."""
+
+    def carried(self, line: str, orders: Orders, receipts: Receipts, now: float) -> None:
+        """A batch was carried out, but for what is noted."""
+
+    def noted(self, line: str, notes: Iterable[Noted]) -> None:
+        """What there is to say beyond that."""
+
+    def broken(self, line: str, error: str) -> None:
+        """A line answered once too often what no working line would."""
+
+    def delay(self, orders: Orders, tick: float) -> float | None:
+        """Seconds since the first of these was ordered; None where that is not known any more."""
+
+    async def ours(self, block_ids: set[str]) -> set[str]:
+        """Of these, the ids of blocks that were ever ours to enforce, and that nobody else answers for now."""
+
+
+class Driven:
+    """One line, as the hub drives it. All of it belongs to one loop."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        desk: Desk,
+        pace: Pace,
+        start: Callable[[Driven], None],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`start` runs `drive` in a task."""
+        self.supervisor = supervisor
+        self.line: DefenseLine | None = None
+        self.delays = Delays()
+        self._desk = desk
+        self._pace = pace
+        self._start = start
+        self._clock = clock
+        self._monotonic = monotonic
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._counted = _RECEIPTS.labels(supervisor.name)
+
+    def kick(self) -> None:
+        """There may be something to do."""
+        if not self._busy and self.line is not None:
+            self._busy = True
+            self._start(self)
+
+    def rest(self) -> None:
+        """Look again by the time that something is due."""
+        if self._timer:
+            self._timer.cancel()
+        due = self.supervisor.due()
+        loop = asyncio.get_running_loop()
+        self._timer = None if due is None else loop.call_later(max(0.0, due - self._monotonic()), self.kick)
+
+    def stop(self) -> None:
+        """No more of it."""
+        if self._timer:
+            self._timer.cancel()
+
+    async def drive(self) -> None:
+        """Until there is nothing to do."""
+        try:
+            while self.line is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
+                await self._do(self.line, step)
+        finally:
+            self._busy = False
+            self.rest()
+
+    async def _do(self, line: DefenseLine, step: Step) -> None:
+        supervisor, name = self.supervisor, self.supervisor.name
+        try:
+            await (self._push(line, step) if isinstance(step, Push) else self._list(line, step))
+        except LineUnavailable as error:
+            supervisor.unavailable(str(error) or "cannot be reached", self._monotonic())
+        except OutOfSequence as error:
+            supervisor.rewound(error.cursor, self._monotonic())
+        except TimeoutError:
+            orders = step.orders.orders if isinstance(step, Push) else ()
+            supervisor.overran(orders, "no answer in time", self._monotonic())
+        except LineBroken as error:
+            self._broke(str(error))
+        except Exception as error:  # a driver's bug: counted, shown, tried again later
+            log.error("line failed", line=name, error=repr(error), at=_where(error))
+            self._failed(step, repr(error))
+
+    async def _push(self, line: DefenseLine, step: Push) -> None:
+        started = self._monotonic()
+        async with asyncio.timeout(self._pace.deadline):
+            receipts = await line.carry_out(step.orders)
+        if line is not self.line:
+            return  # another took its place, and is told again
+        if receipts.head != step.orders.head:
+            raise LineBroken("echoed another head than it was given")
+        now, tick = self._clock(), self._monotonic()
+        if strange := self.supervisor.strange(step.orders, receipts):
+            _STRANGE.labels(self.supervisor.name).inc(strange)
+        notes = self.supervisor.answered(step.orders, receipts, tick - started, now, tick)
+        self._counted.inc()
+        if (delay := self._desk.delay(step.orders, tick)) is not None:
+            self.delays.add(delay)
+        if notes:
+            self._desk.noted(self.supervisor.name, notes)
+        self._desk.carried(self.supervisor.name, step.orders, receipts, now)
+
+    async def _list(self, line: DefenseLine, step: List) -> None:
+        async with asyncio.timeout(self._pace.listing):
+            ids = await line.active(step.unless, step.time)
+        known: set[str] = set()
+        if ids is not None and (suspects := self.supervisor.suspects(step, ids, self._clock())):
+            known = await self._desk.ours(suspects)
+        if line is self.line:
+            self.supervisor.listed(step, ids, known, self._clock(), self._monotonic())
+
+    def _broke(self, error: str) -> None:
+        _BROKEN.labels(self.supervisor.name).inc()
+        log.error("line answered what it cannot mean", line=self.supervisor.name, error=error)
+        if self.supervisor.broke(error, self._monotonic()):
+            self._desk.broken(self.supervisor.name, error)
+
+    def _failed(self, step: Step, error: str) -> None:
+        now, tick = self._clock(), self._monotonic()
+        if isinstance(step, Push):
+            self._desk.noted(self.supervisor.name, self.supervisor.failed(step.orders, error, now, tick))
+        else:
+            self.supervisor.unavailable(error, tick)
+
+
+def _where(error: Exception) -> str:
+    # one frame, not a traceback with a thousand blocks in it: rendering that would hold up the loop
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno} {frame.name}"
