@@ -49,11 +49,11 @@ class Driven:
         supervisor: Supervisor,
         desk: Desk,
         pace: Pace,
-        start: Callable[[Driven], None],
+        start: Callable[[Driven], bool],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
-        """`start` runs `drive` in a task."""
+        """`start` runs `drive` in a task; False where nothing runs."""
         self.supervisor = supervisor
         self.line: DefenseLine | None = None
         self.delays = Delays()
@@ -69,8 +69,7 @@ class Driven:
     def kick(self) -> None:
         """There may be something to do."""
         if not self._busy and self.line is not None:
-            self._busy = True
-            self._start(self)
+            self._busy = self._start(self)
 
     def rest(self) -> None:
         """Look again by the time that something is due."""
@@ -86,13 +85,11 @@ class Driven:
             self._timer.cancel()
 
     async def drive(self) -> None:
-        """Until there is nothing to do."""
-        try:
-            while self.line is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
-                await self._do(self.line, step)
-        finally:
-            self._busy = False
-            self.rest()
+        """Until there is nothing to do; then again by the time that something is due."""
+        while self.line is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
+            await self._do(self.line, step)
+        self._busy = False
+        self.rest()
 
     async def _do(self, line: DefenseLine, step: Step) -> None:
         supervisor, name = self.supervisor, self.supervisor.name

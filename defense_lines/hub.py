@@ -105,8 +105,7 @@ class Hub:
         if lost:
             self._outbox.carried(*lost, "", Answered(line.name, self._clock(), 0.0, self._clock()))
         self._declare(driven)
-        if self._tasks:
-            driven.kick()
+        driven.kick()
 
     def detach(self, line: DefenseLine) -> None:
         """A line has gone: it is shown as away, and what it is to be told waits. Nothing if another took its place."""
@@ -221,9 +220,10 @@ class Hub:
         self._driven[name] = driven
         return driven
 
-    def _start(self, driven: Driven) -> None:
+    def _start(self, driven: Driven) -> bool:
         if self._tasks:
             self._tasks.create_task(driven.drive())
+        return self._tasks is not None
 
     async def _tell(self) -> None:
         """Whenever there are new orders: every line, a slice in each turn of the loop."""

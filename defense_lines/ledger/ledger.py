@@ -23,6 +23,7 @@ from defense_lines.line import Capabilities, Digest, Order, Orders
 from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
+_SHARED = 0.02  # seconds for which orders are shared: lines count what lives from their `time` on
 Watcher = Callable[[Sequence[Entry]], None]
 
 
@@ -104,7 +105,8 @@ class Ledger:
         share one value, so that it is encoded once.
         """
         key = (after, self._standing.orders.last, whom.targets, limit)
-        if known := self._shared.get(key):
+        known = self._shared.get(key)
+        if known and 0 <= now - known.time < _SHARED:
             return known
         told = self._standing.orders.since(after, whom, now, limit)
         orders = Orders(after=after, upto=told.upto, orders=told.orders, head=str(self._head), time=now)
