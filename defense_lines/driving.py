@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol, TypeVar
 
 import structlog
 from prometheus_client import Counter
@@ -19,6 +19,7 @@ from defense_lines.supervisor import List, Push, Step, Supervisor
 _RECEIPTS = Counter("portcullis_defense_lines_receipts_total", "Batches and notes that lines answered", ["line"])
 _STRANGE = Counter("portcullis_defense_lines_strange_receipts_total", "Notes that answer no order", ["line"])
 _BROKEN = Counter("portcullis_defense_lines_broken_answers_total", "Answers that no working line gives", ["line"])
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -49,11 +50,11 @@ class Driven:
         supervisor: Supervisor,
         desk: Desk,
         pace: Pace,
-        start: Callable[[Driven], bool],
+        start: Callable[[Driven], asyncio.Task[None] | None],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
-        """`start` runs `drive` in a task; False where nothing runs."""
+        """`start` runs `drive` in a task; None where nothing runs."""
         self.supervisor = supervisor
         self.line: DefenseLine | None = None
         self.delays = Delays()
@@ -62,22 +63,24 @@ class Driven:
         self._start = start
         self._clock = clock
         self._monotonic = monotonic
-        self._busy = False
+        self._task: asyncio.Task[None] | None = None  # while it is driven
+        self._until = float("inf")  # monotonic seconds by which the line has to have answered
+        self._overdue = False
         self._timer: asyncio.TimerHandle | None = None
         self._counted = _RECEIPTS.labels(supervisor.name)
 
     def kick(self) -> None:
         """There may be something to do."""
-        if not self._busy and self.line is not None:
-            self._busy = self._start(self)
+        if self._task is None and self.line is not None:
+            self._task = self._start(self)
 
-    def rest(self) -> None:
-        """Look again by the time that something is due."""
-        if self._timer:
-            self._timer.cancel()
-        due = self.supervisor.due()
-        loop = asyncio.get_running_loop()
-        self._timer = None if due is None else loop.call_later(max(0.0, due - self._monotonic()), self.kick)
+    def look(self, tick: float) -> None:
+        """End the wait for a line that has had its time. Looked at now and then: a timer for each batch costs more than
+        the batch.
+        """
+        if tick > self._until and self._task is not None:
+            self._until, self._overdue = float("inf"), True
+            self._task.cancel()
 
     def stop(self) -> None:
         """No more of it."""
@@ -88,8 +91,31 @@ class Driven:
         """Until there is nothing to do; then again by the time that something is due."""
         while self.line is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
             await self._do(self.line, step)
-        self._busy = False
-        self.rest()
+        self._task = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Look again by the time that something is due; a timer that is early does no harm."""
+        due, loop = self.supervisor.due(), asyncio.get_running_loop()
+        if due is None:
+            return
+        at = loop.time() + max(0.0, due - self._monotonic())
+        if self._timer is None or self._timer.when() > at or self._timer.when() <= loop.time():
+            self.stop()
+            self._timer = loop.call_at(at, self.kick)
+
+    async def _answer(self, asked: Awaitable[T], seconds: float) -> T:
+        """Raises TimeoutError."""
+        self._until = self._monotonic() + seconds
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            if self._overdue and self._task:
+                self._task.uncancel()
+                raise TimeoutError from None
+            raise
+        finally:
+            self._until, self._overdue = float("inf"), False
 
     async def _do(self, line: DefenseLine, step: Step) -> None:
         supervisor, name = self.supervisor, self.supervisor.name
@@ -110,8 +136,7 @@ class Driven:
 
     async def _push(self, line: DefenseLine, step: Push) -> None:
         started = self._monotonic()
-        async with asyncio.timeout(self._pace.deadline):
-            receipts = await line.carry_out(step.orders)
+        receipts = await self._answer(line.carry_out(step.orders), self._pace.deadline)
         if line is not self.line:
             return  # another took its place, and is told again
         if receipts.head != step.orders.head:
@@ -128,8 +153,7 @@ class Driven:
         self._desk.carried(self.supervisor.name, step.orders, receipts, now)
 
     async def _list(self, line: DefenseLine, step: List) -> None:
-        async with asyncio.timeout(self._pace.listing):
-            ids = await line.active(step.unless, step.time)
+        ids = await self._answer(line.active(step.unless, step.time), self._pace.listing)
         known: set[str] = set()
         if ids is not None and (suspects := self.supervisor.suspects(step, ids, self._clock())):
             known = await self._desk.ours(suspects)

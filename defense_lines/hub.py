@@ -35,6 +35,7 @@ from defense_lines.supervisor import Supervisor
 from policy import BlockPolicy
 
 _FOLLOWED = 100_000  # orders whose moment is held in memory
+_LOOK = 0.1  # seconds between looks for lines that take too long
 _SLICE = 64  # lines that are told in one turn of the loop
 _UNRECORDED = 2.0  # seconds that a story waits for answers on their way to the ledger
 log = structlog.get_logger()
@@ -86,6 +87,7 @@ class Hub:
                 tasks.create_task(self._outbox.run())
                 tasks.create_task(self._early.write_again())
                 tasks.create_task(self._tell())
+                tasks.create_task(self._watch())
                 for driven in self._driven.values():
                     self._declare(driven)
                     driven.kick()
@@ -220,10 +222,16 @@ class Hub:
         self._driven[name] = driven
         return driven
 
-    def _start(self, driven: Driven) -> bool:
-        if self._tasks:
-            self._tasks.create_task(driven.drive())
-        return self._tasks is not None
+    def _start(self, driven: Driven) -> asyncio.Task[None] | None:
+        return self._tasks.create_task(driven.drive()) if self._tasks else None
+
+    async def _watch(self) -> None:
+        """Nobody waits for a line longer than it may take."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            tick = self._monotonic()
+            for driven in self._driven.values():
+                driven.look(tick)
 
     async def _tell(self) -> None:
         """Whenever there are new orders: every line, a slice in each turn of the loop."""
