@@ -103,7 +103,7 @@ class Hub:
             self._early.edge = line
         driven = self._driven.get(line.name) or self._drive(line.name)
         driven.line = line
-        lost = driven.supervisor.connected(line.capabilities, line.cursor, self._monotonic())
+        lost = driven.supervisor.connected(line.capabilities, line.cursor, self._clock(), self._monotonic())
         if lost:
             self._outbox.carried(*lost, "", Answered(line.name, self._clock(), 0.0, self._clock()))
         self._declare(driven)

@@ -4,6 +4,7 @@ carries out its steps and tells it how they went.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,6 +93,7 @@ class Supervisor:
         self._broken = 0
         self._rest_until = 0.0
         self._reconcile_at = 0.0
+        self._ends: list[tuple[float, str]] = []  # heap: monotonic seconds, id; where the line ends nothing by itself
 
     @property
     def line_is_there(self) -> bool:
@@ -104,7 +106,9 @@ class Supervisor:
         oldest = self.repairs.oldest()
         return self.cursor if oldest is None else min(self.cursor, oldest - 1)
 
-    def connected(self, capabilities: Capabilities, told: int | None, tick: float) -> tuple[int, int] | None:
+    def connected(
+        self, capabilities: Capabilities, told: int | None, now: float, tick: float
+    ) -> tuple[int, int] | None:
         """The line is there, for the first time or again. `told`: its own record of what it was told. Where that is
         more than we know of, both: it carried out what lies between, and the answers were lost on our side.
         """
@@ -116,6 +120,9 @@ class Supervisor:
         known = self.cursor
         if told is not None and self._possible(told, tick):
             self.cursor = told
+        self._ends = []
+        if not capabilities.ends:
+            self._will_end(self._ledger.held(self.cursor, self.whom, now), now, tick)
         return (known, self.cursor) if self.cursor > known else None
 
     def disconnected(self, why: str, tick: float) -> None:
@@ -135,6 +142,8 @@ class Supervisor:
         """What to do next; None if there is nothing to do, or not yet (see `due`)."""
         if self._capabilities is None or self.whom is None or self.service != "in_service" or tick < self._rest_until:
             return None
+        while self._ends and self._ends[0][0] <= tick:
+            self.repairs.want(0, heapq.heappop(self._ends)[1], True, tick)
         if orders := self.repairs.take(self._most, tick, lambda block_id: self._ledger.standing(block_id, now)):
             return Push(self._ledger.repair(orders, now))
         if self.cursor < self._ledger.last_order:
@@ -152,7 +161,8 @@ class Supervisor:
             return None
         repair = self.repairs.due()
         work = self._reconcile_at if repair is None else min(repair, self._reconcile_at)
-        return max(work, self._rest_until)
+        end = self._ends[0][0] if self._ends else work
+        return max(min(work, end), self._rest_until)
 
     def answered(self, orders: Orders, receipts: Receipts, seconds: float, now: float, tick: float) -> list[Noted]:
         """The line answered a batch after `seconds`; what has to be noted of it."""
@@ -161,6 +171,8 @@ class Supervisor:
             self._most = min(self._pace.batch, self._most * 2)
         if orders.after is not None:
             self.cursor = orders.upto
+        if self._capabilities and not self._capabilities.ends:
+            self._will_end((order.id for order in orders.orders if order.block), now, tick)
         if not (receipts.notes or self.repairs or self.refused):
             return []
         asked = {order.id: order for order in orders.orders}
@@ -236,6 +248,11 @@ class Supervisor:
         for block_id in known:
             self._let_go(block_id, now, tick)
         self.foreign = tuple(sorted(self.suspects(step, active, now) - known)[:100])
+
+    def _will_end(self, block_ids: Iterable[str], now: float, tick: float) -> None:
+        for block_id in block_ids:
+            if block := self._ledger.standing(block_id, now):
+                heapq.heappush(self._ends, (tick + block.expires - now, block_id))
 
     def _held(self, step: List, time: float) -> set[str]:
         return self._ledger.held(step.upto, self.whom, time) if self.whom else set()

@@ -18,6 +18,7 @@ from defense_lines import (
     Order,
     Orders,
     Outcome,
+    OutOfSequence,
     Permit,
     Receipts,
 )
@@ -55,6 +56,7 @@ class MemoryLine:
         self.foreign: set[str] = set()
         self.mood = "well"  # "away", "broken", "garbage", "half", "lying", "failing", "hanging", "refusing"
         self.most = 10_000  # blocks that it can take before any deadline
+        self.missed: int | None = None  # entry up to which alone it was told everything, as it will say once
         self.poison = ""  # id of a block that breaks the driver
         self.applied: list[str] = []
         self.heads: list[str] = []
@@ -63,6 +65,9 @@ class MemoryLine:
 
     async def carry_out(self, orders: Orders) -> Receipts:
         await self._mood()
+        if self.missed is not None:
+            missed, self.missed = self.missed, None
+            raise OutOfSequence(missed)
         self.heads.append(orders.head)
         self.batches.append(orders)
         if len(orders.orders) > self.most:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from defense_lines import (
+    Capabilities,
     DefenseLine,
     EdgeLine,
     Hub,
@@ -20,10 +21,11 @@ from defense_lines import (
     LedgerUnwritable,
     LineStatus,
     Pace,
+    Posture,
 )
 from defense_lines.ledger import committer, store
 from policy import BlockPolicy
-from tests.defense_lines.line_rig import MemoryLine, MemoryPort, block, permit
+from tests.defense_lines.line_rig import EVERY_KIND, MemoryLine, MemoryPort, block, permit
 
 QUICK = Pace(deadline=1, listing=1, shortest=0.01, longest=0.05, reconcile=0.1)
 CALM = Pace(deadline=1, listing=1, shortest=0.01, longest=0.05, reconcile=60)
@@ -290,6 +292,93 @@ async def test_a_line_that_lies_is_found_out(ledger: Ledger) -> None:
         await until(lambda: status_of(hub).drifted > 0)
         line.mood = "well"
         await until(lambda: wanted.id in line.blocks)
+
+
+async def test_a_line_that_answers_nonsense_is_quarantined_until_somebody_says_otherwise(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line) as hub:
+        await until(lambda: status_of(hub).state == "up")
+        line.mood = "garbage"
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await until(lambda: status_of(hub).service == "quarantined")
+        line.mood = "well"
+        hub.wake("memory")
+        assert await hub.settled(wanted.id, 0.05) == {}
+        assert not line.applied
+        assert await hub.serve("memory", "in_service", "analyst:jo", "a cable was bad")
+        await until(lambda: wanted.id in line.blocks)
+        postures = [entry.record for entry in await ledger.since(0, kinds=["posture"])]
+        assert [(each.state, each.by) for each in postures if isinstance(each, Posture)] == [
+            ("quarantined", "hub"),
+            ("in_service", "analyst:jo"),
+        ]
+
+
+async def test_a_drained_line_is_told_nothing_even_after_a_restart_and_then_all_of_it(tmp_path: Path) -> None:
+    line = MemoryLine()
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        await until(lambda: status_of(hub).state == "up")
+        assert await hub.serve("memory", "drained", "analyst:jo", "its host is patched")
+        assert not await hub.serve("nobody", "drained", "analyst:jo", "a typing error")
+        first = block()
+        await hub.submit(permit(first))
+        assert status_of(hub).pending == 1
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        second = block()
+        await hub.submit(permit(second))
+        assert status_of(hub).service == "drained"
+        assert not line.applied
+        await hub.serve("memory", "in_service", "analyst:jo", "patched")
+        await until(lambda: set(line.blocks) == {first.id, second.id})
+
+
+async def test_a_line_without_a_clock_of_its_own_is_told_when_a_block_ends(tmp_path: Path) -> None:
+    line = MemoryLine()
+    line.capabilities = Capabilities(targets=EVERY_KIND, ends=False, lists=False)
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        kept, short, shorter = block(), block(ttl=0.6), block(ttl=0.1)
+        for each in (kept, short, shorter):
+            await hub.submit(permit(each))
+        await until(lambda: len(line.applied) == 3)
+        await until(lambda: set(line.blocks) == {kept.id, short.id})
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line):
+        await until(lambda: set(line.blocks) == {kept.id})
+
+
+async def test_what_a_line_says_it_was_told_counts(tmp_path: Path) -> None:
+    """Answers that were lost with the gateway are on record as soon as the line is back; what the line has lost, it is
+    told again.
+    """
+    line = MemoryLine()
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line) as hub:
+        wanted = [block() for _ in range(6)]
+        for each in wanted:
+            await hub.submit(permit(each))
+        await until(lambda: len(line.blocks) == 6)
+        last = ledger.last_order
+        again = MemoryLine()
+        again.blocks, again.cursor = dict(list(line.blocks.items())[:2]), line.batches[1].upto
+        hub.attach(again)
+        await until(lambda: len(again.blocks) == 6)
+        assert again.applied == [each.id for each in wanted[2:]]
+        impossible = MemoryLine()
+        impossible.cursor = last + 1000
+        hub.attach(impossible)
+        await until(lambda: "our last order is" in status_of(hub).last_error)
+
+
+async def test_a_line_that_missed_something_is_told_from_there(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line) as hub:
+        first, second = block(), block()
+        await hub.submit(permit(first))
+        await until(lambda: first.id in line.blocks)
+        line.blocks.clear()
+        line.missed = 0
+        await hub.submit(permit(second))
+        await until(lambda: set(line.blocks) == {first.id, second.id})
+        assert line.applied == [first.id, first.id, second.id]
 
 
 async def test_a_line_may_connect_go_and_come_back(ledger: Ledger) -> None:
