@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
+from prometheus_client import REGISTRY
 
 from defense_lines.driving import Driven
 from defense_lines.early import Early
@@ -28,6 +29,7 @@ from defense_lines.ledger import (
 )
 from defense_lines.line import DefenseLine, Order, Orders, Outcome, Receipts
 from defense_lines.lines.edge import EdgeLine
+from defense_lines.metrics import LinesCollector
 from defense_lines.outbox import Outbox
 from defense_lines.pace import Pace
 from defense_lines.status import LineStatus, Service
@@ -81,6 +83,8 @@ class Hub:
     async def run(self) -> None:
         """Drive every line until cancelled; then write the answers that wait."""
         self.restore()
+        collector = LinesCollector(self.status)
+        REGISTRY.register(collector)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -92,6 +96,7 @@ class Hub:
                     self._declare(driven)
                     driven.kick()
         finally:
+            REGISTRY.unregister(collector)
             self._tasks = None
             for driven in self._driven.values():
                 driven.stop()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from defense_lines import (
     Capabilities,
@@ -635,3 +637,18 @@ async def test_a_thousand_blocks_at_once(ledger: Ledger) -> None:
         entries = await ledger.since(0, 10_000, ["receipts"])
         assert 0 < len(entries) < 100  # many answers in one record
         assert status_of(hub, "line-0").p99_ms is not None
+
+
+async def test_metrics_show_each_line(ledger: Ledger) -> None:
+    line = MemoryLine()
+    async with running(ledger, line) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await hub.settled(wanted.id, 20)
+        labels = {"line": "memory"}
+        read = functools.partial(REGISTRY.get_sample_value, labels=labels)
+        assert read("portcullis_defense_lines_up") == 1
+        assert read("portcullis_defense_lines_enforced") == 1
+        assert read("portcullis_defense_lines_pending") == 0
+        assert (read("portcullis_defense_lines_delay_p99_seconds") or 0) > 0
+    assert read("portcullis_defense_lines_up") is None
