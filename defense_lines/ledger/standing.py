@@ -30,7 +30,8 @@ class Standing:
         """Only what lives and is in force now, each record renewed; nothing of it is shared."""
         other = Standing()
         other.orders = self.orders.current(now, lambda block: _renewed(block, renew))
-        for record in (*self.risks(now), *self.revocations(now), *self._postures.values()):
+        records: tuple[Record, ...] = (*self.risks(now), *self.revocations(now), *self._postures.values())
+        for record in records:
             other.fold(0, renew(record), now)
         return other
 
