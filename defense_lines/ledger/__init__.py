@@ -4,7 +4,7 @@ only as pseudonyms, each under a key that can be erased; a story is all that hap
 """
 
 from defense_lines.ledger.entry import Entry
-from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerUnwritable
+from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerNewer, LedgerUnwritable
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.ledger import Erasure, Ledger
 from defense_lines.ledger.orders import Place, Whom, everything
@@ -25,8 +25,9 @@ from defense_lines.ledger.record import (
     Refused,
     Revocation,
     Risk,
+    Synced,
 )
-from defense_lines.ledger.story import Story
+from defense_lines.ledger.story import Deed, Part, Story
 from defense_lines.ledger.verify import Finding, verify
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Cut",
     "DataChange",
     "Declared",
+    "Deed",
     "Entry",
     "Erasure",
     "Finding",
@@ -46,9 +48,11 @@ __all__ = [
     "Ledger",
     "LedgerAltered",
     "LedgerInUse",
+    "LedgerNewer",
     "LedgerUnwritable",
     "Lift",
     "Noted",
+    "Part",
     "Place",
     "Places",
     "Posture",
@@ -57,6 +61,7 @@ __all__ = [
     "Revocation",
     "Risk",
     "Story",
+    "Synced",
     "Whom",
     "everything",
     "public_key",

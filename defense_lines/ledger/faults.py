@@ -15,3 +15,7 @@ class LedgerInUse(Exception):
 
 class InvalidRecord(ValueError):
     """The caller's: a record that could not be read back as it was written."""
+
+
+class LedgerNewer(Exception):
+    """The operator's: a newer version of Portcullis wrote this ledger, and this one cannot read it."""

@@ -8,24 +8,10 @@ import sqlite3
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from defense_lines.ledger import names
 from defense_lines.ledger.faults import LedgerAltered, LedgerInUse
 from defense_lines.ledger.head import Head, new_key, publish_head, read_key, stage_head, write_key
+from defense_lines.ledger.migrations import migrate
 from defense_lines.ledger.places import Places
-
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS entries (seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL,
-    body TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS entries_of_block ON entries (json_extract(body, '$.block'));
-CREATE TRIGGER IF NOT EXISTS never_altered BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'entries are never altered'); END;
-CREATE TRIGGER IF NOT EXISTS never_removed BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
-CREATE TABLE IF NOT EXISTS head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL,
-    signature BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS cursors (line TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
-{names.SCHEMA};
-"""
 
 
 def lock(places: Places) -> int:
@@ -43,7 +29,7 @@ def lock(places: Places) -> int:
 def found(places: Places) -> tuple[sqlite3.Connection, Ed25519PrivateKey]:
     """The database and its key, made on first use.
 
-    Raises LedgerAltered where a part is missing; OSError, sqlite3.Error, ValueError.
+    Raises LedgerAltered where a part is missing; LedgerNewer, OSError, sqlite3.Error, ValueError.
     """
     if places.key.exists():
         for part in (places.database, places.head):
@@ -75,7 +61,7 @@ def _database(places: Places) -> sqlite3.Connection:
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
             rows.execute(f"PRAGMA {pragma}")
-        rows.executescript(_SCHEMA)
+        migrate(rows)
     except BaseException:
         rows.close()
         raise

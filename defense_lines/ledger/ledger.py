@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.entry import Entry
@@ -16,7 +19,17 @@ from defense_lines.ledger.head import Head
 from defense_lines.ledger.orders import Place, Whom
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
-from defense_lines.ledger.record import Blocked, Posture, Revocation, Risk, Written, to_record
+from defense_lines.ledger.record import (
+    Answers,
+    Blocked,
+    Posture,
+    Record,
+    Revocation,
+    Risk,
+    Synced,
+    Written,
+    to_record,
+)
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
 from defense_lines.line import Capabilities, Digest, Order, Orders
@@ -24,6 +37,7 @@ from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
 _SHARED = 0.02  # seconds for which orders are shared: lines count what lives from their `time` on
+_SYNCED = 10_000  # commits whose moments wait for answers to go on record with
 Watcher = Callable[[Sequence[Entry]], None]
 
 
@@ -33,26 +47,36 @@ class Ledger:
     Belongs to one event loop, which never touches the disk: what lives and how far lines are is held in memory.
     """
 
-    def __init__(self, places: Places, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, places: Places, store: Store, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
         self.places = places
+        self._clock = clock
+        self._monotonic = monotonic
         self._store = store
         self._standing = store.standing.current(clock())
         self._head = store.head
         self._cursors = store.cursors()
         self._watchers: list[Watcher] = []
+        self._synced: deque[Synced] = deque(maxlen=_SYNCED)
         self._shared: dict[tuple[int, int, frozenset[TargetKind], int], Orders] = {}
         self._reader = Reader(places)
         self._committer = Committer(store, clock, self._committed)
 
     @classmethod
-    async def open(cls, folder: Path, clock: Callable[[], float] = time.time) -> Self:
-        """Open or found the ledger in a folder. `clock` gives Unix seconds.
+    async def open(
+        cls,
+        folder: Path,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Open or found the ledger in a folder. `clock` gives Unix seconds; `monotonic` is the clock of permits' times.
 
-        Raises LedgerInUse, LedgerAltered, LedgerUnwritable, OSError, ValueError (the key file is no key).
+        Raises LedgerInUse, LedgerAltered, LedgerNewer, LedgerUnwritable, OSError, ValueError (the key file is no key).
         """
         places = Places(folder)
         store = await asyncio.to_thread(Store, places, clock())
-        return cls(places, store, clock)
+        return cls(places, store, clock, monotonic)
 
     @property
     def head(self) -> Head:
@@ -69,7 +93,7 @@ class Ledger:
 
         Raises LedgerUnwritable (nothing is acknowledged), InvalidRecord, TypeError for a block without permit.
         """
-        (result,) = await self._committer.append([to_record(record)], {})
+        (result,) = await self._committer.append([self._record(record)], {})
         if isinstance(result, InvalidRecord):
             raise result
         return result[0]
@@ -81,7 +105,7 @@ class Ledger:
 
         Raises LedgerUnwritable, TypeError.
         """
-        results = await self._committer.append([to_record(record) for record in records], cursors or {})
+        results = await self._committer.append([self._record(record) for record in records], cursors or {})
         return [result[0] if isinstance(result, tuple) else result for result in results]
 
     async def advance(self, line: str, seq: int) -> None:
@@ -158,19 +182,19 @@ class Ledger:
         return self._standing.revocations(now)
 
     async def since(self, seq: int, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Entry]:
-        """Entries after seq, the oldest first; `kinds` are "block", "lift", "receipt", "risk", "refusal",
-        "cut", "revocation", "data".
+        """Entries after seq, the oldest first; `kinds` are "block", "refusal", "lift", "receipt", "line", "receipts",
+        "posture", "risk", "cut", "revocation", "data"; none means all.
         """
         return await self._reader.since(seq, limit, kinds)
 
     async def block(self, block_id: str) -> BlockPolicy | None:
         """A block that was ever permitted."""
-        records = (entry.record for entry in await self._reader.of_block(block_id))
-        return next((record.policy for record in records if isinstance(record, Blocked)), None)
+        entry = await self._reader.blocked(block_id)
+        return entry.record.policy if entry and isinstance(entry.record, Blocked) else None
 
     async def known(self, block_ids: Collection[str]) -> set[str]:
-        """Of these, the ids of blocks that were ever permitted."""
-        return {block_id for block_id in block_ids if await self.block(block_id)}
+        """Which of these blocks were ever permitted, whether they stand or not."""
+        return await self._reader.known(block_ids)
 
     async def story(self, block_id: str) -> Story | None:
         """Everything that happened to a block; None if it was never permitted."""
@@ -204,7 +228,17 @@ class Ledger:
     ) -> None:
         await self.close()
 
+    def _record(self, written: Written) -> Record:
+        record = to_record(written, self._clock() - self._monotonic())
+        if not isinstance(record, Answers):
+            return record
+        record = msgspec.structs.replace(record, durable=tuple(self._synced))
+        self._synced.clear()
+        return record
+
     def _committed(self, entries: list[Entry], cursors: Mapping[str, int], head: Head) -> None:
+        if any(isinstance(entry.record, Blocked) for entry in entries):
+            self._synced.append(Synced(self._head.seq, head.seq, self._clock()))
         self._head = head
         self._shared.clear()
         self._cursors.update(cursors)

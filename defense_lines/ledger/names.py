@@ -145,6 +145,8 @@ def _named(tree: dict[str, Any]) -> list[str]:
 
 
 def _walk(tree: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
+    if isinstance(tree, list | tuple) and tree and isinstance(tree[0], dict):  # rows of plain values name nobody
+        return [_walk(item, name, text) for item in tree]
     if not isinstance(tree, dict):
         return tree
     personal = tree.get("kind") in PERSONAL
@@ -155,6 +157,8 @@ def _walk(tree: Any, name: Callable[[str], str], text: Callable[[str], str]) -> 
 
 
 def _field(field: str, value: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
+    if not isinstance(value, str):
+        return _walk(value, name, text)
     if field == "principal" or (field == "by" and not value.startswith(_OFFICES)):
         return name(value)
-    return text(value) if field in ("reason", "detail") else _walk(value, name, text)
+    return text(value) if field in ("reason", "detail") else value

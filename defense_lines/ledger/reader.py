@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import msgspec
 
+from defense_lines.ledger import index
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.names import Names
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import from_tree
+from defense_lines.ledger.record import Blocked, Lift, from_tree
 
 T = TypeVar("T")
 _COLUMNS = "SELECT seq, time, kind, body, hash FROM entries"
+_DECLARED = f"{_COLUMNS} JOIN mentions USING (seq) WHERE what >= ? AND what < ? AND kind = 'line' AND time < ?"
 
 
 class Reader:
@@ -36,9 +38,18 @@ class Reader:
         return await self._do(lambda: self._entries(query, (seq, *kinds, limit)))
 
     async def of_block(self, block_id: str) -> list[Entry]:
-        """Every entry about a block."""
-        query = f"{_COLUMNS} WHERE json_extract(body, '$.block') = ? ORDER BY seq"
-        return await self._do(lambda: self._entries(query, (block_id,)))
+        """Every entry that tells something of a block, in order; of what lines declared, what they did in its time."""
+        return await self._do(lambda: self._of_block(block_id))
+
+    async def blocked(self, block_id: str) -> Entry | None:
+        """The entry that permitted a block."""
+        query = f"{_COLUMNS} JOIN mentions USING (seq) WHERE what = ? AND kind = 'block'"
+        found = await self._do(lambda: self._entries(query, (block_id,)))
+        return found[0] if found else None
+
+    async def known(self, block_ids: Collection[str]) -> set[str]:
+        """Which of these blocks were ever permitted."""
+        return await self._do(lambda: {block_id for block_id in block_ids if self._permitted(block_id)})
 
     async def recent(self, limit: int) -> list[Entry]:
         """The latest entries, the newest first."""
@@ -56,6 +67,32 @@ class Reader:
     def _entries(self, query: str, values: tuple[object, ...]) -> list[Entry]:
         rows, names = self._opened()
         return [_entry(row, names) for row in rows.execute(query, values).fetchall()]
+
+    def _of_block(self, block_id: str) -> list[Entry]:
+        entries = self._entries(f"{_COLUMNS} JOIN mentions USING (seq) WHERE what = ?", (block_id,))
+        blocked = next((entry.record for entry in entries if isinstance(entry.record, Blocked)), None)
+        if blocked is None:
+            return []
+        orders = [entry for entry in entries if isinstance(entry.record, Blocked | Lift)]
+        end = min([blocked.policy.expires, *(entry.time for entry in orders if isinstance(entry.record, Lift))])
+        for entry in orders:
+            entries += self._covering(entry.seq)
+        entries += self._entries(_DECLARED, (index.line(""), index.line("\U0010ffff"), end))
+        return sorted({entry.seq: entry for entry in entries}.values(), key=lambda entry: entry.seq)
+
+    def _covering(self, seq: int) -> list[Entry]:
+        """Answers that speak of a range with an entry in it."""
+        rows, _ = self._opened()
+        (last,) = rows.execute("SELECT ifnull(max(seq), 0) FROM entries").fetchone()
+        forks = tuple(index.ancestors(seq, last))
+        marks = ",".join("?" * len(forks))
+        ranges = f"SELECT seq FROM covers WHERE fork IN ({marks}) AND upto >= ? AND after < ?"  # noqa: S608 marks alone
+        return self._entries(f"{_COLUMNS} WHERE seq IN ({ranges})", (*forks, seq, seq))
+
+    def _permitted(self, block_id: str) -> bool:
+        rows, _ = self._opened()
+        query = "SELECT 1 FROM mentions JOIN entries USING (seq) WHERE what = ? AND kind = 'block'"
+        return rows.execute(query, (block_id,)).fetchone() is not None
 
     def _opened(self) -> tuple[sqlite3.Connection, Names]:
         if self._rows is None or self._names is None:

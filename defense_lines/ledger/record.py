@@ -12,6 +12,7 @@ from defense_lines.line import Capabilities, Outcome, Receipt
 from policy import BlockPolicy
 
 MAX_BODY = 65_536  # bytes of one record
+MAX_ANSWERS = 2_097_152  # bytes of one record of lines' answers: some 30,000 of them
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +89,23 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
     received: float  # Unix seconds by our clock
 
 
+class Synced(msgspec.Struct, frozen=True, array_like=True):
+    """The entries after one and up to another became durable."""
+
+    after: int
+    upto: int
+    time: float  # Unix seconds by our clock, when the disk had taken them
+
+
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
-    """What lines answered, since the last such record. A note stands above the batch that it belongs to."""
+    """What lines answered, since the last such record. A note stands above the batch that it belongs to.
+
+    Whoever appends it leaves `durable` empty: the ledger adds what became durable since the last such record.
+    """
 
     batches: tuple[Batch, ...] = ()
     notes: tuple[Noted, ...] = ()
+    durable: tuple[Synced, ...] = ()
 
 
 class Posture(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,12 +181,14 @@ _KINDS: dict[str, type[Record]] = {
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
-def to_record(written: Written) -> Record:
-    """A permit or refusal as it stands in the history; the others are records already. Raises TypeError."""
+def to_record(written: Written, began: float) -> Record:
+    """A permit or refusal as it stands in the history; the others are records already. Raises TypeError.
+
+    `began` is the Unix time, in seconds, at which the monotonic clock that permits have their times of stood at zero.
+    """
     if isinstance(written, Permit):
-        guarded = written.guarded - written.accepted
-        block = written.block
-        return Blocked(block=block.id, policy=block, guarded=guarded, override=written.override)
+        block, guarded, accepted = written.block, written.guarded - written.accepted, began + written.accepted
+        return Blocked(block=block.id, policy=block, guarded=guarded, accepted=accepted, override=written.override)
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
@@ -183,7 +198,7 @@ def to_record(written: Written) -> Record:
 
 
 def kind_of(record: Record) -> str:
-    """The record's kind: "block", "refusal", "lift", "receipt", "risk", "cut", "revocation" or "data"."""
+    """The record's kind: "block", "refusal", "lift", "receipt", "line", "receipts", "posture", "risk", …"""
     return _NAMES[type(record)]
 
 
@@ -194,8 +209,9 @@ def encode(tree: dict[str, Any], kind: str) -> bytes:
         decode(kind, body)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRecord(f"{kind}: {error}") from error
-    if len(body) > MAX_BODY:
-        raise InvalidRecord(f"{kind}: {len(body)} bytes, the limit is {MAX_BODY}")
+    limit = MAX_ANSWERS if kind == "receipts" else MAX_BODY
+    if len(body) > limit:
+        raise InvalidRecord(f"{kind}: {len(body)} bytes, the limit is {limit}")
     return body
 
 

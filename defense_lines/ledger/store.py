@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+from defense_lines.ledger import index
 from defense_lines.ledger.entry import Entry, link
 from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable
 from defense_lines.ledger.founding import found, lock
@@ -120,17 +121,20 @@ class Store:
             return known, False
         kind = kind_of(record)
         try:
-            body = encode(self._names.conceal(to_tree(record)), kind)
+            tree = self._names.conceal(to_tree(record))
+            body = encode(tree, kind)
         except UnicodeError as error:
             return InvalidRecord(f"{kind}: {error}")
         except InvalidRecord as error:
             return error
         hash_ = link(previous, seq, now, kind.encode(), body)
         self._rows.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (seq, now, kind, body.decode(), hash_))
+        index.write(self._rows, seq, kind, tree)
         return Entry(seq, now, record, hash_), True
 
     def _known(self, record: Blocked) -> Entry | None:
-        query = "SELECT seq, time, body, hash FROM entries WHERE json_extract(body, '$.block') = ? AND kind = 'block'"
+        query = """SELECT seq, time, body, hash FROM mentions JOIN entries USING (seq)
+            WHERE what = ? AND kind = 'block'"""
         row = self._rows.execute(query, (record.block,)).fetchone()
         return Entry(row[0], row[1], self._read("block", row[2]), row[3]) if row else None
 

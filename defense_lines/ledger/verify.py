@@ -10,8 +10,11 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from defense_lines.ledger import index
 from defense_lines.ledger.entry import GENESIS, link
+from defense_lines.ledger.faults import LedgerNewer
 from defense_lines.ledger.head import Head, read_head
+from defense_lines.ledger.migrations import check_version, version_of
 
 _ROWS = "SELECT seq, time, kind, body, hash FROM entries ORDER BY seq"
 
@@ -42,8 +45,12 @@ def verify(path: Path, head_file: Path, public_key: Ed25519PublicKey) -> tuple[F
     except sqlite3.Error as error:
         return (*findings, Finding(0, f"the database cannot be opened: {error}"))
     try:
+        check_version(rows)
         findings += check(rows, head, public_key)
         findings += _structure(rows)
+        findings += _index(rows)
+    except (LedgerNewer, sqlite3.Error) as error:
+        findings.append(Finding(0, f"the database cannot be read: {error}"))
     finally:
         rows.close()
     return tuple(findings)
@@ -130,8 +137,22 @@ def _inner_head(rows: sqlite3.Connection) -> Head | None:
     return Head(*row) if row else None
 
 
+def _index(rows: sqlite3.Connection) -> list[Finding]:
+    """What the index of stories hides; before version 2 it is SQLite's own, and part of the structure."""
+    if version_of(rows) < 2:
+        return []
+    try:
+        rows.execute("BEGIN")
+        try:
+            return [Finding(seq, what) for seq, what in index.differences(rows)]
+        finally:
+            rows.execute("ROLLBACK")
+    except (sqlite3.Error, UnicodeError) as error:
+        return [Finding(0, f"the index cannot be read: {error}")]
+
+
 def _structure(rows: sqlite3.Connection) -> list[Finding]:
-    """What SQLite itself finds: an index that hides an entry from a story, a broken page."""
+    """What SQLite itself finds: a broken page, an index of its own that lacks a row."""
     try:
         answers = [str(row[0]) for row in rows.execute("PRAGMA integrity_check(10)")]
     except (sqlite3.Error, UnicodeError) as error:

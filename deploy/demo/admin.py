@@ -104,18 +104,18 @@ class Admin:
 
 
 def receipts(story: dict[str, Any], outcome: str = "enforced") -> dict[str, dict[str, Any]]:
-    """The first receipt of that outcome from each line."""
+    """The first answer of that outcome from each line."""
     found: dict[str, dict[str, Any]] = {}
-    for line, answers in story["lines"].items():
-        mine = (answer["receipt"] for answer in answers if answer["receipt"]["outcome"] == outcome)
-        if (receipt := next(mine, None)) is not None:
-            found[line] = receipt
+    for line, part in story["lines"].items():
+        deed = next((deed for deed in part["deeds"] if deed["outcome"] == outcome), None)
+        if deed is not None:
+            found[line] = deed
     return found
 
 
 def enforcing(story: dict[str, Any]) -> set[str]:
     """Lines whose last word on the block is that they enforce it."""
-    last = {line: answers[-1]["receipt"]["outcome"] for line, answers in story["lines"].items()}
+    last = {line: part["deeds"][-1]["outcome"] for line, part in story["lines"].items() if part["deeds"]}
     return {line for line, outcome in last.items() if outcome == "enforced"}
 
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defense_lines import Answer, Finding, Ledger, LedgerAltered, Lift, Places, Receipt, Risk, public_key, verify
+from defense_lines.ledger import Answered, Answers, Batch
 from defense_lines.ledger.entry import link
 from tests.defense_lines.line_rig import block, permit
 
@@ -103,7 +104,6 @@ def test_any_single_byte_altered_is_found(written: Path, seq: int, column: str, 
             value = bytes(raw) if column == "hash" else raw.decode()
         rows = sqlite3.connect(places.database)
         rows.execute("DROP TRIGGER never_altered")
-        rows.execute("DROP INDEX entries_of_block")  # else what is no JSON any more could not even be written
         rows.execute(f"UPDATE entries SET {column} = ? WHERE seq = ?", (value, seq))
         rows.commit()
         rows.close()
@@ -211,14 +211,34 @@ def test_a_database_that_is_none_is_found(places: Places) -> None:
     assert audit(places)
 
 
-def test_an_entry_hidden_from_its_story_is_found(places: Places) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM mentions WHERE seq = 7",
+        "DELETE FROM covers WHERE seq = 13",
+        "UPDATE mentions SET what = 'b-0' WHERE seq = 7",
+        "UPDATE covers SET upto = upto - 1 WHERE seq = 13",
+    ],
+)
+async def test_an_entry_hidden_from_its_story_is_found(places: Places, statement: str) -> None:
+    async with await Ledger.open(places.folder) as ledger:
+        by = (Answered("edge", time.time(), 0.1, time.time()),)
+        await ledger.append(Answers(batches=(Batch(after=0, upto=12, head="", by=by),)))
+    assert audit(places) == ()
     rows = sqlite3.connect(places.database)
-    rows.execute("PRAGMA writable_schema = ON")
-    sql = "CREATE INDEX entries_of_block ON entries (json_extract(body, '$.nothing'))"
-    rows.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'entries_of_block'", (sql,))
+    rows.execute(statement)
     rows.commit()
     rows.close()
-    assert any("damaged" in finding.what for finding in audit(places))
+    hidden = {finding.seq for finding in audit(places) if "hides" in finding.what}
+    assert hidden == {7 if "mentions" in statement else 13}
+
+
+def test_an_index_that_has_more_than_the_history_is_found(places: Places) -> None:
+    rows = sqlite3.connect(places.database)
+    rows.execute("INSERT INTO mentions VALUES ('b-0000000000000001', 12)")
+    rows.commit()
+    rows.close()
+    assert [finding.what for finding in audit(places)] == ["the index (mentions) has 1 rows that no entry accounts for"]
 
 
 async def test_entries_are_never_altered_or_removed_by_accident(places: Places) -> None:

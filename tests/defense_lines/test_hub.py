@@ -64,7 +64,7 @@ def status_of(hub: Hub, name: str = "memory") -> LineStatus:
 async def outcomes(hub: Hub, block_id: str, line: str = "memory") -> list[str]:
     story = await hub.story(block_id)
     assert story
-    return [receipt.outcome for receipt in story.lines.get(line, ())]
+    return [deed.outcome for deed in story.lines[line].deeds]
 
 
 async def test_a_block_reaches_every_line_and_every_receipt_is_on_record(ledger: Ledger) -> None:
@@ -79,7 +79,7 @@ async def test_a_block_reaches_every_line_and_every_receipt_is_on_record(ledger:
         assert story
         assert set(story.stages) == {"accepted", "guarded", "durable", "edge", "one", "two"}
         assert story.stages["guarded"] <= story.stages["edge"] <= story.stages["durable"] <= story.stages["one"]
-        assert story.lines["edge"][0].receipt.detail == "2 streams cut"
+        assert story.lines["edge"].deeds[0].detail.startswith("2 streams cut")
 
 
 async def test_orders_carry_the_signed_head_that_covers_them(ledger: Ledger) -> None:
@@ -211,9 +211,10 @@ async def test_a_line_without_the_kind_gets_no_order_and_the_story_says_so(ledge
         await hub.submit(permit(wanted))
         assert await hub.settled(wanted.id, 20) == {}
         assert line.applied == []
+        await until(lambda: ledger.declared("memory") == line.capabilities)
         story = await hub.story(wanted.id)
         assert story
-        assert story.cannot == {"memory": "does not enforce principal targets"}
+        assert story.lines["memory"].cannot == "cannot enforce a principal, only: address"
 
 
 async def test_a_block_for_named_lines_reaches_no_other(ledger: Ledger) -> None:

@@ -111,25 +111,7 @@ async def test_every_sort_of_record_is_read_back_as_it_was_written(ledger: Ledge
     assert await ledger.block(wanted.id) == wanted
     assert await ledger.block("b-unknown") is None
     assert await ledger.story("b-unknown") is None
-
-
-async def test_a_story_has_every_stage_and_line(ledger: Ledger) -> None:
-    wanted = block()
-    await ledger.append(permit(wanted))
-    for line, after in (("edge", 0.001), ("nftables", 0.004)):
-        await ledger.append(
-            Answer(block=wanted.id, receipt=receipt(wanted.id, line), after=after, durable=0.002),
-        )
-    story = await ledger.story(wanted.id)
-    assert story
-    assert story.block == wanted
-    assert story.stages["accepted"] == 0.0 < story.stages["guarded"]
-    assert {name: story.stages[name] for name in ("durable", "edge", "nftables")} == {
-        "durable": 0.002,
-        "edge": 0.001,
-        "nftables": 0.004,
-    }
-    assert set(story.lines) == {"edge", "nftables"}
+    assert await ledger.known([wanted.id, refusal.block.id, "b-unknown"]) == {wanted.id}
 
 
 async def test_appending_is_durable_chained_and_in_order(ledger: Ledger) -> None:
@@ -223,7 +205,7 @@ async def test_a_cut_of_the_first_ledgers_is_still_read(tmp_path: Path, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr(records, "_KINDS", {"cut": OldCut})
         patched.setattr(records, "_NAMES", {OldCut: "cut"})
-        patched.setattr("defense_lines.ledger.ledger.to_record", lambda written: written)
+        patched.setattr("defense_lines.ledger.ledger.to_record", lambda written, began: written)
         async with await Ledger.open(tmp_path) as ledger:
             await ledger.append(old)  # type: ignore[arg-type]
     async with await Ledger.open(tmp_path) as ledger:
