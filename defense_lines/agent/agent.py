@@ -16,6 +16,7 @@ import structlog
 from picows import WSError
 from prometheus_client import Counter
 
+from defense_lines.agent.disk import Disk
 from defense_lines.agent.enforcer import Enforcer, Malformed, OtherLedger
 from defense_lines.agent.libnftables import NftError
 from defense_lines.agent.protocol import ENCODER, MAX_ORDERS, ORDER, Answer, Audit, Orders, Unlisted, Welcome
@@ -23,7 +24,6 @@ from defense_lines.agent.websocket import Messages
 
 BACKOFF_SECONDS: Final = (0.05, 5.0)  # first and longest wait before connecting again, of which half is random
 CHECK_SECONDS: Final = 15.0  # between looks at whether the firewall holds what it should
-SYNC_SECONDS: Final = 0.1  # from a record to asking the disk to have it
 _MOST_WAITING: Final = 4  # messages: a gateway asks no more before it was answered
 
 P = ParamSpec("P")
@@ -34,18 +34,18 @@ _log = structlog.get_logger()
 _malformed = Counter("portcullis_defense_lines_agent_malformed_total", "Messages that closed the gateway's connection")
 _others = Counter("portcullis_defense_lines_agent_other_ledger_total", "Gateways refused that have another ledger")
 _lost = Counter("portcullis_defense_lines_agent_connections_lost_total", "Connections to the gateway that ended")
-_unsynced = Counter("portcullis_defense_lines_agent_journal_sync_failures_total", "Times that no disk took the journal")
+_uncompacted = Counter("portcullis_defense_lines_agent_compaction_failures_total", "Times that no disk took a journal anew")
 _unlisted = Counter("portcullis_defense_lines_agent_listing_failures_total", "Times that the firewall said nothing")
 
 
 class Agent:
     """One line. It carries out orders where they come in, or on a thread if its firewall waits for the kernel."""
 
-    def __init__(self, enforcer: Enforcer, instead: str = "") -> None:
-        """`instead` names a ledger to follow from now on, where it is not the one that was followed."""
+    def __init__(self, enforcer: Enforcer, disk: Disk, instead: str = "") -> None:
+        """`disk` syncs the journal, and is run by whoever made it. `instead` names a ledger to follow from now on, where it is not the one that was followed."""
         self.enforcer = enforcer
         self.instead = instead
-        self.written = asyncio.Event()
+        self.disk = disk
         waits = enforcer.firewall.waits
         self.writer = ThreadPoolExecutor(1, "orders") if waits else None
         self._reader = ThreadPoolExecutor(1, "listing") if waits else None  # a long listing keeps no order waiting
@@ -57,7 +57,6 @@ class Agent:
             await on(self.writer, self.enforcer.start)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._upkeep())
-                tasks.create_task(self._sync())
                 await self._stay_connected(connect, tasks)
         finally:
             self._close()
@@ -98,20 +97,8 @@ class Agent:
                 _unlisted.inc()
                 _log.error("the firewall did not say what it holds", reason=str(error))
             except OSError as error:
-                _unsynced.inc()
+                _uncompacted.inc()
                 _log.error("the journal cannot be compacted", reason=str(error))
-
-    async def _sync(self) -> None:
-        while True:
-            await self.written.wait()
-            await asyncio.sleep(SYNC_SECONDS)
-            self.written.clear()
-            try:
-                await asyncio.to_thread(self.enforcer.journal.sync)
-            except OSError as error:
-                _unsynced.inc()
-                self.written.set()
-                _log.error("the disk does not take the journal", reason=str(error))
 
     def _close(self) -> None:
         for threads in (self.writer, self._reader):
@@ -176,7 +163,7 @@ class _Link(Messages):
 
     def _answer(self, answer: Answer) -> None:
         self.send(ENCODER.encode(answer))
-        self._agent.written.set()
+        self._agent.disk.wrote(self._agent.enforcer.journal)
 
     async def _welcome(self, welcome: Welcome) -> None:
         agent = self._agent
