@@ -1,0 +1,78 @@
+"""What an agent needs of the firewall that it drives, and one that is only memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from defense_lines.agent.prefix import Prefix
+
+
+class Until(NamedTuple):
+    """How long a prefix is to be blocked."""
+
+    block_id: str  # the order that ends last
+    end: float  # seconds since the host's boot
+
+
+class Listing(NamedTuple):
+    """What a firewall holds."""
+
+    ends: Mapping[Prefix, float]  # of each prefix that is blocked, in seconds since the host's boot
+    foreign: int = 0  # elements among ours that are not of our making
+
+
+class Firewall(Protocol):
+    """Blocks prefixes, each until its end, by itself: also while no agent runs. Its calls may wait for the kernel."""
+
+    waits: bool  # whether it does: then it is called on threads of its own
+
+    def start(self) -> None:
+        """Make everything stand but the prefixes. Raises NftError, CapabilityError."""
+        ...
+
+    def change(self, changes: Mapping[Prefix, Until | None], now: float) -> Mapping[Prefix, str]:
+        """Block prefixes until an end, whatever is there already, or no longer; those that failed, and why.
+
+        `now` and ends are seconds since the host's boot.
+        """
+        ...
+
+    def listing(self, now: float) -> Listing:
+        """What is blocked at this moment, and really is. May be called beside the other calls. Raises NftError."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held; what is blocked stays so."""
+        ...
+
+
+class Memory:
+    """Enforces into memory: for benchmarks and for harnesses with hundreds of agents in a process."""
+
+    waits = False
+
+    def __init__(self) -> None:
+        self.ends: dict[Prefix, float] = {}
+
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def change(self, changes: Mapping[Prefix, Until | None], now: float) -> Mapping[Prefix, str]:
+        """See Firewall."""
+        for prefix, until in changes.items():
+            if until is None:
+                self.ends.pop(prefix, None)
+            else:
+                self.ends[prefix] = until.end
+        return {}
+
+    def listing(self, now: float) -> Listing:
+        """See Firewall."""
+        over = [prefix for prefix, end in self.ends.items() if end <= now]
+        for prefix in over:
+            del self.ends[prefix]
+        return Listing(self.ends)
+
+    def close(self) -> None:
+        """Nothing to do."""

@@ -1,0 +1,112 @@
+"""The book is every order that stands on one line: which prefix, until when, and up to where the line was told. Pure.
+
+Two orders may name the same prefix; it is blocked until the last of them ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from defense_lines.agent.orders import InvalidOrder
+from defense_lines.agent.prefix import Prefix
+from defense_lines.line import Digest
+
+LATEST: Final = 1e11  # Unix seconds; what ends later is no time
+_ID: Final = re.compile(r"b-[0-9a-f]{16}")
+_SLACK: Final = 1_000  # ends of orders that are gone, beyond as many as there are left
+_WRAP: Final = 1 << 64
+
+
+class Standing(NamedTuple):
+    """One order."""
+
+    prefix: Prefix
+    expires: float  # Unix seconds by the gateway's clock
+
+
+class Book:
+    """Every order that stands."""
+
+    def __init__(self) -> None:
+        self.cursor = 0  # the line was told everything up to this entry of the ledger
+        self._orders: dict[str, Standing] = {}
+        self._last: dict[Prefix, str] = {}  # of each prefix, the order that ends last
+        self._others: dict[Prefix, set[str]] = {}  # and the others, if there are any
+        self._ends: list[tuple[float, str]] = []  # heap: when, id
+        self._sum = 0
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def __iter__(self) -> Iterator[tuple[str, Standing]]:
+        return iter(self._orders.items())
+
+    def prefixes(self) -> Iterator[tuple[Prefix, str, float]]:
+        """Everything that is blocked, with the id and end of the order that ends last."""
+        return ((prefix, last, self._orders[last].expires) for prefix, last in self._last.items())
+
+    def blocked(self, prefix: Prefix) -> tuple[str, float] | None:
+        """The order that ends last for a prefix, and when; None if none stands."""
+        last = self._last.get(prefix)
+        return (last, self._orders[last].expires) if last is not None else None
+
+    def digest(self) -> Digest:
+        """Of the ids of all that stand."""
+        return Digest(len(self._orders), self._sum)
+
+    def put(self, block_id: str, prefix: Prefix, expires: float) -> Prefix | None:
+        """Let an order stand, in place of one with its id; the prefix that this one no longer blocks, if it is another.
+
+        Raises InvalidOrder for an id or an end that is none.
+        """
+        if not _ID.fullmatch(block_id):
+            raise InvalidOrder(f"id {block_id[:64]!r}: must be b- and 16 hex digits")
+        if not 0 < expires < LATEST:
+            raise InvalidOrder(f"expires {expires!r}: not a time")
+        before = self.strike(block_id)
+        self._orders[block_id] = Standing(prefix, expires)
+        self._sum = (self._sum + int(block_id[2:], 16)) % _WRAP
+        heapq.heappush(self._ends, (expires, block_id))
+        last = self._last.setdefault(prefix, block_id)
+        if last != block_id:
+            self._join(prefix, last, block_id)
+        return before if before != prefix else None
+
+    def strike(self, block_id: str) -> Prefix | None:
+        """Let it stand no longer; the prefix that it blocked, None if it did not stand."""
+        order = self._orders.pop(block_id, None)
+        if order is None:
+            return None
+        self._sum = (self._sum - int(block_id[2:], 16)) % _WRAP
+        self._leave(order.prefix, block_id)
+        if len(self._ends) > 2 * len(self._orders) + _SLACK:
+            self._ends = sorted((standing.expires, found) for found, standing in self)
+        return order.prefix
+
+    def expire(self, now: float) -> None:
+        """Forget what has ended by the gateway's clock. The actuator ends it by itself."""
+        while self._ends and self._ends[0][0] <= now:
+            _, block_id = heapq.heappop(self._ends)
+            order = self._orders.get(block_id)
+            if order is not None and order.expires <= now:
+                self.strike(block_id)
+
+    def _join(self, prefix: Prefix, last: str, block_id: str) -> None:
+        later = self._orders[block_id].expires > self._orders[last].expires
+        self._last[prefix], other = (block_id, last) if later else (last, block_id)
+        self._others.setdefault(prefix, set()).add(other)
+
+    def _leave(self, prefix: Prefix, block_id: str) -> None:
+        others = self._others.get(prefix)
+        if others is None:
+            del self._last[prefix]
+            return
+        others.discard(block_id)
+        if self._last[prefix] == block_id:
+            self._last[prefix] = max(others, key=lambda found: self._orders[found].expires)
+            others.remove(self._last[prefix])
+        if not others:
+            del self._others[prefix]
