@@ -18,6 +18,7 @@ import structlog
 from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
+from gateway.bouncers import run_bouncers
 from gateway.clock_steps import ClockSteps
 from gateway.config import Config, Decisions, Mesh, TokenService
 from gateway.decisions import run_decisions
@@ -229,6 +230,8 @@ class Gateway:
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
+            if self.config.lines.crowdsec is not None:
+                tasks.create_task(run_bouncers(self.config.lines.crowdsec, self.hub, self.ledger, time.time()))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             if self.config.mesh is not None:

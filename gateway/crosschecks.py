@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.bouncers_crosschecks import bouncers, bouncers_files
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.edge_crosschecks import edge, service_files
 from gateway.identity_crosschecks import issuers, token_service
@@ -40,6 +41,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     if config.decisions:
         yield from _decisions(config, config.decisions)
     yield from mesh(config)
+    yield from bouncers(config)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -52,6 +54,8 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))
+    for place, path in bouncers_files(config):
+        yield from _file(place, path)
     if config.decisions:
         yield from _decisions_files(config.decisions)
     yield from _groups(config)

@@ -27,7 +27,8 @@ async def run_lines(settings: Lines, hub: Hub, socket: Path) -> None:
 def expected_lines(settings: Lines) -> tuple[str, ...]:
     """Names of the lines that this configuration promises, beside the edge."""
     nftables = (NFTABLES,) if settings.nftables is not None else ()
-    return nftables + ((OpenC2Producer.name,) if settings.openc2 is not None else ())
+    bouncers = tuple(settings.crowdsec.bouncers) if settings.crowdsec is not None else ()
+    return nftables + ((OpenC2Producer.name,) if settings.openc2 is not None else ()) + bouncers
 
 
 def guard_limits(settings: Guard, edge: Edge) -> GuardLimits:

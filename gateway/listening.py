@@ -69,7 +69,9 @@ def unix_listener(path: Path, group: str | None) -> socket.socket:
 
 def tcp_listener(address: str, port: int) -> socket.socket:
     """A port at an IPv4 or IPv6 address. Raises OSError."""
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # Named, so that asyncio knows it for TCP and sends what there is: else an answer in two parts waits 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return _bound(listener, (address, port))
 

@@ -17,7 +17,7 @@ from gateway.config.identity import (
     Issuer,
     TrustDomain,
 )
-from gateway.config.lines import Lines, NftablesLine, OpenC2Line
+from gateway.config.lines import Bouncer, CrowdSecLine, CrowdSecTls, Lines, NftablesLine, OpenC2Line
 from gateway.config.policies import OpaServer, Policy
 from gateway.config.signals import Logout, Signals, SignalsReceiver, SignalsTransmitter, Transmitter
 from gateway.config.tokens import TokenService, Transactions
@@ -26,9 +26,12 @@ from gateway.config.values import Branch
 
 __all__ = [
     "Algorithm",
+    "Bouncer",
     "Branch",
     "ClaimNames",
     "Config",
+    "CrowdSecLine",
+    "CrowdSecTls",
     "Decisions",
     "DecisionsTcp",
     "Detectors",

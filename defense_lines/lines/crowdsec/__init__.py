@@ -1,0 +1,14 @@
+"""CrowdSec's bouncers as lines: each speaks to us as it would to CrowdSec's own local API, unmodified.
+
+*Addresses* are the blocks that stand on addresses and ranges, looked up in flat time; a *decision* is such a block in
+CrowdSec's words. A bouncer that polls the stream has a *delivery*: what it has still to be told, and what its polls
+prove; one that asks about single addresses is answered from the addresses. *Bouncers* knows them all by their keys, and
+the *application* is the API over HTTP.
+"""
+
+from defense_lines.lines.crowdsec.addresses import Addresses
+from defense_lines.lines.crowdsec.application import BouncerApi
+from defense_lines.lines.crowdsec.bouncers import Bouncer, Bouncers
+from defense_lines.lines.crowdsec.connection import Link
+
+__all__ = ["Addresses", "Bouncer", "BouncerApi", "Bouncers", "Link"]

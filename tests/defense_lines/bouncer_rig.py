@@ -1,0 +1,171 @@
+"""Debian's own firewall bouncer, our API that it polls, and a ledger whose orders its line is told; all in the caller's
+network namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from defense_lines import Ledger
+from defense_lines.ledger import Whom
+from defense_lines.line import DefenseLine, LineUnavailable, Receipts
+from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers
+from gateway.bouncers import serve_bouncers
+from gateway.config import Bouncer as BouncerSettings
+from gateway.config import CrowdSecLine
+
+KEY = "0123456789abcdef0123456789abcdef"
+NAME = "debian"
+PORT = 18284  # in a namespace of its own
+SETTINGS = """
+mode: nftables
+pid_dir: {folder}
+update_frequency: {every}
+daemonize: false
+log_mode: file
+log_dir: {folder}
+log_level: info
+api_url: http://127.0.0.1:{port}/
+api_key: {key}
+disable_ipv6: false
+deny_action: DROP
+supported_decisions_types: [ban]
+blacklists_ipv4: crowdsec-blacklists
+blacklists_ipv6: crowdsec6-blacklists
+nftables:
+  ipv4: {{enabled: true, set-only: false, table: crowdsec, chain: crowdsec-chain}}
+  ipv6: {{enabled: true, set-only: false, table: crowdsec6, chain: crowdsec6-chain}}
+prometheus: {{enabled: false}}
+"""
+
+
+class Follower:
+    """Tells lines what the ledger says, batch by batch, as the hub does."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.receipts: list[Receipts] = []
+        self.attached = 0
+        self.lines: dict[str, DefenseLine] = {}
+        self.cursor = 0
+        self._ledger = ledger
+        self._changed = asyncio.Event()
+        self._tasks: dict[DefenseLine, asyncio.Task[None]] = {}
+        ledger.watch(lambda _: self._changed.set())
+
+    def attach(self, line: DefenseLine) -> None:
+        self.attached += 1
+        self.lines[line.name] = line
+        self._tasks[line] = asyncio.get_running_loop().create_task(self._follow(line))
+
+    def detach(self, line: DefenseLine) -> None:
+        if self.lines.get(line.name) is line:
+            del self.lines[line.name]
+        self._tasks.pop(line).cancel()
+
+    async def told(self, upto: int) -> None:
+        """Wait until the line has carried out all up to an entry."""
+        while self.cursor < upto:
+            await asyncio.sleep(0.002)
+
+    async def _follow(self, line: DefenseLine) -> None:
+        whom = Whom(line.name, line.capabilities.targets)
+        self.cursor = line.cursor or 0
+        while True:
+            self._changed.clear()
+            orders = self._ledger.orders(self.cursor, whom, time.time(), 1000)
+            if orders.orders:
+                try:
+                    self.receipts.append(await line.carry_out(orders))
+                except LineUnavailable:
+                    return
+            self.cursor = orders.upto
+            if not orders.orders:
+                await self._changed.wait()
+
+
+class Site:
+    """Our end."""
+
+    def __init__(self, ledger: Ledger, follower: Follower, bouncers: Bouncers) -> None:
+        self.ledger, self.follower, self.bouncers = ledger, follower, bouncers
+
+
+@asynccontextmanager
+async def site(
+    ledger: Ledger, bouncers: Sequence[Bouncer] = (Bouncer(NAME, KEY),), away: float = 60.0, port: int = PORT
+) -> AsyncIterator[Site]:
+    """Our API on a port, until the block ends."""
+    addresses = Addresses(ledger.live(time.time()))
+    ledger.watch(addresses.committed)
+    follower = Follower(ledger)
+    known = Bouncers(bouncers, addresses, follower, ledger.block, away=away)
+    settings = CrowdSecLine(port=port, bouncers={NAME: BouncerSettings()})
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(known.run()),
+            tasks.create_task(serve_bouncers(BouncerApi(known), settings, None)),
+        ]
+        await eventually(lambda: accepts(port))
+        yield Site(ledger, follower, known)
+        for task in running:
+            task.cancel()
+
+
+@asynccontextmanager
+async def bouncer(folder: Path, every: str = "5ms", port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Debian's own, unmodified, until the block ends."""
+    program = shutil.which("crowdsec-firewall-bouncer", path="/usr/bin:/usr/local/bin")
+    if program is None:
+        pytest.skip("needs crowdsec-firewall-bouncer")
+    path = folder / "bouncer.yaml"
+    path.write_text(SETTINGS.format(folder=folder, every=every, port=port, key=KEY))
+    quiet = asyncio.subprocess.DEVNULL
+    child = await asyncio.create_subprocess_exec(program, "-c", str(path), stdout=quiet, stderr=quiet)
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+
+async def enforced() -> set[str]:
+    """What is in the bouncer's sets in the kernel."""
+    found = set[str]()
+    for family, table, name in (("ip", "crowdsec", "crowdsec-blacklists"), ("ip6", "crowdsec6", "crowdsec6-blacklists")):
+        pipe = asyncio.subprocess.PIPE
+        child = await asyncio.create_subprocess_exec(
+            *("nft", "-j", "list", "set", family, table, name), stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+        )
+        out, _ = await child.communicate()
+        for part in json.loads(out or b"{}").get("nftables", ()):
+            found |= {_value(element) for element in part.get("set", {}).get("elem", ())}
+    return found
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait; the test's own deadline ends this."""
+    while not await condition():
+        await asyncio.sleep(0.005)
+
+
+async def accepts(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _value(element: object) -> str:
+    return str(element["elem"]["val"]) if isinstance(element, dict) else str(element)
