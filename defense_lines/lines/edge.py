@@ -17,7 +17,7 @@ class EdgeLine:
 
     name = "edge"
     capabilities = Capabilities(targets=frozenset({"address", "range", "principal", "actor", "session"}))
-    cursor = None
+    cursor: int | None = None
 
     def __init__(
         self,

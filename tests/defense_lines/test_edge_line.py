@@ -1,40 +1,53 @@
-"""The edge line: enforces through its port at once, and answers for each block."""
+"""The edge line: at once, through its port, and answered for when it is ordered."""
 
 from __future__ import annotations
 
-from defense_lines import DefenseLine, EdgeLine
+import time
+
+from defense_lines import DefenseLine, Digest, EdgeLine, Order, Orders
+from policy import BlockPolicy
 from tests.defense_lines.line_rig import MemoryPort, block
 
 
-def line_over(port: MemoryPort) -> EdgeLine:
-    moments = iter(range(100))
-    return EdgeLine(port, clock=lambda: 1_800_000_000.0, stopwatch=lambda: next(moments) / 1000)
+def orders(*wanted: BlockPolicy | str) -> Orders:
+    told = tuple(
+        Order(seq, each, None) if isinstance(each, str) else Order(seq, each.id, each)
+        for seq, each in enumerate(wanted, 1)
+    )
+    return Orders(after=0, upto=len(told), orders=told, head="1:ab:cd", time=time.time())
 
 
-def test_it_is_a_defense_line() -> None:
-    line: DefenseLine = EdgeLine(MemoryPort())
-    assert line.targets == {"address", "range", "principal", "actor", "session"}
+async def test_enforces_and_lifts_through_its_port() -> None:
+    port, one, two = MemoryPort(), block(), block("principal", "person:mallory")
+    line = EdgeLine(port, clock=lambda: 5.0)
+    driver: DefenseLine = line
+    assert driver.capabilities.targets == {"address", "range", "principal", "actor", "session"}
+    receipts = await line.carry_out(orders(one, two))
+    assert (receipts.time, receipts.head) == (5.0, "1:ab:cd")
+    assert [(note.block, note.outcome) for note in receipts.notes] == [(one.id, "enforced"), (two.id, "enforced")]
+    assert receipts.notes[0].detail.startswith("2 streams cut in ")
+    assert set(await line.active(Digest(), 0.0)) == {one.id, two.id}
+    assert (await line.carry_out(orders(one.id, "b-0000000000000bad"))).notes == ()
+    assert set(port.blocks) == {two.id}
 
 
-async def test_it_enforces_and_says_what_was_cut() -> None:
-    port = MemoryPort()
-    one, two = block(), block("session", "s-1")
-    (receipt,) = line_over(port).enforce([one], "7:ab:cd")
-    assert (receipt.block, receipt.line, receipt.outcome) == (one.id, "edge", "enforced")
-    assert (receipt.head, receipt.time, receipt.detail) == ("7:ab:cd", 1_800_000_000.0, "2 streams cut")
-    assert receipt.ms == 1.0
-    receipts = await line_over(port).apply([one, two], "")
-    assert [receipt.detail for receipt in receipts] == ["4 streams cut by 2 blocks"] * 2
-    assert set(await line_over(port).active()) == {one.id, two.id}
+async def test_what_was_enforced_early_is_not_enforced_again_and_its_receipt_says_when() -> None:
+    port, wanted, now = MemoryPort(), block(), 5.0
+    line = EdgeLine(port, clock=lambda: now)
+    line.enforce(wanted)
+    assert set(port.blocks) == {wanted.id}
+    port.blocks.clear()  # to see whether it is asked again
+    now = 9.0
+    receipts = await line.carry_out(orders(wanted))
+    assert [(note.block, note.time) for note in receipts.notes] == [(wanted.id, 5.0)]
+    assert (receipts.time, port.blocks) == (9.0, {})
 
 
-async def test_it_lifts_what_it_knows_and_what_it_does_not() -> None:
-    port = MemoryPort()
-    line, wanted = line_over(port), block()
-    line.enforce([wanted], "")
-    receipts = await line.revoke([wanted.id, "b-unknown"], "9:ab:cd")
-    assert [(receipt.block, receipt.outcome, receipt.head) for receipt in receipts] == [
-        (wanted.id, "lifted", "9:ab:cd"),
-        ("b-unknown", "lifted", "9:ab:cd"),
-    ]
-    assert await line.active() == []
+async def test_what_was_lifted_before_it_was_ordered_is_enforced_when_it_is_ordered_after_all() -> None:
+    port, wanted = MemoryPort(), block()
+    line = EdgeLine(port)
+    line.enforce(wanted)
+    await line.carry_out(orders(wanted.id))
+    assert not port.blocks
+    await line.carry_out(orders(wanted))
+    assert set(port.blocks) == {wanted.id}
