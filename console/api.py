@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from console.agent_api import AgentApi
+from console.line_api import LineApi
 from console.operations import Operations
 from console.orders import (
     MAX_DATA,
@@ -53,10 +54,13 @@ _log = structlog.get_logger()
 
 def admin_api(operations: Operations) -> Starlette:
     """Everything an operator can see or do. Serve it only where the caller's uid is known (console.serving)."""
-    admin, agents = _Admin(operations), AgentApi(operations)
+    admin, agents, lines = _Admin(operations), AgentApi(operations), LineApi(operations)
     routes = [
         ("GET", "/v1/status", admin.status),
-        ("GET", "/v1/lines", admin.lines),
+        ("GET", "/v1/lines", lines.lines),
+        ("GET", "/v1/lines/{name}", lines.line),
+        ("POST", "/v1/lines/{name}/service", lines.serve),
+        ("POST", "/v1/lines/{name}/test", lines.test),
         ("GET", "/v1/blocks", admin.blocks),
         ("POST", "/v1/blocks", admin.add_block),
         ("GET", "/v1/blocks/{id}", admin.block),
@@ -97,9 +101,6 @@ class _Admin:
 
     async def status(self, _: Request) -> Response:
         return JSONResponse(self._operations.status())
-
-    async def lines(self, _: Request) -> Response:
-        return JSONResponse(self._operations.lines())
 
     async def blocks(self, _: Request) -> Response:
         return JSONResponse(self._operations.blocks())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
+from defense_lines import Service
 from gateway.agents import Order
 from policy import TargetKind
 
@@ -24,7 +25,15 @@ class Operations(Protocol):
         ...
 
     def lines(self) -> list[Record]:
-        """One record a defense line: at least `name`, `state`, `pending`."""
+        """One record a defense line: at least `name`, `state`, `service`, `pending`."""
+        ...
+
+    async def serve_line(self, name: str, service: Service, by: str, reason: str) -> Record:
+        """Whether a line is given orders: `outcome` is the service it has now, or "unknown" for no line of ours."""
+        ...
+
+    async def test_line(self, name: str, by: str, reason: str) -> Record:
+        """Have one line enforce and lift a harmless block: `outcome` is "passed", "failed", "refused" or "unknown"."""
         ...
 
     def blocks(self) -> list[Record]:

@@ -52,7 +52,7 @@ from defense_lines.line import (
 )
 from defense_lines.lines.edge import EdgeLine
 from defense_lines.pace import Pace
-from defense_lines.status import LineStatus
+from defense_lines.status import LineStatus, Service
 
 __all__ = [
     "Activity",
@@ -103,6 +103,7 @@ __all__ = [
     "Refused",
     "Revocation",
     "Risk",
+    "Service",
     "Story",
     "Whom",
     "public_key",

@@ -133,9 +133,10 @@ class Gateway:
             {issuer.issuer for issuer in config.identity.issuers},
         )
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
+        self.guard = Guard(guard_limits(config.guard, config.edge), self.activity)
         self.responder = Responder(
             policies.pdp,
-            Guard(guard_limits(config.guard, config.edge), self.activity),
+            self.guard,
             ledger,
             self.hub,
             self.risks,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from defense_lines.lines.nftables import accept_lines
+
 from defense_lines import GuardLimits, Hub
 from defense_lines.agent.openc2_mqtt import Broker
-from defense_lines.lines.nftables import accept_lines
 from defense_lines.lines.openc2 import OpenC2Line as OpenC2Producer
 from gateway.config import Edge, Guard, Lines, OpenC2Line
 from gateway.keeping import keep_running

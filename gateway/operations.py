@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from prometheus_client import generate_latest
 
-from defense_lines import Cut, LedgerUnwritable, Override
+from defense_lines import Cut, LedgerUnwritable, Override, Service
 from gateway.agents import Agent, Order
 from gateway.app import Gateway
 from gateway.configuration import Loaded
+from gateway.line_testing import LineTesting
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
 from policy import BlockPolicy, Cause, TargetKind
@@ -33,6 +34,7 @@ class GatewayOperations:
         """`read` finds the configuration where it is kept; none where it is kept nowhere."""
         self._gateway = gateway
         self._read = read
+        self._testing = LineTesting(gateway.guard, gateway.hub, gateway.ledger)
         self._data = PolicyData(gateway.policies.pdp, gateway.ledger, gateway.rejudging)
 
     def status(self) -> Record:
@@ -52,6 +54,17 @@ class GatewayOperations:
     def lines(self) -> list[Record]:
         """Each line's state."""
         return [msgspec.to_builtins(line) for line in self._gateway.hub.status()]
+
+    async def serve_line(self, name: str, service: Service, by: str, reason: str) -> Record:
+        """Give a line orders, or none for now, on record."""
+        served = await self._gateway.hub.serve(name, service, f"analyst:{by}", reason)
+        return {"outcome": service if served else "unknown", "line": name}
+
+    async def test_line(self, name: str, by: str, reason: str) -> Record:
+        """A harmless block on one line, there and back."""
+        if all(line.name != name for line in self._gateway.hub.status()):
+            return {"outcome": "unknown", "line": name}
+        return {"line": name} | await self._testing.test(name, f"analyst:{by}", reason)
 
     def blocks(self) -> list[Record]:
         """Every block that stands."""

@@ -20,6 +20,7 @@ BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9
 LINE = {
     "name": "edge",
     "state": "failing",
+    "service": "in_service",
     "pending": 7,
     "enforced": 3,
     "last_contact": None,
@@ -53,6 +54,15 @@ class BankOperations:
 
     def lines(self) -> list[dict[str, Any]]:
         return [LINE]
+
+    async def serve_line(self, name: str, service: str, by: str, reason: str) -> dict[str, Any]:
+        self.ordered.append(("serve", name, service, by, reason))
+        return {"outcome": service if name == "edge" else "unknown", "line": name}
+
+    async def test_line(self, name: str, by: str, reason: str) -> dict[str, Any]:
+        self.ordered.append(("test", name, by, reason))
+        outcome = {"edge": "passed", "deaf": "failed"}.get(name, "unknown")
+        return {"line": name, "outcome": outcome, "enforced_ms": 1.2}
 
     def blocks(self) -> list[dict[str, Any]]:
         return self.standing

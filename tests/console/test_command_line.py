@@ -174,9 +174,30 @@ def test_a_policy_is_tried_before_it_goes_live(file: Path, gateway: BankOperatio
 
 def test_people_see_of_a_line_what_they_act_on(file: Path, gateway: BankOperations) -> None:
     header, row = call(file, "lines", "list").stdout.splitlines()
-    assert header.split() == ["NAME", "STATE", "PENDING", "ENFORCED", "LAST_CONTACT", "LAST_ERROR"]
-    assert row.split() == ["edge", "failing", "7", "3", "-", "disk", "full"]
+    assert header.split() == ["NAME", "STATE", "SERVICE", "PENDING", "ENFORCED", "LAST_CONTACT", "LAST_ERROR"]
+    assert row.split() == ["edge", "failing", "in_service", "7", "3", "-", "disk", "full"]
     assert call_json(file, "lines", "list")[0]["p99_ms"] == 4.2
+
+
+def test_one_line_is_shown_tried_and_taken_out_of_service(file: Path, gateway: BankOperations) -> None:
+    assert call_json(file, "lines", "show", "edge")["p99_ms"] == 4.2
+    assert call_json(file, "lines", "test", "edge", "--reason", "is it there?")["enforced_ms"] == 1.2
+    assert call(file, "lines", "test", "deaf", "--reason", "is it there?").exit_code == 1
+    assert call_json(file, "lines", "drain", "edge", "--reason", "patched", "--dry-run") == {
+        "outcome": "dry_run",
+        "line": "edge",
+        "service": "in_service",
+        "would_be": "drained",
+    }
+    for verb, service in (("drain", "drained"), ("quarantine", "quarantined"), ("resume", "in_service")):
+        answer = call_json(file, "lines", verb, "edge", "--reason", "patched", "--by", "jo")
+        assert answer == {"outcome": service, "line": "edge"}
+    asked = [(order[0], order[1], order[2]) for order in gateway.ordered if order[0] == "serve"]
+    assert asked == [("serve", "edge", service) for service in ("drained", "quarantined", "in_service")]
+    for verb in ("show", "test", "drain"):
+        arguments = () if verb == "show" else ("--reason", "a typing error")
+        unknown = call(file, "lines", verb, "nobody", *arguments)
+        assert (unknown.exit_code, "there is no such line" in unknown.stderr) == (1, True)
 
 
 def test_a_dry_run_of_an_import_reads_and_keeps_nothing(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
