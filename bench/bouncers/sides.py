@@ -78,14 +78,15 @@ class Stock:
 @asynccontextmanager
 async def ours(folder: Path) -> AsyncIterator[Ours]:
     """`portcullis up`, and a bouncer that polls it."""
-    program, port = tool("crowdsec-firewall-bouncer", PACKAGE), free_port()
+    program, port, key = tool("crowdsec-firewall-bouncer", PACKAGE), free_port(), folder / "key"
+    key.write_text(KEY)
     config = Config(
         state=folder / "state",
         edge=Edge(port=free_port()),
         services={"none": Service(address="127.0.0.1", port=free_port())},
         routes=(Route(prefix="/", service="none"),),
         guard=Guard(blocks_per_minute=1_000_000),
-        lines=Lines(crowdsec=CrowdSecLine(port=port, bouncers={"debian": _bouncer()})),
+        lines=Lines(crowdsec=CrowdSecLine(port=port, bouncers={"debian": Bouncer(key_file=key)})),
     )
     connector = aiohttp.UnixConnector(str(config.state / "run" / "admin.sock"))
     async with (
@@ -116,10 +117,6 @@ async def stock(folder: Path, every: str, table: str) -> AsyncIterator[Stock]:
         session.headers["authorization"] = f"Bearer {token}"
         async with debian_bouncer(program, folder, port, KEY, every, table):
             yield Stock(session)
-
-
-def _bouncer() -> Bouncer:
-    return Bouncer.model_validate({"key": KEY})
 
 
 async def _login(session: aiohttp.ClientSession, child: asyncio.subprocess.Process) -> str:
