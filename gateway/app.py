@@ -228,7 +228,7 @@ class Gateway:
             )
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
-            tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
+            tasks.create_task(run_lines(self.config.lines, self.hub, self.ledger, _fresh(self.run / "lines.sock")))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             if self.config.mesh is not None:
