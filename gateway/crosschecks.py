@@ -12,6 +12,7 @@ from gateway.bouncers_crosschecks import bouncers, bouncers_files
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.edge_crosschecks import edge, service_files
 from gateway.identity_crosschecks import issuers, token_service
+from gateway.lines_crosschecks import lines, lines_files
 from gateway.mesh_crosschecks import mesh, mesh_files
 from gateway.signals_crosschecks import signal_files, signals
 from gateway.transmitter_crosschecks import signals_transmitter
@@ -42,6 +43,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
         yield from _decisions(config, config.decisions)
     yield from mesh(config)
     yield from bouncers(config)
+    yield from lines(config)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -50,7 +52,13 @@ def missing_files(config: Config) -> Iterator[Problem]:
         yield from _file(("edge", "tls", "certificate"), config.edge.tls.certificate)
         yield from _file(("edge", "tls", "key"), config.edge.tls.key)
         yield from _file(("edge", "tls", "client_ca"), config.edge.tls.client_ca)
-    for place, path in (*trust_files(config), *signal_files(config), *service_files(config), *mesh_files(config)):
+    for place, path in (
+        *trust_files(config),
+        *signal_files(config),
+        *service_files(config),
+        *mesh_files(config),
+        *lines_files(config),
+    ):
         yield from _file(place, path)
     if config.policy.opa.tls:
         yield from _files(("policy", "opa", "tls"), config.policy.opa.tls, ("ca", "certificate", "key"))

@@ -31,6 +31,7 @@ EXITS = {
     "defense_lines.agent.capabilities.CapabilityError": Exit.FAILURE,
     "defense_lines.agent.libnftables.NftError": Exit.FAILURE,
     "defense_lines.agent.libnftables.NftablesUnavailable": Exit.FAILURE,
+    "defense_lines.agent.nftables_line.StateInUse": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerAltered": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerInUse": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerNewer": Exit.FAILURE,

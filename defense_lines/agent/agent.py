@@ -34,7 +34,9 @@ _log = structlog.get_logger()
 _malformed = Counter("portcullis_defense_lines_agent_malformed_total", "Messages that closed the gateway's connection")
 _others = Counter("portcullis_defense_lines_agent_other_ledger_total", "Gateways refused that have another ledger")
 _lost = Counter("portcullis_defense_lines_agent_connections_lost_total", "Connections to the gateway that ended")
-_uncompacted = Counter("portcullis_defense_lines_agent_compaction_failures_total", "Times that no disk took a journal anew")
+_uncompacted = Counter(
+    "portcullis_defense_lines_agent_compaction_failures_total", "Times that no disk took a journal anew"
+)
 _unlisted = Counter("portcullis_defense_lines_agent_listing_failures_total", "Times that the firewall said nothing")
 
 
@@ -65,7 +67,7 @@ class Agent:
         """Have the firewall hold what the book says; the answer to an audit, if there is one. Raises NftError."""
         async with self._listing:
             await on(self.writer, self.enforcer.listing_begins)
-            listing = await on(self._reader, self.enforcer.firewall.listing, self.enforcer.boottime())
+            listing = await on(self._reader, self.enforcer.firewall.listing)
             if audit is not None:
                 return await on(self.writer, self.enforcer.audit, audit, listing)
             await on(self.writer, self.enforcer.check, listing)

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter, Histogram
 
-from defense_lines.agent.actuation import Firewall, Listing, Until
+from defense_lines.agent.actuation import Firewall, Listing, Until, since_boot
 from defense_lines.agent.book import LATEST, Book
 from defense_lines.agent.journal import Journal, Told
 from defense_lines.agent.orders import InvalidOrder
@@ -40,7 +40,7 @@ from policy import TargetKind
 TARGETS: Final[tuple[TargetKind, ...]] = ("address", "range")
 _DRIFT: Final = 1e-4  # by which a clock may run faster than another
 _STEP: Final = 10.0  # seconds; no message is longer on its way
-_APART: Final = 0.3  # seconds by which a prefix may end too early or late in the firewall
+_APART: Final = 0.5  # seconds by which a prefix may end too early or late in the firewall
 _SMALL: Final = 1 << 20  # bytes of a journal that is never compacted
 _RECORD: Final = 100  # bytes of one order in a journal, about
 _DEAD: Final = 3  # a journal this many times as large as what is live in it is compacted
@@ -77,7 +77,7 @@ class Enforcer:
         told: Sequence[Told],
         firewall: Firewall,
         clock: Callable[[], float] = time.time,
-        boottime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        boottime: Callable[[], float] = since_boot,
     ) -> None:
         """`told` is what stands in the journal. `clock` gives Unix seconds, `boottime` seconds since the boot."""
         self.book = Book()
@@ -95,7 +95,7 @@ class Enforcer:
     def start(self) -> None:
         """Have the firewall hold what the book does. Raises NftError, CapabilityError."""
         self.firewall.start()
-        self.check(self.firewall.listing(self.boottime()))
+        self.check(self.firewall.listing())
 
     def now(self) -> float:
         """Unix seconds by the gateway's clock."""
@@ -129,7 +129,7 @@ class Enforcer:
             return Unable(f"journal: {error.strerror or error}")
         self._see(orders.time, now)
         notes, touched = self._take(orders)
-        notes += self._do(touched, now)
+        notes += self._do(touched)
         took = time.perf_counter() - began
         _count(orders, notes, took)
         return Receipts(self.clock(), took * 1000, orders.head, tuple(notes))
@@ -145,7 +145,9 @@ class Enforcer:
         """
         self.book.expire(self.now())
         changes = self._differences(listing)
-        failed = self.firewall.change(changes, self.boottime()) if changes else {}
+        missing = {prefix: until for prefix, until in changes.items() if prefix not in listing.ends}
+        wrong = {prefix: until for prefix, until in changes.items() if prefix in listing.ends}
+        failed = {**self.firewall.change(missing, fresh=True), **self.firewall.change(wrong)}
         if changes:
             self._repairs += len(changes)
             _repaired.inc(len(changes))
@@ -236,14 +238,16 @@ class Enforcer:
         if before is not None:
             touched.append((before, order.id))
 
-    def _do(self, touched: Sequence[_Touched], now: float) -> list[Note]:
+    def _do(self, touched: Sequence[_Touched]) -> list[Note]:
         """Have the firewall hold what the book says of these prefixes; the orders for which it does not."""
         if not touched:
             return []
         changes = {prefix: self._until(prefix) for prefix, _ in touched}
         self._touched.update(changes)
-        failed = self.firewall.change(changes, now)
-        return [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed] if failed else []
+        failed = self.firewall.change(changes)
+        return (
+            [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed] if failed else []
+        )
 
     def _until(self, prefix: Prefix) -> Until | None:
         blocked = self.book.blocked(prefix)
