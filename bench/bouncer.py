@@ -41,7 +41,10 @@ class Lane:
     side: Side
     pause: float  # seconds between two orders, on average
     taken: list[list[float]] = field(default_factory=list)  # by rounds, milliseconds
-    acknowledged: list[float] = field(default_factory=list)  # milliseconds
+    acknowledged: list[float] = field(default_factory=list)  # milliseconds, from the order to its answer
+    after: list[float] = field(
+        default_factory=list
+    )  # milliseconds, from that to the kernel; below zero if it was before
     lost: int = 0
 
 
@@ -78,7 +81,7 @@ async def measure(rounds: int, orders: int) -> Result:
         drawn = random.Random(_SEED)
         for lane in lanes:
             await _one_round(lane, kernel, addresses, 3, drawn)
-            lane.taken, lane.acknowledged = [], []  # what is first is thrown away
+            lane.taken, lane.acknowledged, lane.after = [], [], []  # what is first is thrown away
         for number in range(rounds):
             for lane in lanes if number % 2 else lanes[::-1]:
                 await _one_round(lane, kernel, addresses, orders, drawn)
@@ -87,16 +90,19 @@ async def measure(rounds: int, orders: int) -> Result:
 
 
 async def _one_round(lane: Lane, kernel: Kernel, addresses: Iterator[str], orders: int, drawn: random.Random) -> None:
-    starts: dict[str, int] = {}
+    starts, answers = dict[str, int](), dict[str, int]()
     for _ in range(orders):
         await asyncio.sleep(drawn.uniform(0, 2 * lane.pause))  # at any moment between two polls
         address = next(addresses)
         starts[address] = time.monotonic_ns()
         await lane.side.order(address)
-        lane.acknowledged.append((time.monotonic_ns() - starts[address]) / 1e6)
+        answers[address] = time.monotonic_ns()
     missing = await kernel.has(set(starts), PATIENCE)
     lane.lost += len(missing)
-    lane.taken.append([(kernel.came[each] - start) / 1e6 for each, start in starts.items() if each not in missing])
+    came = {each: moment for each, moment in kernel.came.items() if each in starts}
+    lane.taken.append([(moment - starts[each]) / 1e6 for each, moment in came.items()])
+    lane.acknowledged += [(answers[each] - start) / 1e6 for each, start in starts.items()]
+    lane.after += [(moment - answers[each]) / 1e6 for each, moment in came.items()]
     if missing and lane.name == "ours":
         raise CannotRun(f"{len(missing)} blocks never came into the kernel's set")
 
@@ -105,11 +111,9 @@ def _result(lanes: Sequence[Lane], orders: int) -> Result:
     figures, medians = dict[str, float](), dict[str, list[float]]()
     for lane in lanes:
         every = sorted(value for taken in lane.taken for value in taken)
-        for share in (50, 95):
-            figures[f"{lane.name}_p{share}_ms"] = every[min(len(every) - 1, len(every) * share // 100)]
-        figures[f"{lane.name}_max_ms"] = every[-1]
+        figures |= _shares(lane.name, every) | _shares(f"{lane.name}_after_acknowledged", sorted(lane.after))
+        figures |= {f"{lane.name}_max_ms": every[-1], f"{lane.name}_lost": lane.lost}
         figures[f"{lane.name}_acknowledged_p50_ms"] = statistics.median(lane.acknowledged)
-        figures[f"{lane.name}_lost"] = lane.lost
         medians[lane.name] = [statistics.median(taken) for taken in lane.taken]
     ratios = {
         f"{name}_p50": statistics.median(map(_quotient, medians[name], medians["ours"]))
@@ -129,6 +133,10 @@ def _result(lanes: Sequence[Lane], orders: int) -> Result:
             "kernel": "netlink, NFNLGRP_NFTABLES",
         },
     )
+
+
+def _shares(name: str, ranked: Sequence[float]) -> dict[str, float]:
+    return {f"{name}_p{share}_ms": ranked[min(len(ranked) - 1, len(ranked) * share // 100)] for share in (50, 95)}
 
 
 def _quotient(one: float, other: float) -> float:

@@ -26,7 +26,7 @@ config_paths: {{config_dir: {folder}, data_dir: {folder}, simulation_path: {fold
   hub_dir: {folder}, index_path: {folder}/index.json, notification_dir: {folder}, plugin_dir: {folder}}}
 crowdsec_service: {{enable: false}}
 cscli: {{output: raw}}
-db_config: {{log_level: warning, type: sqlite, db_path: {folder}/crowdsec.db}}
+db_config: {{log_level: warning, type: sqlite, use_wal: true, db_path: {folder}/crowdsec.db}}
 api:
   client: {{credentials_path: {folder}/credentials.yaml}}
   server: {{log_level: warning, listen_uri: 127.0.0.1:{port}, profiles_path: {folder}/profiles.yaml}}
@@ -37,6 +37,7 @@ name: none
 filters: ["false"]
 on_success: break
 """
+_AGENT = {"User-Agent": "bench/1"}  # a name and a version: it lets nobody else in
 _MACHINE, _PASSWORD = "bench", "bench-password-0123456789"
 
 
@@ -111,7 +112,7 @@ async def stock(folder: Path, every: str, table: str) -> AsyncIterator[Stock]:
     await _cscli(settings, "bouncers", "add", "debian", "-k", KEY)
     async with (
         process(crowdsec, "-c", str(settings), "-no-cs") as child,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=_AGENT) as session,
     ):
         token = await _login(session, child)
         session.headers["authorization"] = f"Bearer {token}"
@@ -126,6 +127,8 @@ async def _login(session: aiohttp.ClientSession, child: asyncio.subprocess.Proce
         body = {"machine_id": _MACHINE, "password": _PASSWORD, "scenarios": []}
         try:
             async with session.post("/v1/watchers/login", json=body) as answer:
+                if answer.status != 200:
+                    raise CannotRun(f"CrowdSec answered a log-in with {answer.status}: {await answer.text()}")
                 found.append((await answer.json())["token"])
         except aiohttp.ClientConnectionError:
             return False
