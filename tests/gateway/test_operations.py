@@ -68,9 +68,9 @@ async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPa
         "sessions": 0,
         "who": [],
     }
-    assert await gateway.ledger.recent() == []
+    assert await gateway.ledger.since(0, kinds=["cut"]) == []
     await operations.cut("principal", "person:bob", "person:bob called", "jo", dry_run=False)
-    (entry,) = await gateway.ledger.recent()
+    (entry,) = await gateway.ledger.since(0, kinds=["cut"])
     assert entry.record == Cut(
         kind="principal", value="person:bob", sessions=0, by="analyst:jo", reason="person:bob called"
     )
