@@ -16,6 +16,7 @@ from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.ledger.head import Head
+from defense_lines.ledger.keeping import Compaction, Keeping
 from defense_lines.ledger.orders import Whom
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
@@ -32,7 +33,7 @@ from defense_lines.ledger.record import (
 )
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
-from defense_lines.line import Digest, Orders
+from defense_lines.line import Capabilities, Digest, Orders
 from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
@@ -53,7 +54,7 @@ class Ledger:
         self._clock = clock
         self._monotonic = monotonic
         self._store = store
-        self._standing = store.standing.current(clock())
+        self._standing = store.standing
         self._head = store.head
         self._cursors = store.cursors()
         self._watchers: list[Watcher] = []
@@ -61,6 +62,7 @@ class Ledger:
         self._shared: dict[tuple[int, int, frozenset[TargetKind], int], Orders] = {}
         self._reader = Reader(places)
         self._committer = Committer(store, clock, self._committed)
+        self._keeping = Keeping(places, store, self._committer)
 
     @classmethod
     async def open(
@@ -116,8 +118,15 @@ class Ledger:
         return self._cursors.get(line, 0)
 
     def live(self, now: float) -> list[BlockPolicy]:
-        """Blocks that stand now: durable, not lifted, not expired; in order of acceptance."""
-        return [block for _, block in self._standing.orders.live(now)]
+        """Blocks that stand now: durable, not lifted, not expired; in order of acceptance.
+
+        Takes a fraction of a second for a million: on a loop that must not wait, `page` through them.
+        """
+        return list(self._standing.orders.live(now))
+
+    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int]:
+        """Of these, those among the next `limit` orders after entry `after`; and where to go on from, 0 at the end."""
+        return self._standing.orders.page(after, now, limit)
 
     def standing(self, block_id: str, now: float) -> BlockPolicy | None:
         """The block, if it stands now."""
@@ -155,6 +164,10 @@ class Ledger:
         """What was last said of whether a line is given orders; None if nothing ever was."""
         return self._standing.posture(line)
 
+    def declared(self, line: str) -> Capabilities | None:
+        """What a line last declared that it can do; None if it never did."""
+        return self._standing.declared(line)
+
     def risks(self, now: float) -> list[Risk]:
         """Risks in force, the latest of each principal."""
         return self._standing.risks(now)
@@ -191,7 +204,20 @@ class Ledger:
 
         "in_use" while a live block, or a risk or revocation in force, is about it. Raises LedgerUnwritable.
         """
-        return await self._committer.erase(name)
+        return await self._committer.do(lambda: self._store.erase(name, self._clock()))
+
+    async def compact(self, before: float, folder: Path, by: str, dry_run: bool = False) -> Compaction:
+        """Move what was written before a time (Unix seconds) into an archive in a folder, but for what still matters.
+
+        Appends go on meanwhile. Raises LedgerAltered, LedgerUnwritable, OSError, sqlite3.Error: then nothing is lost.
+        """
+        orders = self._standing.orders
+        kept = self._standing.seqs()
+        return await self._keeping.compact(before, folder, by, orders.last, kept, dry_run)
+
+    async def snapshot(self) -> None:
+        """Sign what stands now, so that the next opening begins here. Raises LedgerAltered, LedgerUnwritable."""
+        await self._keeping.snapshot(self._head.seq, self._standing.orders.last, self._standing.seqs())
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of each group of new entries on the loop, once durable, before their appends return."""
@@ -199,6 +225,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Write what waits and give the ledger back."""
+        await self._keeping.close()
         await self._reader.close()
         await self._committer.close()
 
@@ -226,5 +253,7 @@ class Ledger:
         self._cursors.update(cursors)
         for entry in entries:
             self._standing.fold(entry.seq, entry.record, entry.time)
+        if self._keeping.due(head.seq):
+            self._keeping.begin(head.seq, self._standing.orders.last, self._standing.seqs())
         for watcher in self._watchers:
             watcher(entries)

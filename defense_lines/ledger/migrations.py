@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from defense_lines.ledger import index, names
+from defense_lines.ledger import index, names, snapshot
 from defense_lines.ledger.faults import LedgerNewer
 
 VERSION = 2
@@ -62,11 +62,11 @@ def _entries_and_head(rows: sqlite3.Connection) -> None:
         rows.execute(statement)
 
 
-def _index(rows: sqlite3.Connection) -> None:
+def _index_and_snapshots(rows: sqlite3.Connection) -> None:
     rows.execute("DROP INDEX IF EXISTS entries_of_block")
-    for statement in index.SCHEMA:
+    for statement in (*index.SCHEMA, *snapshot.SCHEMA):
         rows.execute(statement)
     index.rebuild(rows)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_entries_and_head, _index)
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_entries_and_head, _index_and_snapshots)
