@@ -3,9 +3,17 @@ the head is the signed hash of the last entry, kept outside the database; names 
 only as pseudonyms, each under a key that can be erased; a story is all that happened to one block.
 """
 
+from defense_lines.ledger.backup import back_up, restore
 from defense_lines.ledger.chain import Finding
 from defense_lines.ledger.entry import Entry
-from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerNewer, LedgerUnwritable
+from defense_lines.ledger.faults import (
+    InvalidRecord,
+    LedgerAltered,
+    LedgerExists,
+    LedgerInUse,
+    LedgerNewer,
+    LedgerUnwritable,
+)
 from defense_lines.ledger.head import Head, public_key
 from defense_lines.ledger.keeping import Compaction
 from defense_lines.ledger.ledger import Erasure, Ledger
@@ -32,7 +40,7 @@ from defense_lines.ledger.record import (
     Synced,
 )
 from defense_lines.ledger.story import Deed, Part, Story
-from defense_lines.ledger.verify import verify
+from defense_lines.ledger.verify import hash_at, moved, verify
 
 __all__ = [
     "Answer",
@@ -53,6 +61,7 @@ __all__ = [
     "InvalidRecord",
     "Ledger",
     "LedgerAltered",
+    "LedgerExists",
     "LedgerInUse",
     "LedgerNewer",
     "LedgerUnwritable",
@@ -69,6 +78,10 @@ __all__ = [
     "Story",
     "Synced",
     "Whom",
+    "back_up",
+    "hash_at",
+    "moved",
     "public_key",
+    "restore",
     "verify",
 ]

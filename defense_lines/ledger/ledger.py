@@ -155,6 +155,16 @@ class Ledger:
         """The ids of the same."""
         return self._standing.orders.held(upto, whom, time)
 
+    def trusted(self, line: str, cursor: int) -> int:
+        """Up to which entry a line was told of this history that says it was told everything up to entry `cursor`.
+
+        Less than it says where the ledger goes on from a backup that is older than what the line was told since, or
+        where the line was told by another ledger: it may hold what is not known here, and lack what is.
+        """
+        restored = self._standing.restored
+        ours = cursor <= restored or not restored or self.cursor(line) > restored
+        return cursor if ours and cursor <= self._head.seq else restored
+
     @property
     def last_order(self) -> int:
         """The newest entry that ordered anything."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from defense_lines.ledger import index, names, snapshot
 from defense_lines.ledger.faults import LedgerNewer
@@ -55,6 +56,19 @@ def migrate(rows: sqlite3.Connection) -> None:
             if rows.in_transaction:
                 rows.execute("ROLLBACK")
             raise
+
+
+def schema(rows: sqlite3.Connection) -> dict[str, str]:
+    """Each table, index and trigger by name, with the SQL that makes it. Raises sqlite3.Error."""
+    found = rows.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()) for name, sql in found}
+
+
+def present_schema() -> dict[str, str]:
+    """The same of a ledger of the present version."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as rows:
+        migrate(rows)
+        return schema(rows)
 
 
 def _entries_and_head(rows: sqlite3.Connection) -> None:

@@ -175,7 +175,6 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger goes on from a backup. What stood after the backup's last entry is lost; lines may know of it."""
 
     after: int  # the backup's last entry
-    by: str  # "operator:uid-1000"
 
 
 _Plain = Lift | Answer | Declared | Answers | Posture | Risk | Cut | Revocation | DataChange | Compacted | Restored

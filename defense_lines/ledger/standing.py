@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from defense_lines.ledger.orders import KEEP, StandingOrders
-from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Revocation, Risk
+from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Restored, Revocation, Risk
 from defense_lines.line import Capabilities
 
-FOLDED = frozenset({"block", "lift", "risk", "revocation", "posture", "line"})  # kinds that change what stands
+FOLDED = frozenset(
+    {"block", "lift", "risk", "revocation", "posture", "line", "restored"}
+)  # kinds that change what stands
 
 
 class Standing:
@@ -20,6 +22,7 @@ class Standing:
         self._revocations: dict[tuple[str, str], tuple[tuple[int, Revocation], ...]] = {}  # none covers another
         self._postures: dict[str, tuple[int, Posture]] = {}
         self._declared: dict[str, tuple[int, Declared]] = {}
+        self._restored: tuple[int, Restored] | None = None
         self._swept = 0.0
 
     def fold(self, seq: int, record: Record, now: float) -> None:
@@ -36,6 +39,8 @@ class Standing:
             self._postures[record.line] = seq, record
         elif isinstance(record, Declared):
             self._declared[record.line] = seq, record
+        elif isinstance(record, Restored):
+            self._restored = seq, record
         if now - self._swept > KEEP:
             self._sweep(now)
 
@@ -57,10 +62,16 @@ class Standing:
         found = self._declared.get(line)
         return found[1].capabilities if found else None
 
+    @property
+    def restored(self) -> int:
+        """The last entry before the history goes on from a backup; 0 if it never did."""
+        return self._restored[1].after if self._restored else 0
+
     def seqs(self) -> list[int]:
         """Places of all entries that this can be folded from again, in no order."""
         others = (*self._risks.values(), *self._postures.values(), *self._declared.values(), *self._all_revocations())
-        return [*self.orders.seqs(), *(seq for seq, _ in others)]
+        restored = [self._restored[0]] if self._restored else []
+        return [*self.orders.seqs(), *(seq for seq, _ in others), *restored]
 
     def needs(self, seq: int, record: Record, now: float) -> bool:
         """Whether the block, risk or revocation of an entry is in force."""

@@ -7,6 +7,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from defense_lines.ledger.chain import Chain, Finding
 from defense_lines.ledger.entry import GENESIS
 from defense_lines.ledger.faults import LedgerNewer
 from defense_lines.ledger.head import Head, read_head
-from defense_lines.ledger.migrations import check_version, version_of
+from defense_lines.ledger.migrations import VERSION, check_version, present_schema, schema, version_of
 from defense_lines.ledger.snapshot import Digest, Snapshot, kept_rows, snapshots
 
 _ROWS = "SELECT seq, time, kind, body, hash FROM entries WHERE seq > ? ORDER BY seq"
@@ -54,6 +55,30 @@ def verify(
     finally:
         rows.close()
     return tuple(findings)
+
+
+def moved(path: Path) -> int:
+    """The last entry that was moved into an archive, 0 if none was. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as rows:
+        return max((each.seq for each in snapshots(rows) if each.archive), default=0)
+
+
+def hash_at(path: Path, seq: int, archive: Path | None = None) -> bytes | None:
+    """An entry's hash as it stands in the ledger's file or in an archive; None if there is no such entry.
+
+    Raises OSError, sqlite3.Error.
+    """
+    if seq == 0:
+        return GENESIS  # the head of a ledger without entries
+    files = [(0, path)] if archive is None else [(0, path), *((upto, file) for _, upto, file in archives(archive))]
+    for upto, file in files:
+        if upto and seq > upto:
+            continue
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as rows:
+            rows.text_factory = bytes
+            if row := rows.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone():
+                return bytes(row[0]) if isinstance(row[0], bytes) else None
+    return None
 
 
 def check(rows: sqlite3.Connection, head: Head | None, key: Ed25519PublicKey, each: Each) -> list[Finding]:
@@ -238,6 +263,17 @@ def _structure(rows: sqlite3.Connection) -> list[Finding]:
     """What SQLite itself finds: a broken page, an index of its own that lacks a row."""
     try:
         answers = [str(row[0]) for row in rows.execute("PRAGMA integrity_check(10)")]
+        return [Finding(0, f"the database is damaged: {answer}") for answer in answers if answer != "ok"] + _schema(
+            rows
+        )
     except (sqlite3.Error, UnicodeError) as error:
         return [Finding(0, f"the database is damaged: {error}")]
-    return [Finding(0, f"the database is damaged: {answer}") for answer in answers if answer != "ok"]
+
+
+def _schema(rows: sqlite3.Connection) -> list[Finding]:
+    """Triggers that guard entries may be gone; and a reader overlooks what a writer would stumble over."""
+    if version_of(rows) < VERSION:
+        return []
+    found, expected = schema(rows), present_schema()
+    wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    return [Finding(0, f"the schema is not the ledger's: {name} is altered, missing or foreign") for name in wrong]
