@@ -3,9 +3,19 @@ the head is the signed hash of the last entry, kept outside the database; names 
 only as pseudonyms, each under a key that can be erased; a story is all that happened to one block.
 """
 
+from defense_lines.ledger.backup import back_up, restore
+from defense_lines.ledger.chain import Finding
 from defense_lines.ledger.entry import Entry
-from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerInUse, LedgerNewer, LedgerUnwritable
+from defense_lines.ledger.faults import (
+    InvalidRecord,
+    LedgerAltered,
+    LedgerExists,
+    LedgerInUse,
+    LedgerNewer,
+    LedgerUnwritable,
+)
 from defense_lines.ledger.head import Head, public_key
+from defense_lines.ledger.keeping import Compaction
 from defense_lines.ledger.ledger import Erasure, Ledger
 from defense_lines.ledger.orders import Place, Whom, everything
 from defense_lines.ledger.places import Places
@@ -15,6 +25,7 @@ from defense_lines.ledger.record import (
     Answers,
     Batch,
     Blocked,
+    Compacted,
     Cut,
     DataChange,
     Declared,
@@ -23,12 +34,13 @@ from defense_lines.ledger.record import (
     Posture,
     Record,
     Refused,
+    Restored,
     Revocation,
     Risk,
     Synced,
 )
 from defense_lines.ledger.story import Deed, Part, Story
-from defense_lines.ledger.verify import Finding, verify
+from defense_lines.ledger.verify import hash_at, moved, verify
 
 __all__ = [
     "Answer",
@@ -36,6 +48,8 @@ __all__ = [
     "Answers",
     "Batch",
     "Blocked",
+    "Compacted",
+    "Compaction",
     "Cut",
     "DataChange",
     "Declared",
@@ -47,6 +61,7 @@ __all__ = [
     "InvalidRecord",
     "Ledger",
     "LedgerAltered",
+    "LedgerExists",
     "LedgerInUse",
     "LedgerNewer",
     "LedgerUnwritable",
@@ -58,12 +73,17 @@ __all__ = [
     "Posture",
     "Record",
     "Refused",
+    "Restored",
     "Revocation",
     "Risk",
     "Story",
     "Synced",
     "Whom",
+    "back_up",
     "everything",
+    "hash_at",
+    "moved",
     "public_key",
+    "restore",
     "verify",
 ]

@@ -162,7 +162,22 @@ class DataChange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-_Plain = Lift | Answer | Declared | Answers | Posture | Risk | Cut | Revocation | DataChange
+class Compacted(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries up to one were moved into an archive, but for those that still mattered."""
+
+    upto: int
+    hash: str  # of that entry, hexadecimal
+    archive: str  # name of the archive's file
+    by: str  # "operator:uid-1000"
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger goes on from a backup. What stood after the backup's last entry is lost; lines may know of it."""
+
+    after: int  # the backup's last entry
+
+
+_Plain = Lift | Answer | Declared | Answers | Posture | Risk | Cut | Revocation | DataChange | Compacted | Restored
 Written = Permit | Refusal | _Plain  # what may be appended
 Record = Blocked | Refused | _Plain  # what is read back
 _KINDS: dict[str, type[Record]] = {
@@ -177,6 +192,8 @@ _KINDS: dict[str, type[Record]] = {
     "cut": Cut,
     "revocation": Revocation,
     "data": DataChange,
+    "compacted": Compacted,
+    "restored": Restored,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
