@@ -2,7 +2,25 @@
 them to every line at once; a line enforces and answers with a receipt.
 """
 
-from defense_lines.guard import Activity, Guard, GuardLimits, Override, Permit, Refusal
+from defense_lines.guard import (
+    WEEK,
+    Activity,
+    Approved,
+    Callers,
+    Guard,
+    GuardLimits,
+    Hold,
+    Leave,
+    Override,
+    Permit,
+    Prefixes,
+    Radius,
+    Refusal,
+    Sighting,
+    canonical,
+    same_person,
+    span,
+)
 from defense_lines.hub import Hub
 from defense_lines.ledger import (
     Answer,
@@ -34,9 +52,12 @@ from defense_lines.orders import Pace
 from defense_lines.status import LineStatus
 
 __all__ = [
+    "WEEK",
     "Activity",
     "Answer",
+    "Approved",
     "Blocked",
+    "Callers",
     "Cut",
     "DataChange",
     "DefenseLine",
@@ -48,8 +69,10 @@ __all__ = [
     "Guard",
     "GuardLimits",
     "Head",
+    "Hold",
     "Hub",
     "InvalidRecord",
+    "Leave",
     "Ledger",
     "LedgerAltered",
     "LedgerInUse",
@@ -62,13 +85,19 @@ __all__ = [
     "Pace",
     "Permit",
     "Places",
+    "Prefixes",
+    "Radius",
     "Receipt",
     "Record",
     "Refusal",
     "Refused",
     "Revocation",
     "Risk",
+    "Sighting",
     "Story",
+    "canonical",
     "public_key",
+    "same_person",
+    "span",
     "verify",
 ]

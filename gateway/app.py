@@ -15,7 +15,7 @@ import aiohttp
 import grpc
 import structlog
 
-from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
+from defense_lines import Callers, EdgeLine, Guard, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
 from gateway.clock_steps import ClockSteps
@@ -104,7 +104,7 @@ class Gateway:
         self.epochs = Epochs(self.run / EPOCHS_FILE)
         policies.marks = self.epochs
         self.blocklist = Blocklist(self.sessions, self.epochs, changes=told)
-        self.activity = Activity()
+        self.callers = Callers.nobody()
         self.bus = Bus(config.telemetry.queue_events)
         self.rejects = Rejects(path=config.state / "rejects.jsonl")
         self.door = Door(self.bus.publish, self.rejects, time.time)
@@ -134,7 +134,7 @@ class Gateway:
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
         self.responder = Responder(
             policies.pdp,
-            Guard(guard_limits(config.guard, config.edge), self.activity),
+            Guard(guard_limits(config.guard, config.edge), self.callers),
             ledger,
             self.hub,
             self.risks,
@@ -350,7 +350,8 @@ class Gateway:
         if decided.effect == "allow":
             actor = decided.actors[0].id if decided.actors else decided.subject
             session = decided.id if decided.stream else ""
-            self.activity.saw(decided.subject, actor, decided.address, session, decided.time)
+            self.callers.hour.saw(decided.subject, actor, decided.address, session, decided.time)
+            self.callers.week.saw(decided.subject, actor, decided.address, "", decided.time)
 
     def _keys_changed(self, issuer: str) -> None:
         self.rejudging.keys(issuer)
