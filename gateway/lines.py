@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from defense_lines import GuardLimits, Hub
+from defense_lines import Hub
 from defense_lines.agent.openc2_mqtt import Broker
 from defense_lines.lines.nftables import accept_lines
 from defense_lines.lines.openc2 import OpenC2Line as OpenC2Producer
-from gateway.config import Edge, Guard, Lines, OpenC2Line
+from gateway.config import Lines, OpenC2Line
 from gateway.keeping import keep_running
 
 NFTABLES = "nftables"  # as its agent introduces itself
@@ -28,13 +28,6 @@ def expected_lines(settings: Lines) -> tuple[str, ...]:
     """Names of the lines that this configuration promises, beside the edge."""
     nftables = (NFTABLES,) if settings.nftables is not None else ()
     return nftables + ((OpenC2Producer.name,) if settings.openc2 is not None else ())
-
-
-def guard_limits(settings: Guard, edge: Edge) -> GuardLimits:
-    """The guard's own view of its branch. Who stands in front of the edge is never blocked: everybody comes by them."""
-    limits = settings.model_dump()
-    limits["never_block_addresses"] += (*edge.trusted_proxies, *edge.proxy_protocol_from)
-    return GuardLimits(**limits)
 
 
 async def _run_openc2(settings: OpenC2Line, hub: Hub) -> None:

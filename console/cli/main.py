@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from console.cli import agents, audit, blocks, config, demo, events, lines, policy, run, sessions, status, up
+from console.cli import agents, approvals, audit, blocks, config, demo, events, lines, policy, run, sessions, status, up
 from console.cli.exits import Commands
 from telemetry import plain_logs
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
-for noun in (config, policy, blocks, lines, sessions, agents, events, audit, run):
+for noun in (config, policy, blocks, approvals, lines, sessions, agents, events, audit, run):
     app.add_typer(noun.app)
 
 

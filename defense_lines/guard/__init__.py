@@ -13,6 +13,7 @@ from defense_lines.guard.permit import Approved, Hold, Override, Permit, Refusal
 from defense_lines.guard.places import canonical
 from defense_lines.guard.prefixes import Prefixes
 from defense_lines.guard.spans import Span, span
+from defense_lines.guard.watches import Harmed, Request, Watch, Watches
 
 __all__ = [
     "WEEK",
@@ -21,6 +22,7 @@ __all__ = [
     "Callers",
     "Guard",
     "GuardLimits",
+    "Harmed",
     "Hold",
     "Judgement",
     "Leave",
@@ -29,8 +31,11 @@ __all__ = [
     "Prefixes",
     "Radius",
     "Refusal",
+    "Request",
     "Sighting",
     "Span",
+    "Watch",
+    "Watches",
     "canonical",
     "same_person",
     "span",

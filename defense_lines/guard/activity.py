@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import Counter
 
@@ -114,10 +113,6 @@ class Activity:
             those = self._by_actor.get(target.value, _NOBODY)
             return len(those) + (target.value in self._principals and target.value not in those)
         return len(self.hit(target, now, enough))
-
-    def named(self, target: Target, now: float, most: int) -> Sequence[str]:
-        """At most so many of those whom a block of this target would hit."""
-        return sorted(islice(self.hit(target, now, most), most))
 
     def sessions_hit(self, target: Target, now: float, enough: float = float("inf")) -> int:
         """How many good sessions a block of this target would hit; of a range it stops counting beyond `enough`."""

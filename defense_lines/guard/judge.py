@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -108,10 +108,11 @@ class Guard:
         for block in blocks:
             self._remember(block, False, now)
 
-    def lifted(self, block: BlockPolicy) -> None:
-        """A block was ended before its time: it was a mistake."""
+    def lifted(self, block: BlockPolicy, mistaken: bool = True) -> None:
+        """A block was ended before its time; one that was a mistake counts for nothing."""
         self._struck.remove(block.id)
-        self._repeats.lifted(block.target)
+        if mistaken:
+            self._repeats.lifted(block.target)
 
     def harmed(self, target: Target, now: float) -> None:
         """A block of this target was taken back for the harm that it did."""
@@ -120,6 +121,10 @@ class Guard:
     def radius(self, target: Target, now: float) -> Radius:
         """What a block of this target would hit, everybody counted."""
         return self._callers.measure(target, now, None)
+
+    def who(self, target: Target, now: float, most: int) -> Sequence[str]:
+        """At most so many of those whom a block of this target would hit, by name."""
+        return sorted(self._callers.hit(target, now))[:most]
 
     def _rate(self, author: str) -> Rate:
         return self._detectors if author.startswith("detector:") else self._people
@@ -189,13 +194,13 @@ class Guard:
         bearable = self._limits.free(radius.known_principals)
         if approved or override:
             bearable += radius.people
-        said = [detail, f"approved by {approved.by}: {approved.reason}" if approved else ""]
+        said = [detail, "approved by a second person" if approved else ""]
         whole = None
         if beyond and not override:
             whole, block = block, msgspec.structs.replace(block, lines=(self._limits.canary_line,))
             said.append(f"by canary: {beyond}")
         words = "; ".join(filter(None, said))
-        return Permit(MINT, block, override, accepted, self._monotonic(), words, whole, bearable)
+        return Permit(MINT, block, override, accepted, self._monotonic(), words, whole, bearable, approved)
 
     def _remember(self, block: BlockPolicy, approved: bool, now: float) -> None:
         self._repeats.permitted(block, now)

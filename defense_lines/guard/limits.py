@@ -27,6 +27,9 @@ class GuardLimits:
     widest_ipv6: int = 32
     shared_principals: int = 10  # an address that more were seen at is many people's
     canary_line: str = "edge"  # the one line that a canary is enforced on
+    watch_seconds: float = 30  # for which a new block is watched for harm; after it a canary goes to all lines
+    harm_callers: int = 5  # good callers that must fail before their failing counts
+    harm_share: float = 0.05  # by which the share of good callers who fail must have risen
 
     def free(self, known: int) -> int:
         """How many of `known` good callers one block may hit on all lines at once."""

@@ -42,6 +42,7 @@ class Permit:
     detail: str = ""  # what the guard changed and why, in words, for the record
     whole: BlockPolicy | None = None  # where `block` is a canary for one line: what is to follow on all
     bearable: int = 0  # good callers that it may refuse before that counts as harm
+    approved: Approved | None = None  # the second person; None where none was needed
 
     def __post_init__(self, mint: object) -> None:
         if mint is not MINT:
