@@ -93,7 +93,7 @@ class Guard:
         late = None if leave.watched else self._rate(block.cause.by).refuses(account(block.cause.by), accepted)
         if late and not overriding:
             return Refusal("rate", late, block, leave.override)
-        radius = self._callers.measure(block.target, now, self._limits)
+        radius = self._callers.measure(block.target, now, None if leave.approved else self._limits)
         said = self._rules(block, radius, now)
         if said.deny:
             return Refusal("policy", "; ".join(said.deny), block, leave.override)
