@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from defense_lines import DefenseLine, GuardLimits, Hub, Ledger
+from defense_lines import DefenseLine, Hub, Ledger
 from defense_lines.agent.openc2_mqtt import Broker
 from defense_lines.lines.openc2 import OpenC2Line
 from defense_lines.lines.openc2_enrolment import signing_key
 from defense_lines.lines.openc2_foreign import ForeignLine
 from defense_lines.lines.openc2_producer import Producer
-from gateway.config import Edge, Guard, Lines, OpenC2Lines
+from gateway.config import Lines, OpenC2Lines
 from gateway.keeping import keep_running
 from gateway.line_agents import LOCAL, accept_agents
 
@@ -32,13 +32,6 @@ def expected_lines(settings: Lines) -> tuple[str, ...]:
     openc2 = (*settings.openc2.consumers, *settings.openc2.foreign) if settings.openc2 is not None else ()
     bouncers = tuple(settings.crowdsec.bouncers) if settings.crowdsec is not None else ()
     return nftables + agents + openc2 + bouncers
-
-
-def guard_limits(settings: Guard, edge: Edge) -> GuardLimits:
-    """The guard's own view of its branch. Who stands in front of the edge is never blocked: everybody comes by them."""
-    limits = settings.model_dump()
-    limits["never_block_addresses"] += (*edge.trusted_proxies, *edge.proxy_protocol_from)
-    return GuardLimits(**limits)
 
 
 async def _run_openc2(settings: OpenC2Lines, hub: Hub) -> None:

@@ -181,6 +181,6 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
                 yield record, end
                 start = end
                 continue
-        if end < len(data) and any(data[start:]) or end - start > _LARGEST:
+        if (end < len(data) and any(data[start:])) or end - start > _LARGEST:
             raise JournalDamaged(f"at byte {start}")
         return

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from defense_lines.agent.nftables_agent import NAME
 
 from defense_lines import EdgeLine, Hub, Ledger
-from defense_lines.agent.nftables_agent import NAME
 from gateway import lines, sources
 from gateway.blocklist import Blocklist
 from gateway.config import Lines, NftablesLine, OpenC2Lines, Telemetry
