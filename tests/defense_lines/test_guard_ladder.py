@@ -176,7 +176,13 @@ def test_the_socs_rules_refuse_and_hold_and_permit_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", ["deny := 7", "hold contains 7", "deny contains x if { x := 1 / 0 }", "deny := input.block.id\n\ndeny := input.now"]
+    "rule",
+    [
+        "deny := 7",
+        "hold contains 7",
+        "deny contains x if { x := 1 / 0 }",
+        "deny := input.block.id\n\ndeny := input.now",
+    ],
 )
 def test_rules_that_fail_hold_what_they_were_asked_about(rule: str) -> None:
     sources = {**read_bundle().sources, "starter/guard.rego": f"package portcullis.guard\n\n{rule}\n"}
