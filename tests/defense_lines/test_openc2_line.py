@@ -107,6 +107,12 @@ async def foreign(broker: Broker, timeout: float = 2.0) -> AsyncIterator[Foreign
         yield line
 
 
+def capabilities(pid: int) -> set[str]:
+    """CapEff of every thread of a process."""
+    tasks = [(task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return {status.partition("CapEff:\t")[2][:16] for status in tasks}
+
+
 def outcomes(receipts: Receipts) -> dict[str, str]:
     return {note.block: note.outcome for note in receipts.notes}
 
@@ -121,14 +127,14 @@ async def test_one_message_tells_all_and_each_answers_for_itself(tmp_path: Path)
         tap(broker) as ear,
     ):
         await answering(*lines)
-        before = len(ear.heard)
+        before = await ear.caught_up()
         told = orders(block(1), block(2, "2001:db8::/32", "range"))
         receipts = await asyncio.gather(*(line.carry_out(told) for line in lines))
         assert [len(receipt.notes) for receipt in receipts] == [0, 0, 0, 2, 0]
         assert set(outcomes(receipts[3]).values()) == {"failed"}
         assert {receipt.head for receipt in receipts} == {"head-1"}
         assert [len(wall.standing) for wall in walls] == [2, 2, 2, 0, 2]
-        await ear.until("oc2/rsp/portcullis", 5, before)
+        await ear.caught_up()
         commands = [message.topic for message in ear.heard[before:] if message.topic.startswith("oc2/cmd")]
         assert commands == ["oc2/cmd/ap/slpf"]
 
@@ -254,12 +260,12 @@ async def test_only_the_actuators_200_is_enforced(
     tmp_path: Path, statuses: tuple[int, ...], outcome: str, sealed: bool
 ) -> None:
     answer = says(*statuses, results={"slpf": {"rule_number": 7}}, sealed=sealed)
-    async with mosquitto(tmp_path) as broker, actor(broker, answer):
-        async with producer(broker) as (ours,), foreign(broker) as others:
-            line = ours if sealed else others
-            receipts = await line.carry_out(orders(block(1)))
-            assert outcomes(receipts) == ({block(1).id: outcome} if outcome else {})
-            assert not outcome or str(statuses[0]) in receipts.notes[0].detail
+    end: Any = producer if sealed else foreign
+    async with mosquitto(tmp_path) as broker, actor(broker, answer), end(broker) as made:
+        line = made[0] if sealed else made
+        receipts = await line.carry_out(orders(block(1)))
+        assert outcomes(receipts) == ({block(1).id: outcome} if outcome else {})
+        assert not outcome or str(statuses[0]) in receipts.notes[0].detail
 
 
 async def test_an_accepted_command_that_is_never_done_is_not_enforced(tmp_path: Path) -> None:
@@ -289,7 +295,6 @@ async def test_answers_that_no_consumer_of_ours_gives_are_a_broken_line(
 
 
 async def test_a_foreign_consumer_gets_plain_slpf_and_deletes_by_rule_number(tmp_path: Path) -> None:
-    heard: list[bytes]
     async with (
         mosquitto(tmp_path) as broker,
         actor(broker, says(200, results={"slpf": {"rule_number": 7}})) as heard,
@@ -349,6 +354,47 @@ async def test_a_killed_broker_is_line_unavailable_until_it_is_back_empty(tmp_pa
     await server.kill()
 
 
+async def test_what_a_broker_held_up_ends_when_it_was_meant_to(tmp_path: Path) -> None:
+    wall = Filter(time.time)
+    server = Mosquitto(tmp_path)
+    await server.start()
+    async with consumers(server.broker, wall), producer(server.broker, timeout=0.5) as (line,):
+        await answering(line)
+        server.hold(still=True)
+        held = block(1)
+        with pytest.raises(LineUnavailable, match="no answer"):
+            await line.carry_out(orders(held))
+        await asyncio.sleep(1.5)  # that it is late is the point
+        server.hold(still=False)
+        while not wall.standing:  # noqa: ASYNC110 - a firewall tells nobody
+            await asyncio.sleep(0.01)
+        (order,) = wall.standing.values()
+        assert order.expires == pytest.approx(held.expires, abs=0.5)
+    await server.kill()
+
+
+async def test_a_port_where_no_broker_is_costs_a_connection_and_no_more(tmp_path: Path) -> None:
+    said = iter((b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\x03\x00\x87\x00", b"", b"\x30" + b"\xff" * 9))
+    told = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (junk := next(said, None)) is None:
+            told.set()
+        else:
+            writer.write(junk)
+        writer.close()
+
+    before = counted(LOST, why="broker"), counted(LOST, why="fault")
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    made = Producer(Broker(port=server.sockets[0].getsockname()[1]), KEY)
+    task = asyncio.create_task(made.run())
+    await told.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    server.close()
+    assert (counted(LOST, why="broker") - before[0], counted(LOST, why="fault")) == (4, before[1])
+
+
 @pytest.mark.parametrize(
     "part", ["defense_lines.lines.openc2_producer.read_response", "defense_lines.agent.openc2_profile.read_command"]
 )
@@ -402,8 +448,6 @@ def test_blocks_become_rules_in_the_kernel_and_go_again(tmp_path: Path) -> None:
 
 
 def test_the_program_answers_with_net_admin_alone(tmp_path: Path) -> None:
-    capabilities = lambda pid: Path(f"/proc/{pid}/status").read_text().partition("CapEff:\t")[2][:16]  # noqa: E731
-
     async def story() -> None:
         enrolment = tmp_path / "fw-0.enrolment"
         enrolment.write_bytes(msgspec.json.encode(enrol(KEY, "fw-0")))
@@ -412,7 +456,7 @@ def test_the_program_answers_with_net_admin_alone(tmp_path: Path) -> None:
             command = (*module, "--port", str(broker.port))
             child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.DEVNULL)
             await answering(line)
-            assert capabilities(child.pid) == "0000000000001000"
+            assert capabilities(child.pid) == {"0000000000001000"}
             assert (await line.carry_out(orders(block(1)))).notes == ()
             child.terminate()
             assert await child.wait() == 0
