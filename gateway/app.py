@@ -229,7 +229,7 @@ class Gateway:
             )
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
-            tasks.create_task(run_lines(self.config.lines, self.hub, self.ledger, _fresh(self.run / "lines.sock")))
+            tasks.create_task(run_lines(self.config.lines, self.hub, _fresh(self.run / "lines.sock")))
             if self.config.lines.crowdsec is not None:
                 tasks.create_task(run_bouncers(self.config.lines.crowdsec, self.hub, self.ledger, time.time()))
             if self.config.decisions is not None:

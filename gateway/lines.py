@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from defense_lines import GuardLimits, Hub, Ledger
+from defense_lines import GuardLimits, Hub
 from defense_lines.agent.openc2_mqtt import Broker
+from defense_lines.lines.nftables import accept_lines
 from defense_lines.lines.openc2 import OpenC2Line as OpenC2Producer
-from gateway.agents_door import run_agents
 from gateway.config import Edge, Guard, Lines, OpenC2Line
 from gateway.keeping import keep_running
 
 NFTABLES = "nftables"  # as its agent introduces itself
 
 
-async def run_lines(settings: Lines, hub: Hub, ledger: Ledger, socket: Path) -> None:
+async def run_lines(settings: Lines, hub: Hub, socket: Path) -> None:
     """Let agents connect on `socket`, and drive the OpenC2 consumers, until cancelled; each starts again alone."""
     openc2 = settings.openc2
     async with asyncio.TaskGroup() as tasks:
-        if settings.agents is not None:
-            tasks.create_task(run_agents(settings.agents, hub, ledger))
+        tasks.create_task(keep_running("lines", lambda: accept_lines(socket, hub.attach, hub.detach)))
         if openc2 is not None:
             tasks.create_task(keep_running(OpenC2Producer.name, lambda: _run_openc2(openc2, hub)))
 

@@ -17,7 +17,7 @@ from gateway.config.identity import (
     Issuer,
     TrustDomain,
 )
-from gateway.config.lines import AgentLines, Bouncer, CrowdSecLine, CrowdSecTls, Lines, NftablesLine, OpenC2Line
+from gateway.config.lines import Bouncer, CrowdSecLine, CrowdSecTls, Lines, NftablesLine, OpenC2Line
 from gateway.config.policies import OpaServer, Policy
 from gateway.config.signals import Logout, Signals, SignalsReceiver, SignalsTransmitter, Transmitter
 from gateway.config.tokens import TokenService, Transactions
@@ -25,7 +25,6 @@ from gateway.config.tree import Config
 from gateway.config.values import Branch
 
 __all__ = [
-    "AgentLines",
     "Algorithm",
     "Bouncer",
     "Branch",

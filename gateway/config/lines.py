@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from gateway.config.askers import MutualTls
 from gateway.config.detection import Broker
 from gateway.config.values import Branch, Integer, Port, Real
 
@@ -53,19 +52,9 @@ class CrowdSecLine(Branch):
     max_connections: Annotated[Integer, Field(ge=1, le=65_536)] = 256
 
 
-class AgentLines(Branch):
-    """Agents on other hosts."""
-
-    address: str = "127.0.0.1"
-    port: Port = 8285
-    tls: MutualTls
-    max_connections: Annotated[Integer, Field(ge=1, le=65_536)] = 20_000
-
-
 class Lines(Branch):
     """Which defense lines there are; the edge always is one."""
 
     nftables: NftablesLine | None = None
     openc2: OpenC2Line | None = None
     crowdsec: CrowdSecLine | None = None
-    agents: AgentLines | None = None
