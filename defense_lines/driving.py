@@ -120,20 +120,24 @@ class Driven:
             self._until, self._overdue = float("inf"), False
 
     async def _do(self, line: DefenseLine, step: Step) -> None:
-        supervisor, name = self.supervisor, self.supervisor.name
         try:
             await (self._push(line, step) if isinstance(step, Push) else self._list(line, step))
-        except LineUnavailable as error:
-            supervisor.unavailable(str(error) or "cannot be reached", self._monotonic())
-        except OutOfSequence as error:
-            supervisor.rewound(error.cursor, self._monotonic())
-        except TimeoutError:
-            orders = step.orders.orders if isinstance(step, Push) else ()
-            supervisor.overran(orders, "no answer in time", self._monotonic())
-        except LineBroken as error:
+        except Exception as error:
+            if line is self.line:  # of one whose place another took, nothing matters any more
+                self._fault(step, error)
+
+    def _fault(self, step: Step, error: Exception) -> None:
+        supervisor, tick = self.supervisor, self._monotonic()
+        if isinstance(error, LineUnavailable):
+            supervisor.unavailable(str(error) or "cannot be reached", tick)
+        elif isinstance(error, OutOfSequence):
+            supervisor.rewound(error.cursor, tick)
+        elif isinstance(error, TimeoutError):
+            supervisor.overran(step.orders.orders if isinstance(step, Push) else (), "no answer in time", tick)
+        elif isinstance(error, LineBroken):
             self._broke(str(error))
-        except Exception as error:  # a driver's bug: counted, shown, tried again later
-            log.error("line failed", line=name, error=repr(error), at=_where(error))
+        else:  # a driver's bug: counted, shown, tried again later
+            log.error("line failed", line=supervisor.name, error=repr(error), at=_where(error))
             self._failed(step, repr(error))
 
     async def _push(self, line: DefenseLine, step: Push) -> None:

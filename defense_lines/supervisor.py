@@ -169,8 +169,7 @@ class Supervisor:
         self._contact(now)
         if seconds < self._pace.deadline / 4:
             self._most = min(self._pace.batch, self._most * 2)
-        if orders.after is not None:
-            self.cursor = orders.upto
+        self._told(orders)
         if self._capabilities and not self._capabilities.ends:
             self._will_end((order.id for order in orders.orders if order.block), now, tick)
         if not (receipts.notes or self.repairs or self.refused):
@@ -218,8 +217,7 @@ class Supervisor:
             self._rest_until = tick + self._pace.shortest
             return []
         (order,) = orders.orders
-        if orders.after is not None:
-            self.cursor = orders.upto
+        self._told(orders)
         note = Note(order.id, "failed", error)
         noted = self._noted(order, note, Receipts(time=now, ms=0.0, head=orders.head), now, tick)
         return [noted] if noted else []
@@ -248,6 +246,10 @@ class Supervisor:
         for block_id in known:
             self._let_go(block_id, now, tick)
         self.foreign = tuple(sorted(self.suspects(step, active, now) - known)[:100])
+
+    def _told(self, orders: Orders) -> None:
+        if orders.after is not None and orders.after <= self.cursor:  # else it has lost what came before, meanwhile
+            self.cursor = max(self.cursor, orders.upto)
 
     def _will_end(self, block_ids: Iterable[str], now: float, tick: float) -> None:
         for block_id in block_ids:

@@ -131,7 +131,8 @@ def _default_models(folder: Path) -> Path:
 
 async def _nftables(config: Config) -> None:
     from console.supervision import told_to_stop
-    from defense_lines.agent.nftables_agent import serve
+    from defense_lines.agent.connecting import over_unix
+    from defense_lines.agent.nftables_line import serve
 
     table = (config.lines.nftables or NftablesLine()).table
-    await serve(config.state / "run" / "lines.sock", table, told_to_stop())
+    await serve(over_unix(config.state / "run" / "lines.sock"), config.state / "nftables", table, told_to_stop())

@@ -1,9 +1,9 @@
-"""What runs on a line's own host. An agent is a process that carries out orders on one firewall; an order blocks one
-network until a moment; the order book is every order that stands, kept in the kernel; capabilities are what the
-process may do as root, and all but one are given up at the start.
+"""What runs on a line's own host. An agent connects to the gateway and carries out its orders; the enforcer checks an
+order, writes it into the journal and has the firewall do it; the book is every order that stands; capabilities are what
+the process may do as root, and all but one are given up at the start.
 
-The agents themselves are programs: `python -m defense_lines.agent.nftables_agent` and
-`python -m defense_lines.agent.openc2_consumer`.
+The programs are `portcullis line`, and `python -m defense_lines.agent.openc2_consumer` for OpenC2, whose own `Firewall`
+keeps its order book in the kernel.
 """
 
 from defense_lines.agent.capabilities import Capability, CapabilityError, confine, drop, effective, require

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from defense_lines.agent.prefix import Prefix
+
+
+def since_boot() -> float:
+    """Seconds since this host's boot, whatever is done to its clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Until(NamedTuple):
@@ -31,14 +37,14 @@ class Firewall(Protocol):
         """Make everything stand but the prefixes. Raises NftError, CapabilityError."""
         ...
 
-    def change(self, changes: Mapping[Prefix, Until | None], now: float) -> Mapping[Prefix, str]:
+    def change(self, changes: Mapping[Prefix, Until | None], fresh: bool = False) -> Mapping[Prefix, str]:
         """Block prefixes until an end, whatever is there already, or no longer; those that failed, and why.
 
-        `now` and ends are seconds since the host's boot.
+        `fresh`: nothing is there.
         """
         ...
 
-    def listing(self, now: float) -> Listing:
+    def listing(self) -> Listing:
         """What is blocked at this moment, and really is. May be called beside the other calls. Raises NftError."""
         ...
 
@@ -52,13 +58,14 @@ class Memory:
 
     waits = False
 
-    def __init__(self) -> None:
+    def __init__(self, boottime: Callable[[], float] = since_boot) -> None:
         self.ends: dict[Prefix, float] = {}
+        self._boottime = boottime
 
     def start(self) -> None:
         """Nothing to do."""
 
-    def change(self, changes: Mapping[Prefix, Until | None], now: float) -> Mapping[Prefix, str]:
+    def change(self, changes: Mapping[Prefix, Until | None], fresh: bool = False) -> Mapping[Prefix, str]:
         """See Firewall."""
         for prefix, until in changes.items():
             if until is None:
@@ -67,8 +74,9 @@ class Memory:
                 self.ends[prefix] = until.end
         return {}
 
-    def listing(self, now: float) -> Listing:
+    def listing(self) -> Listing:
         """See Firewall."""
+        now = self._boottime()
         over = [prefix for prefix, end in self.ends.items() if end <= now]
         for prefix in over:
             del self.ends[prefix]

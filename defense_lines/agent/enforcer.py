@@ -1,8 +1,9 @@
-"""The enforcer carries out what an agent is told: it checks an order, writes it down, has the firewall do it, answers.
+"""The enforcer carries out what an agent is told: it checks an order, writes it down, has the firewall do it and
+answers.
 
-It reads the gateway's clock off the messages and counts on by the time since this host's boot, so that a block ends when
-the gateway means it, whatever this host's own clock says. After a boot it must trust that clock once: for how long the
-host was away, until the gateway is there again.
+It reads the gateway's clock off the messages and counts on by the time since this host's boot, so that a block ends
+when the gateway means it, whatever this host's own clock says. After a boot it must trust that clock once: for how long
+the host was away, until the gateway is there again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter, Histogram
 
-from defense_lines.agent.actuation import Firewall, Listing, Until
+from defense_lines.agent.actuation import Firewall, Listing, Until, since_boot
 from defense_lines.agent.book import LATEST, Book
 from defense_lines.agent.journal import Journal, Told
 from defense_lines.agent.orders import InvalidOrder
@@ -40,7 +41,7 @@ from policy import TargetKind
 TARGETS: Final[tuple[TargetKind, ...]] = ("address", "range")
 _DRIFT: Final = 1e-4  # by which a clock may run faster than another
 _STEP: Final = 10.0  # seconds; no message is longer on its way
-_APART: Final = 0.3  # seconds by which a prefix may end too early or late in the firewall
+_APART: Final = 0.5  # seconds by which a prefix may end too early or late in the firewall
 _SMALL: Final = 1 << 20  # bytes of a journal that is never compacted
 _RECORD: Final = 100  # bytes of one order in a journal, about
 _DEAD: Final = 3  # a journal this many times as large as what is live in it is compacted
@@ -77,7 +78,7 @@ class Enforcer:
         told: Sequence[Told],
         firewall: Firewall,
         clock: Callable[[], float] = time.time,
-        boottime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        boottime: Callable[[], float] = since_boot,
     ) -> None:
         """`told` is what stands in the journal. `clock` gives Unix seconds, `boottime` seconds since the boot."""
         self.book = Book()
@@ -88,6 +89,7 @@ class Enforcer:
         self._seen = boottime()  # when the gateway last told its time
         self._offset = clock() - self._seen  # the gateway's clock less `boottime`
         self._touched: set[Prefix] = set()  # since the last listing began
+        self._in_step = False  # whether everything that should stand is in the book
         self._repairs = 0  # since the gateway was last told
         for each in told:
             self._recall(each)
@@ -95,7 +97,7 @@ class Enforcer:
     def start(self) -> None:
         """Have the firewall hold what the book does. Raises NftError, CapabilityError."""
         self.firewall.start()
-        self.check(self.firewall.listing(self.boottime()))
+        self.check(self.firewall.listing())
 
     def now(self) -> float:
         """Unix seconds by the gateway's clock."""
@@ -129,7 +131,7 @@ class Enforcer:
             return Unable(f"journal: {error.strerror or error}")
         self._see(orders.time, now)
         notes, touched = self._take(orders)
-        notes += self._do(touched, now)
+        notes += self._do(touched)
         took = time.perf_counter() - began
         _count(orders, notes, took)
         return Receipts(self.clock(), took * 1000, orders.head, tuple(notes))
@@ -141,11 +143,13 @@ class Enforcer:
     def check(self, listing: Listing) -> frozenset[Prefix]:
         """Repair what the firewall holds wrongly; the prefixes that still are.
 
-        While nothing was ever told, what is left over stays: a lost journal lifts no block.
+        Until the gateway has told everything and asks, what is left over stays: a lost journal lifts no block.
         """
         self.book.expire(self.now())
         changes = self._differences(listing)
-        failed = self.firewall.change(changes, self.boottime()) if changes else {}
+        missing = {prefix: until for prefix, until in changes.items() if prefix not in listing.ends}
+        wrong = {prefix: until for prefix, until in changes.items() if prefix in listing.ends}
+        failed = {**self.firewall.change(missing, fresh=True), **self.firewall.change(wrong)}
         if changes:
             self._repairs += len(changes)
             _repaired.inc(len(changes))
@@ -154,6 +158,7 @@ class Enforcer:
 
     def audit(self, audit: Audit, listing: Listing) -> Answer:
         """Answer for what is enforced, once repaired."""
+        self._in_step = True  # who asks has told everything
         wrong = self.check(listing)
         repaired, self._repairs = self._repairs, 0
         self.book.expire(max(self.now(), audit.time))
@@ -198,7 +203,7 @@ class Enforcer:
 
     def _begin_anew(self, ledger: str) -> None:
         """The firewall keeps what it has until the gateway has told everything and asks."""
-        self.book = Book()
+        self.book, self._in_step = Book(), False
         self._rewrite(ledger)
 
     def _rewrite(self, ledger: str) -> None:
@@ -236,14 +241,16 @@ class Enforcer:
         if before is not None:
             touched.append((before, order.id))
 
-    def _do(self, touched: Sequence[_Touched], now: float) -> list[Note]:
+    def _do(self, touched: Sequence[_Touched]) -> list[Note]:
         """Have the firewall hold what the book says of these prefixes; the orders for which it does not."""
         if not touched:
             return []
         changes = {prefix: self._until(prefix) for prefix, _ in touched}
         self._touched.update(changes)
-        failed = self.firewall.change(changes, now)
-        return [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed] if failed else []
+        failed = self.firewall.change(changes)
+        return (
+            [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed] if failed else []
+        )
 
     def _until(self, prefix: Prefix) -> Until | None:
         blocked = self.book.blocked(prefix)
@@ -255,7 +262,7 @@ class Enforcer:
             end = listing.ends.get(prefix)
             if end is None or not -_APART < end - (expires - self._offset) < _APART:
                 changes[prefix] = Until(block_id, expires - self._offset)
-        if self.book.cursor:
+        if self._in_step:
             changes |= {prefix: None for prefix in listing.ends if self.book.blocked(prefix) is None}
         return {prefix: until for prefix, until in changes.items() if prefix not in self._touched}
 

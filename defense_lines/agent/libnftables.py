@@ -15,6 +15,7 @@ import msgspec
 
 LIBRARY = "libnftables.so.1"
 _OUTPUT_JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON; what is not JSON goes in as nft commands all the same
+_OUTPUT_TERSE = 1 << 11  # NFT_CTX_OUTPUT_TERSE; sets are listed without their elements, which are not even asked for
 
 Answer = dict[str, Any]
 
@@ -43,7 +44,8 @@ def unavailable() -> str:
 class Nftables:
     """One libnftables context. Calls are serialised; another thread waits. Acts in the caller's network namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, terse: bool = False) -> None:
+        """`terse`: sets are listed without their elements."""
         self._library = _library()
         self._lock = threading.Lock()
         self._context: int | None = self._library.nft_ctx_new(0)
@@ -51,7 +53,7 @@ class Nftables:
             raise NftablesUnavailable("nftables unavailable: no context (out of memory?)")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
-        self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_JSON)
+        self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_JSON | (_OUTPUT_TERSE if terse else 0))
 
     def run(self, commands: Sequence[str]) -> list[Answer]:
         """Carry out the commands as one transaction and return what they listed, if anything.

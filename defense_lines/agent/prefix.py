@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
-from defense_lines.agent.orders import InvalidOrder
+from defense_lines.agent.orders import InvalidOrder, Network
 
 Prefix = bytes
 
@@ -32,3 +33,8 @@ def packed(target: str) -> Prefix:
 def address(prefix: Prefix) -> str:
     """Its first address, as people write it."""
     return socket.inet_ntop(socket.AF_INET if len(prefix) == 5 else socket.AF_INET6, prefix[:-1])
+
+
+def network(prefix: Prefix) -> Network:
+    """The same, as Python's standard library has it."""
+    return ipaddress.ip_network((prefix[:-1], prefix[-1]))

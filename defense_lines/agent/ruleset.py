@@ -2,8 +2,8 @@
 
 One table of family inet holds:
 
-- `orders`, the order book: one element for each order, with its own timeout; its comment is `ID NETWORK EXPIRES`.
-  No rule reads it; it makes the kernel the record of what was ordered, so that the agent keeps no file.
+- `orders`, the order book, where the kernel is the record of what was ordered and no file is: one element for each
+  order, with its own timeout; its comment is `ID NETWORK EXPIRES`. No rule reads it.
 - `ipv4_LEN` and `ipv6_LEN`, one hash set for each prefix length in use: the networks that are dropped, each with a
   timeout and with the id of the order that ends last as its comment. Networks of different length are in different
   sets, so ranges may overlap freely, which one interval set refuses.
@@ -58,15 +58,21 @@ class Change(msgspec.Struct, frozen=True):
 class Ruleset:
     """The commands for one table. `fields` are the addresses of a packet that are looked up."""
 
-    def __init__(self, table: str, fields: Sequence[Field] = ("saddr",)) -> None:
+    def __init__(self, table: str, fields: Sequence[Field] = ("saddr",), book: bool = True) -> None:
+        """`book`: whether the table holds the order book. Raises ValueError for a name that cannot be a table's."""
         if not TABLE_NAME.fullmatch(table):
             raise ValueError(f"table {table!r}: {TABLE_NAME_RULE}")
         self._table = f"inet {table}"
         self._fields = tuple(fields)
+        self._book = book
 
     def listing(self) -> str:
         """Ask for everything in the table."""
         return f"list table {self._table}"
+
+    def of_table(self, answers: Iterable[Answer]) -> list[Answer]:
+        """Those of a listing of all tables that are about this one."""
+        return [answer for answer in answers for inner in answer.values() if self._is_ours(inner)]
 
     def deletion(self) -> list[str]:
         """Take the table away, whether or not it is there."""
@@ -79,8 +85,8 @@ class Ruleset:
         return [
             f"add table {self._table}",
             f"add counter {self._table} {_COUNTER}",
-            self._set(_BOOK, "mark . mark"),
-            *(self._set(_set_name(length), f"ipv{length[0]}_addr") for length in lengths),
+            *self._book_set(),
+            *(self._set(set_name(length), f"ipv{length[0]}_addr") for length in lengths),
             f"add chain {self._table} {_CHAIN} {{ {hook} }}",
             f"flush chain {self._table} {_CHAIN}",
             *(
@@ -105,11 +111,11 @@ class Ruleset:
 
     def enforce(self, network: Network, last: Order | None, now: float) -> Change:
         """Drop packets of exactly this network for as long as its last order lives, or not at all."""
-        name, value = _set_name(_length(network)), str(network.network_address)
+        name, value = set_name(_length(network)), str(network.network_address)
         return Change(name, value, _remaining(last, now), last.id) if last else Change(name, value)
 
-    def write(self, changes: Iterable[Change]) -> list[str]:
-        """Make the changes, of which no two are to one element; whatever is there already."""
+    def write(self, changes: Iterable[Change], fresh: bool = False) -> list[str]:
+        """Make the changes, of which no two are to one element; whatever is there already, or where nothing is."""
         # Kernels before 6.12 ignore the timeout of an element that is there, and deleting one that has just expired
         # fails the transaction: so add, delete, add. Many elements go in one command: many commands would be slow.
         sets: dict[str, list[Change]] = {}
@@ -118,13 +124,24 @@ class Ruleset:
         commands: list[str] = []
         for name, found in sets.items():
             standing = [change.element() for change in found if change.timeout]
+            if fresh:
+                commands.append(self._elements("add", name, standing))
+                continue
             commands.append(self._elements("add", name, [change.element() for change in found]))
             commands.append(self._elements("delete", name, [change.value for change in found]))
             commands += [self._elements("add", name, standing)] if standing else []
         return commands
 
+    def _is_ours(self, listed: Any) -> bool:
+        return isinstance(listed, dict) and f"{listed.get('family')} {listed.get('table')}" == self._table
+
     def _elements(self, verb: str, name: str, elements: list[str]) -> str:
         return f"{verb} element {self._table} {name} {{ {', '.join(elements)} }}"
+
+    def _book_set(self) -> list[str]:
+        """One that is left of an older agent goes."""
+        made = self._set(_BOOK, "mark . mark")
+        return [made] if self._book else [made, f"delete set {self._table} {_BOOK}"]
 
     def _set(self, name: str, kind: str) -> str:
         return f"add set {self._table} {name} {{ type {kind}; flags timeout; }}"
@@ -185,7 +202,7 @@ def read(answers: Sequence[Answer]) -> Standing:
     except msgspec.ValidationError as error:
         raise NftError(f"libnftables listed what cannot be: {error}") from error
     elements = {found.set.name: found.set.elem for found in listed if found.set}
-    sets = {_LENGTHS[name]: elements[name] for name in elements.keys() & _LENGTHS.keys()}
+    sets = {LENGTHS[name]: elements[name] for name in elements.keys() & LENGTHS.keys()}
     rules = [found.rule.expr for found in listed if found.rule and found.rule.chain == _CHAIN]
     hooked = any(found.chain and found.chain.is_ours() for found in listed)
     return Standing(
@@ -238,14 +255,14 @@ def _effective(rules: list[Any]) -> tuple[Any, ...]:
 def _lookup(length: Length, field: Field) -> str:
     """The match of a rule in nft's language; `_match` is the same as it is listed."""
     mask = "" if _is_whole(length) else f" & {_mask(length)}"
-    return f"{_protocol(length)} {field}{mask} @{_set_name(length)}"
+    return f"{_protocol(length)} {field}{mask} @{set_name(length)}"
 
 
 def _match(length: Length, field: Field) -> Answer:
     address: Any = {"payload": {"protocol": _protocol(length), "field": field}}
     if not _is_whole(length):
         address = {"&": [address, _mask(length)]}
-    return {"match": {"op": "==", "left": address, "right": "@" + _set_name(length)}}
+    return {"match": {"op": "==", "left": address, "right": "@" + set_name(length)}}
 
 
 def _protocol(length: Length) -> str:
@@ -267,12 +284,13 @@ def _length(network: Network) -> Length:
     return network.version, network.prefixlen
 
 
-def _set_name(length: Length) -> str:
+def set_name(length: Length) -> str:
+    """The set of the prefixes of one length."""
     return f"ipv{length[0]}_{length[1]}"
 
 
-_LENGTHS: dict[str, Length] = {
-    _set_name((version, prefix)): (version, prefix)
+LENGTHS: dict[str, Length] = {
+    set_name((version, prefix)): (version, prefix)
     for version, bits in ((4, 32), (6, 128))
     for prefix in range(bits + 1)
 }

@@ -18,14 +18,12 @@ from defense_lines.agent.protocol import (
     MAX_ANSWER,
     MAX_HELLO,
     MAX_ORDERS,
-    PATH,
     SUBPROTOCOL,
     Answer,
     Audit,
     Enforced,
     Hello,
     InStep,
-    Unable,
     Unlisted,
     Welcome,
     WireOrder,
@@ -53,11 +51,14 @@ _refused = Counter("portcullis_defense_lines_connections_refused_total", "Agents
 _malformed = Counter("portcullis_defense_lines_malformed_answers_total", "Messages that closed an agent's connection")
 _replaced = Counter("portcullis_defense_lines_agents_replaced_total", "Connections that a newer one of the name closed")
 _connected = Gauge("portcullis_defense_lines_agents_connected", "Agents that are connected")
-_repaired = Counter("portcullis_defense_lines_agent_repairs_total", "Networks that agents put right by themselves", ["line"])
+_repaired = Counter(
+    "portcullis_defense_lines_agent_repairs_total", "Networks that agents put right by themselves", ["line"]
+)
 _foreign = Gauge("portcullis_defense_lines_agent_foreign", "Elements in our tables that are not ours", ["line"])
 _skew = Gauge("portcullis_defense_lines_agent_clock_skew_seconds", "Line's clock less ours, as it connected", ["line"])
 
-Identify = Callable[[asyncio.BaseTransport, str], str]  # a peer's name, by its connection and the path that it asked for
+# A peer's name, by its connection and the path that it asked for; empty for one that may not come.
+Identify = Callable[[asyncio.BaseTransport, str], str]
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -72,12 +73,13 @@ class Encoded:
 
     def __init__(self) -> None:
         self._last: Orders | None = None
+        self._after: int | None = None
         self._message = b""
 
-    def __call__(self, orders: Orders) -> bytes:
-        """One message. Raises ValueError if it is larger than an agent takes."""
-        if orders is not self._last:
-            self._message, self._last = _encoded(orders), orders
+    def __call__(self, orders: Orders, after: int | None) -> bytes:
+        """One message, with `after` in place of its own. Raises ValueError if it is larger than an agent takes."""
+        if orders is not self._last or after != self._after:
+            self._message, self._last, self._after = _encoded(orders, after), orders, after
         return self._message
 
 
@@ -89,14 +91,15 @@ class RemoteLine:
         self.capabilities = Capabilities(targets=frozenset(hello.targets), room=hello.room)
         self.cursor: int | None = hello.cursor
         self._connection = connection
+        self._told = hello.cursor
         self._encoded = encoded
         self._orders: asyncio.Future[Answer] | None = None
         self._audit: asyncio.Future[Answer] | None = None
         self._lost: LineUnavailable | LineBroken | None = None
 
     async def carry_out(self, orders: Orders) -> Receipts:
-        """See DefenseLine. An agent that is not waited for any longer is cut: its answer would be taken for another's."""
-        self._send(self._encoded(orders), self._orders)
+        """See DefenseLine. An agent that is not waited for any longer is cut: its answer could be taken for another."""
+        self._send(self._encoded(orders, self._after(orders)), self._orders)
         self._orders = asyncio.get_running_loop().create_future()
         try:
             answer = await self._orders
@@ -153,9 +156,16 @@ class RemoteLine:
             raise RuntimeError(f"{self.name}: asked again before it answered")
         self._connection.send(message)
 
+    def _after(self, orders: Orders) -> int | None:
+        """Nothing between what the agent was told last and these concerned it, so nothing of it was sent: to the agent
+        they follow on that.
+        """
+        return orders.after if orders.after is None else min(orders.after, self._told)
+
     def _receipts(self, answer: WireReceipts, orders: Orders) -> Receipts:
         asked = {order.id for order in orders.orders} if answer.notes else frozenset[str]()
         if answer.head == orders.head and all(note.block in asked for note in answer.notes):
+            self._told = self._told if orders.after is None else orders.upto
             return Receipts(time=answer.time, ms=answer.ms, head=answer.head, notes=answer.notes)
         self._connection.close("receipts for what was not asked", fault=True)
         raise LineBroken(f"{self.name}: receipts for what was not asked")
@@ -170,22 +180,20 @@ class RemoteLines:
     def __init__(
         self,
         ledger: Followed,
-        identify: Identify,
         on_attach: Callable[[RemoteLine], None],
         on_detach: Callable[[RemoteLine], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.ledger = ledger
-        self.identify = identify
         self.clock = clock
         self.encoded = Encoded()
         self._on_attach = on_attach
         self._on_detach = on_detach
         self._attached: dict[str, _Agent] = {}
 
-    def connection(self, ended: Callable[[], None] = lambda: None) -> asyncio.BaseProtocol:
+    def connection(self, identify: Identify, ended: Callable[[], None] = lambda: None) -> Connection:
         """The protocol of one accepted connection; `ended` is called once it is lost."""
-        return _Accepted(self, ended)
+        return _Accepted(self, identify, ended)
 
     def attach(self, agent: _Agent, line: RemoteLine) -> None:
         """An agent has said what it can do."""
@@ -265,9 +273,10 @@ class _Agent(Messages):
 class _Accepted(Connection):
     """The way in: who may not come, is told so as HTTP tells it."""
 
-    def __init__(self, lines: RemoteLines, ended: Callable[[], None]) -> None:
+    def __init__(self, lines: RemoteLines, identify: Identify, ended: Callable[[], None]) -> None:
         super().__init__(self._upgrade, MAX_ANSWER, SILENT_SECONDS, None)
         self._lines = lines
+        self._identify = identify
         self._ended = ended
         self._end: asyncio.BaseTransport | None = None
 
@@ -284,7 +293,7 @@ class _Accepted(Connection):
         if SUBPROTOCOL not in (each.strip() for each in offered):
             return _refusal("protocol", 400)
         path = request.path.decode("ascii", "replace")
-        name = self._lines.identify(self._end, path) if self._end else ""
+        name = self._identify(self._end, path) if self._end else ""
         if not name:
             return _refusal("name", 403)
         answer = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": SUBPROTOCOL})
@@ -297,14 +306,14 @@ def _refusal(why: str, status: int) -> WSUpgradeResponseWithListener:
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_error_response(status, why.encode()), None)
 
 
-def _encoded(orders: Orders) -> bytes:
+def _encoded(orders: Orders, after: int | None) -> bytes:
     told = tuple(
         WireOrder(order.seq, order.id, order.block.target.value, order.block.expires)
         if order.block
         else WireOrder(order.seq, order.id)
         for order in orders.orders
     )
-    message = ENCODER.encode(WireOrders(orders.after, orders.upto, orders.head, orders.time, told))
+    message = ENCODER.encode(WireOrders(after, orders.upto, orders.head, orders.time, told))
     if len(message) > MAX_ORDERS:
         raise ValueError(f"a batch of {len(message)} bytes, the limit is {MAX_ORDERS}")
     return message

@@ -7,13 +7,16 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from bench.bouncers.debian import debian_bouncer
 from defense_lines import Ledger
 from defense_lines.ledger import Whom
 from defense_lines.line import DefenseLine, LineUnavailable, Receipts
@@ -25,26 +28,7 @@ from gateway.config import CrowdSecLine
 KEY = "0123456789abcdef0123456789abcdef"
 NAME = "debian"
 PORT = 18284  # in a namespace of its own
-SETTINGS = """
-mode: nftables
-pid_dir: {folder}
-update_frequency: {every}
-daemonize: false
-log_mode: file
-log_dir: {folder}
-log_level: info
-api_url: http://127.0.0.1:{port}/
-api_key: {key}
-disable_ipv6: false
-deny_action: DROP
-supported_decisions_types: [ban]
-blacklists_ipv4: crowdsec-blacklists
-blacklists_ipv6: crowdsec6-blacklists
-nftables:
-  ipv4: {{enabled: true, set-only: false, table: crowdsec, chain: crowdsec-chain}}
-  ipv6: {{enabled: true, set-only: false, table: crowdsec6, chain: crowdsec6-chain}}
-prometheus: {{enabled: false}}
-"""
+TABLES = (("ip", "crowdsec"), ("ip6", "crowdsec6"))
 
 
 class Follower:
@@ -57,6 +41,7 @@ class Follower:
         self.cursor = 0
         self._ledger = ledger
         self._changed = asyncio.Event()
+        self._moved = asyncio.Condition()
         self._tasks: dict[DefenseLine, asyncio.Task[None]] = {}
         ledger.watch(lambda _: self._changed.set())
 
@@ -72,8 +57,8 @@ class Follower:
 
     async def told(self, upto: int) -> None:
         """Wait until the line has carried out all up to an entry."""
-        while self.cursor < upto:
-            await asyncio.sleep(0.002)
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.cursor >= upto)
 
     async def _follow(self, line: DefenseLine) -> None:
         whom = Whom(line.name, line.capabilities.targets)
@@ -86,7 +71,9 @@ class Follower:
                     self.receipts.append(await line.carry_out(orders))
                 except LineUnavailable:
                     return
-            self.cursor = orders.upto
+            async with self._moved:
+                self.cursor = orders.upto
+                self._moved.notify_all()
             if not orders.orders:
                 await self._changed.wait()
 
@@ -120,27 +107,70 @@ async def site(
 
 
 @asynccontextmanager
-async def bouncer(folder: Path, every: str = "5ms", port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
+async def bouncer(folder: Path, port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
     """Debian's own, unmodified, until the block ends."""
     program = shutil.which("crowdsec-firewall-bouncer", path="/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("needs crowdsec-firewall-bouncer")
-    path = folder / "bouncer.yaml"
-    path.write_text(SETTINGS.format(folder=folder, every=every, port=port, key=KEY))
-    quiet = asyncio.subprocess.DEVNULL
-    child = await asyncio.create_subprocess_exec(program, "-c", str(path), stdout=quiet, stderr=quiet)
-    try:
+    async with debian_bouncer(program, folder, port, KEY, "5ms") as child:
         yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
+
+
+class Wire:
+    """A proxy of TCP that cuts connections where it is told to."""
+
+    def __init__(self) -> None:
+        self.cut_at: int | None = None  # bytes of the next answer that come through before the cut
+        self.cuts = 0
+
+    @asynccontextmanager
+    async def between(self, port: int, behind: int) -> AsyncIterator[None]:
+        """Pass on what comes to a port."""
+        async with asyncio.TaskGroup() as tasks:
+
+            async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                theirs, ours = await asyncio.open_connection("127.0.0.1", behind)
+                tasks.create_task(self._asked(reader, ours))
+                tasks.create_task(self._answered(theirs, writer))
+
+            server = await asyncio.start_server(passed, "127.0.0.1", port)
+            yield
+            server.close()
+
+    async def _asked(self, reader: asyncio.StreamReader, ours: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                ours.write(data)
+        ours.close()
+
+    async def _answered(self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await theirs.read(65_536):
+                if self.cut_at is not None:
+                    writer.write(data[: self.cut_at])
+                    await writer.drain()
+                    end = writer.get_extra_info("socket")
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
+                    self.cut_at, self.cuts = None, self.cuts + 1
+                    break
+                writer.write(data)
+        writer.close()
+
+
+async def remove_tables() -> None:
+    """As after a restart of the host."""
+    for family, table in TABLES:
+        child = await asyncio.create_subprocess_exec("nft", "delete", "table", family, table)
+        assert await child.wait() == 0
 
 
 async def enforced() -> set[str]:
     """What is in the bouncer's sets in the kernel."""
     found = set[str]()
-    for family, table, name in (("ip", "crowdsec", "crowdsec-blacklists"), ("ip6", "crowdsec6", "crowdsec6-blacklists")):
+    for family, table, name in (
+        ("ip", "crowdsec", "crowdsec-blacklists"),
+        ("ip6", "crowdsec6", "crowdsec6-blacklists"),
+    ):
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
             *("nft", "-j", "list", "set", family, table, name), stdout=pipe, stderr=asyncio.subprocess.DEVNULL
@@ -153,7 +183,7 @@ async def enforced() -> set[str]:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait; the test's own deadline ends this."""
-    while not await condition():
+    while not await condition():  # noqa: ASYNC110 - the kernel and a child have no events for us
         await asyncio.sleep(0.005)
 
 

@@ -32,8 +32,8 @@ class Namespace:
     def run(self, work: Callable[..., T], *arguments: object) -> T:
         return self._thread.submit(work, *arguments).result(timeout=60)
 
-    def loop(self, work: Coroutine[Any, Any, T]) -> T:
-        result: T = self.run(asyncio.run, work)
+    def loop(self, work: Coroutine[Any, Any, T], patience: float = 60) -> T:
+        result: T = self._thread.submit(asyncio.run, work).result(timeout=patience)
         return result
 
     def ip(self, arguments: str) -> None:

@@ -68,9 +68,9 @@ async def test_a_cut_is_on_record(gateway: Gateway, monkeypatch: pytest.MonkeyPa
         "sessions": 0,
         "who": [],
     }
-    assert await gateway.ledger.recent() == []
+    assert await gateway.ledger.since(0, kinds=["cut"]) == []
     await operations.cut("principal", "person:bob", "person:bob called", "jo", dry_run=False)
-    (entry,) = await gateway.ledger.recent()
+    (entry,) = await gateway.ledger.since(0, kinds=["cut"])
     assert entry.record == Cut(
         kind="principal", value="person:bob", sessions=0, by="analyst:jo", reason="person:bob called"
     )
@@ -125,3 +125,26 @@ async def test_agents_stand_again_after_a_restart(gateway: Gateway) -> None:
     again = await Registrar.open(gateway.config.state / "agents.db", registry := Registry(), lambda _: 0)
     assert registry.get("agent:bot") == gateway.agents.get("agent:bot")
     await again.close()
+
+
+async def test_a_line_is_tried_with_what_nobody_has_and_the_story_is_on_record(gateway: Gateway) -> None:
+    operations = GatewayOperations(gateway)
+    async with asyncio.timeout(DEADLINE):
+        while not gateway.ledger.declared("edge"):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    answer = await operations.test_line("edge", "jo", "is it there?")
+    assert (answer["outcome"], answer["enforced"], answer["lifted"]) == ("passed", "enforced", "lifted")
+    assert 0 < answer["enforced_ms"] < DEADLINE * 1e3
+    story = await operations.block(answer["block"])
+    assert story is not None
+    assert (story["value"], story["lines"]["edge"]["cannot"]) == ("192.0.2.1", "")
+    assert not gateway.ledger.live(time.time())
+    assert (await operations.test_line("nftables", "jo", "is it there?"))["outcome"] == "failed"
+    assert (await operations.test_line("nobody", "jo", "is it there?"))["outcome"] == "unknown"
+
+
+async def test_a_drained_line_is_shown_so(gateway: Gateway) -> None:
+    operations = GatewayOperations(gateway)
+    assert (await operations.serve_line("edge", "drained", "jo", "patched"))["outcome"] == "drained"
+    assert {line["name"]: line["service"] for line in operations.lines()}["edge"] == "drained"
+    assert (await operations.serve_line("nobody", "drained", "jo", "patched"))["outcome"] == "unknown"
