@@ -66,7 +66,8 @@ class Driven:
         self._task: asyncio.Task[None] | None = None  # while it is driven
         self._until = float("inf")  # monotonic seconds by which the line has to have answered
         self._overdue = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._looks = 0.0  # loop seconds: when it looks again
         self._counted = _RECEIPTS.labels(supervisor.name)
 
     def kick(self) -> None:
@@ -100,9 +101,10 @@ class Driven:
         if due is None:
             return
         at = loop.time() + max(0.0, due - self._monotonic())
-        if self._timer is None or self._timer.when() > at or self._timer.when() <= loop.time():
+        if self._timer is None or self._looks > at or self._looks <= loop.time():
             self.stop()
-            self._timer = loop.call_at(at, self.kick)
+            self._looks = at
+            self._timer = loop.call_at(at, self.kick)  # of uvloop no TimerHandle, where it is due already
 
     async def _answer(self, asked: Awaitable[T], seconds: float) -> T:
         """Raises TimeoutError."""
