@@ -42,9 +42,7 @@ class Lane:
     pause: float  # seconds between two orders, on average
     taken: list[list[float]] = field(default_factory=list)  # by rounds, milliseconds
     acknowledged: list[float] = field(default_factory=list)  # milliseconds, from the order to its answer
-    after: list[float] = field(
-        default_factory=list
-    )  # milliseconds, from that to the kernel; below zero if it was before
+    after: list[float] = field(default_factory=list)  # milliseconds, from that to the kernel
     lost: int = 0
 
 

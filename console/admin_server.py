@@ -23,6 +23,7 @@ from console.orders import PEER
 REFUSED_PEERS = Counter("portcullis_console_refused_peers_total", "Admin connections from a uid that may not ask")
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+_UNSET = 2**32 - 1
 _log = structlog.get_logger()
 
 
@@ -54,7 +55,7 @@ class PeerProtocol(HttpToolsProtocol):
         """Let in or turn away."""
         super().connection_made(transport)
         uid = peer_uid(transport)
-        self.client = (PEER, uid)
+        self.client = (PEER, login_uid(transport, uid))
         if uid not in (0, os.geteuid()):
             REFUSED_PEERS.inc()
             _log.warning("admin connection refused", uid=uid)
@@ -66,6 +67,19 @@ def peer_uid(transport: asyncio.BaseTransport) -> int:
     """The uid of the process at the other end of a Unix socket (SO_PEERCRED)."""
     peer = transport.get_extra_info("socket")
     return int(_CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1])
+
+
+def login_uid(transport: asyncio.BaseTransport, otherwise: int) -> int:
+    """The uid that the process at the other end logged in with, which sudo does not change (the kernel's audit login
+    uid, pam_loginuid(8)); `otherwise` where none is set.
+    """
+    peer = transport.get_extra_info("socket")
+    pid = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+    try:
+        uid = int(Path(f"/proc/{pid}/loginuid").read_text())
+    except (OSError, ValueError):
+        return otherwise
+    return otherwise if uid == _UNSET else uid
 
 
 class _Server(uvicorn.Server):

@@ -18,13 +18,15 @@ from starlette.routing import Route
 
 from console.agent_api import AgentApi
 from console.line_api import LineApi
-from console.operations import Operations
+from console.operations import Operations, Record
 from console.orders import (
     MAX_DATA,
     AddBlock,
     CallerError,
     CutSessions,
+    Decide,
     LiftBlock,
+    LiftBlocks,
     PatchData,
     PutData,
     ReloadConfiguration,
@@ -65,6 +67,10 @@ def admin_api(operations: Operations) -> Starlette:
         ("POST", "/v1/blocks", admin.add_block),
         ("GET", "/v1/blocks/{id}", admin.block),
         ("DELETE", "/v1/blocks/{id}", admin.lift_block),
+        ("POST", "/v1/blocks/lift", admin.lift_blocks),
+        ("GET", "/v1/approvals", admin.approvals),
+        ("POST", "/v1/approvals/{id}/approve", admin.approve),
+        ("POST", "/v1/approvals/{id}/decline", admin.decline),
         ("GET", "/v1/sessions", admin.sessions),
         ("POST", "/v1/sessions/cut", admin.cut),
         ("GET", "/v1/sessions/{id}", admin.session),
@@ -114,8 +120,8 @@ class _Admin:
     async def add_block(self, request: Request) -> Response:
         order = await read_order(request, AddBlock)
         whom, why, by = target(order.kind, order.value), reason(order.reason), operator(request, order.by)
-        answer = await self._operations.add_block(whom.kind, whom.value, order.ttl, why, by, order.override)
-        return JSONResponse(answer)
+        asked = (whom.kind, whom.value, order.ttl, why, by, order.override, order.dry_run)
+        return JSONResponse(await self._operations.add_block(*asked))
 
     async def lift_block(self, request: Request) -> Response:
         order = await read_order(request, LiftBlock)
@@ -123,6 +129,27 @@ class _Admin:
         answer = await self._operations.lift_block(request.path_params["id"], by, why)
         if answer.get("outcome") == "unknown":
             raise CallerError(404, "there is no such block")
+        return JSONResponse(answer)
+
+    async def lift_blocks(self, request: Request) -> Response:
+        order = await read_order(request, LiftBlocks)
+        by, why = operator(request, order.by), reason(order.reason)
+        return JSONResponse(await self._operations.lift_blocks(order.selection, by, why, order.dry_run))
+
+    async def approvals(self, _: Request) -> Response:
+        return JSONResponse(self._operations.approvals())
+
+    async def approve(self, request: Request) -> Response:
+        return await self._decided(request, self._operations.approve)
+
+    async def decline(self, request: Request) -> Response:
+        return await self._decided(request, self._operations.decline)
+
+    async def _decided(self, request: Request, decide: Callable[[str, str, str], Awaitable[Record]]) -> Response:
+        order = await read_order(request, Decide)
+        answer = await decide(request.path_params["id"], operator(request, order.by), reason(order.reason))
+        if answer.get("outcome") == "unknown":
+            raise CallerError(404, "no such block waits")
         return JSONResponse(answer)
 
     async def sessions(self, request: Request) -> Response:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from defense_lines import Service
 from gateway.agents import Order
+from gateway.lifting import Selection
 from policy import TargetKind
 
 Record = dict[str, Any]  # JSON values only; times are Unix seconds
@@ -44,8 +45,12 @@ class Operations(Protocol):
         """One block's story, with every receipt; None if the ledger never held it."""
         ...
 
-    async def add_block(self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
-        """Block a target for `ttl` seconds: `{"outcome": "accepted", "id"}` or `{"outcome": "refused", "reason"}`.
+    async def add_block(
+        self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
+    ) -> Record:
+        """Block a target for `ttl` seconds: `outcome` is "accepted", "canary" (on one line first), "held" (waits for a
+        second person, with `reason` and `radius`), "refused" (with `reason`), or "dry_run", which says what `would`
+        become of it and `who` would be hit.
 
         `override` asks the guard to let it pass, on record.
         """
@@ -53,6 +58,26 @@ class Operations(Protocol):
 
     async def lift_block(self, block_id: str, by: str, reason: str) -> Record:
         """End a block before its time: `outcome` is "lifted", "refused" or "unknown"."""
+        ...
+
+    async def lift_blocks(self, selection: Selection, by: str, reason: str, dry_run: bool) -> Record:
+        """End all that a selection holds: `{"outcome": "lifted" | "dry_run", "blocks": number, "ids": the first}`."""
+        ...
+
+    def approvals(self) -> list[Record]:
+        """Blocks that wait for a second person: at least `id`, `kind`, `value`, `by`, `rule`, `held`, `until`, and whom
+        they would hit, as it was when they were asked for and now.
+        """
+        ...
+
+    async def approve(self, block_id: str, by: str, reason: str) -> Record:
+        """Carry out a block that waits: as `add_block` answers; "refused" for who asked for it, "unknown" if none
+        does.
+        """
+        ...
+
+    async def decline(self, block_id: str, by: str, reason: str) -> Record:
+        """Do not: `outcome` is "declined" or "unknown"."""
         ...
 
     def sessions(self, index: str, value: str) -> list[Record]:

@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from gateway.bounded import TooLarge, read_bounded
+from gateway.lifting import Selection
 from policy import InvalidTarget, Target, TargetKind, decode_json, path_of
 
 PEER = "uid"  # the client of a request whose uid the kernel told: (PEER, uid)
@@ -46,6 +47,7 @@ class AddBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     by: str = ""  # who asks, where the uid alone does not say
     override: bool = False
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.ttl <= MAX_TTL:
@@ -54,6 +56,28 @@ class AddBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class LiftBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order to lift a block, by a named operator and for a reason."""
+
+    reason: str
+    by: str = ""
+
+
+class LiftBlocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to lift all blocks that have something in common."""
+
+    selection: Selection
+    reason: str
+    by: str = ""
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.selection.everything:
+            raise ValueError("a selection must leave something out")
+        if self.selection.within:
+            ip_network(self.selection.within)
+
+
+class Decide(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A second person's word on a block that waits."""
 
     reason: str
     by: str = ""

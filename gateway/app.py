@@ -15,7 +15,7 @@ import aiohttp
 import grpc
 import structlog
 
-from defense_lines import Activity, EdgeLine, Guard, Hub, Ledger
+from defense_lines import EdgeLine, Hub, Ledger
 from gateway.agents import Registrar, Registry
 from gateway.blocklist import Blocklist
 from gateway.bouncers import run_bouncers
@@ -45,9 +45,10 @@ from gateway.enforcement import (
     serve_tether,
 )
 from gateway.exchanges import Exchanges
+from gateway.guarding import Guarding
 from gateway.identification import Identification
 from gateway.keeping import keep_running
-from gateway.lines import expected_lines, guard_limits, run_lines
+from gateway.lines import expected_lines, run_lines
 from gateway.mesh import serve_mesh
 from gateway.outgoing import verifying
 from gateway.policies import Policies, Rules
@@ -105,7 +106,6 @@ class Gateway:
         self.epochs = Epochs(self.run / EPOCHS_FILE)
         policies.marks = self.epochs
         self.blocklist = Blocklist(self.sessions, self.epochs, changes=told)
-        self.activity = Activity()
         self.bus = Bus(config.telemetry.queue_events)
         self.rejects = Rejects(path=config.state / "rejects.jsonl")
         self.door = Door(self.bus.publish, self.rejects, time.time)
@@ -133,12 +133,11 @@ class Gateway:
             {issuer.issuer for issuer in config.identity.issuers},
         )
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
-        self.guard = Guard(guard_limits(config.guard, config.edge), self.activity)
+        self.guarding = Guarding(config, policies.pdp, ledger, self.hub, self.records, self.bus.subscribe("guard"))
         self.responder = Responder(
             policies.pdp,
-            self.guard,
+            self.guarding.blocking,
             ledger,
-            self.hub,
             self.risks,
             self.records,
             self.rejudging.risk,
@@ -192,6 +191,7 @@ class Gateway:
             )
             stack.push_async_callback(gateway.shared_signals.close)
             gateway._restore()
+            await gateway.guarding.restore()
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             running = tasks.create_task(gateway._run())
             stack.callback(running.cancel)
@@ -214,6 +214,7 @@ class Gateway:
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run())
+            tasks.create_task(keep_running("guarding", self.guarding.run))
             tasks.create_task(self.identification.keep())
             tasks.create_task(self._turn_keys())
             if self.config.token_service is not None:
@@ -354,7 +355,7 @@ class Gateway:
         if decided.effect == "allow":
             actor = decided.actors[0].id if decided.actors else decided.subject
             session = decided.id if decided.stream else ""
-            self.activity.saw(decided.subject, actor, decided.address, session, decided.time)
+            self.guarding.saw(decided.subject, actor, decided.address, session, decided.time)
 
     def _keys_changed(self, issuer: str) -> None:
         self.rejudging.keys(issuer)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
+import heapq
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import Gauge
 
+from defense_lines import Prefixes, canonical, span
 from gateway.marks import UNMARKED, Marks
 from gateway.sessions import Sessions
-from policy import BlockPolicy, Principal
+from policy import BlockPolicy, Principal, Target
 
 _STANDING = Gauge("portcullis_gateway_blocks_standing", "Block policies that the edge enforces")
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_SLACK = 1024  # ends of blocks that were lifted, beyond as many as there are blocks
 
 
 class Changes(Protocol):
@@ -45,7 +46,8 @@ class Blocklist:
         self._changes = changes
         self._blocks: dict[str, BlockPolicy] = {}
         self._by: dict[tuple[str, str], set[str]] = {}
-        self._ranges: dict[str, _Network] = {}
+        self._ranges = Prefixes()
+        self._ends: list[tuple[float, str]] = []  # heap
 
     def enforce(self, blocks: Sequence[BlockPolicy]) -> int:
         """Refuse what these target from now on and end what lives; the number of streams cut."""
@@ -74,8 +76,7 @@ class Blocklist:
 
     def expire(self) -> None:
         """Forget what has run out; `find` ignores it in any case."""
-        now = self._clock()
-        self.lift([block.id for block in self._blocks.values() if block.expires <= now])
+        self.lift(list(self._ended(self._clock())))
 
     def find(self, principal: Principal | None, address: str) -> BlockPolicy | None:
         """The block that a request by this principal from this address runs into, if any."""
@@ -83,12 +84,29 @@ class Blocklist:
             return None
         return next((block for block in self._matching(principal, address) if block.expires > self._clock()), None)
 
+    def holding(self, target: Target) -> Sequence[str]:
+        """Ids of enforced blocks that hold all of a target: the same again, or a range around it."""
+        same = self._by.get((target.kind, target.value), set())
+        if target.kind not in ("address", "range"):
+            return sorted(same)
+        return sorted(same | set(self._ranges.holding(span(target.value))))
+
+    def _ended(self, now: float) -> Iterator[str]:
+        while self._ends and self._ends[0][0] <= now:
+            _, block_id = heapq.heappop(self._ends)
+            if block_id in self._blocks:
+                yield block_id
+        if len(self._ends) > 2 * len(self._blocks) + _SLACK:
+            self._ends = [end for end in self._ends if end[1] in self._blocks]
+            heapq.heapify(self._ends)
+
     def _enforce(self, block: BlockPolicy) -> int:
         if block.id not in self._blocks:
             self._blocks[block.id] = block
             self._by.setdefault((block.target.kind, block.target.value), set()).add(block.id)
             if block.target.kind == "range":
-                self._ranges[block.id] = ipaddress.ip_network(block.target.value)
+                self._ranges.add(span(block.target.value), block.id)
+            heapq.heappush(self._ends, (block.expires, block.id))
             _STANDING.set(len(self._blocks))
         if block.target.kind == "range":
             self._marks.everything()
@@ -102,15 +120,21 @@ class Blocklist:
         self._by[key].discard(block.id)
         if not self._by[key]:
             del self._by[key]
-        self._ranges.pop(block.id, None)
+        if block.target.kind == "range":
+            self._ranges.discard(span(block.target.value), block.id)
 
     def _matching(self, principal: Principal | None, address: str) -> Iterable[BlockPolicy]:
         for key in _keys(principal, address):
             for block_id in self._by.get(key, ()):
                 yield self._blocks[block_id]
-        if self._ranges and address:
-            parsed = ipaddress.ip_address(address)
-            yield from (self._blocks[block_id] for block_id, network in self._ranges.items() if parsed in network)
+        if address and self._ranges:
+            yield from (self._blocks[block_id] for block_id in self._around(address))
+
+    def _around(self, address: str) -> Iterable[str]:
+        try:
+            return self._ranges.holding(span(address))
+        except ValueError:  # a caller over a Unix socket has no address
+            return ()
 
 
 def _keys(principal: Principal | None, address: str) -> Iterable[tuple[str, str]]:
@@ -119,4 +143,4 @@ def _keys(principal: Principal | None, address: str) -> Iterable[tuple[str, str]
         for actor in principal.chain():
             yield "actor", actor
     if address:
-        yield "address", address
+        yield "address", canonical(address)

@@ -11,8 +11,8 @@ from prometheus_client import Counter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from defense_lines import Hub, Ledger
-from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers, Link
+from defense_lines import Ledger
+from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers, Hub, Link
 from gateway.config import Bouncer as Settings
 from gateway.config import CrowdSecLine, CrowdSecTls
 from gateway.keeping import keep_running
@@ -25,7 +25,7 @@ CUT = Counter("portcullis_gateway_bouncers_cut_total", "Connections cut, by what
 
 
 async def run_bouncers(settings: CrowdSecLine, hub: Hub, ledger: Ledger, now: float) -> None:
-    """Answer bouncers until cancelled; the port opens again alone where it could not be had."""
+    """Answer bouncers until cancelled; what fails starts again alone. `now` is Unix seconds."""
     addresses = Addresses(ledger.live(now))
     ledger.watch(addresses.committed)
     await keep_running("bouncers", lambda: _serve(settings, hub, ledger, addresses))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.bouncers_crosschecks import bouncers, bouncers_files
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.edge_crosschecks import edge, service_files
+from gateway.guard_crosschecks import guard
 from gateway.identity_crosschecks import issuers, token_service
 from gateway.lines_crosschecks import lines, lines_files
 from gateway.mesh_crosschecks import mesh, mesh_files
@@ -35,6 +36,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from trust_domains(config)
     yield from signals(config)
     yield from _addresses(config)
+    yield from guard(config)
     yield from _table(config)
     yield from _opa(config)
     yield from _workers(config)
@@ -113,11 +115,6 @@ def _addresses(config: Config) -> Iterator[Problem]:
         yield ("edge", "address"), f"must be an IPv4 or IPv6 address, not {config.edge.address!r}"
     if config.metrics_port == config.edge.port:
         yield ("metrics_port",), "is the edge's port"
-    for index, text in enumerate(config.guard.never_block_addresses):
-        try:
-            ipaddress.ip_network(text)
-        except ValueError as error:
-            yield ("guard", "never_block_addresses", index), str(error)
 
 
 def _table(config: Config) -> Iterator[Problem]:

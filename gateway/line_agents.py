@@ -24,8 +24,8 @@ _failed = Counter("portcullis_gateway_agents_handshake_failures_total", "Connect
 
 
 async def accept_agents(settings: Agents | None, hub: Hub, ledger: Ledger, socket: Path) -> None:
-    """Let agents in until cancelled: our own user's and root's on `socket`, others by their certificates. Raises OSError
-    for a socket that cannot be had.
+    """Let agents in until cancelled: our own user's and root's on `socket`, others by their certificates. Raises
+    OSError for a socket that cannot be had.
     """
     followed = Followed(await asyncio.to_thread(fingerprint, ledger.places.public_key), lambda: ledger.last_order)
     lines = RemoteLines(followed, hub.attach, hub.detach)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from defense_lines import Guard, Hub, Ledger, Refusal, Story
+from defense_lines import Guard, Hub, Ledger, Permit, Story
 from policy import BlockPolicy, Cause, Target, TargetKind
 
 # RFC 5737, section 3: addresses for documentation, which nobody has
@@ -40,7 +40,7 @@ class LineTesting:
         if kind is None:
             return {"outcome": "failed", "reason": "the line never said what it can do"}
         judged = self._guard.judge(self._block(line, kind, by, reason), self._clock())
-        if isinstance(judged, Refusal):
+        if not isinstance(judged, Permit):
             return {"outcome": "refused", "rule": judged.rule, "reason": judged.reason}
         block = await self._hub.submit(judged)
         enforced = await self._hub.settled(block.id, _PATIENCE)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from defense_lines import GuardLimits, Hub, Ledger
+from defense_lines import DefenseLine, Hub, Ledger
 from defense_lines.agent.openc2_mqtt import Broker
-from defense_lines.lines.openc2 import OpenC2Line as OpenC2Producer
-from gateway.config import Edge, Guard, Lines, OpenC2Line
+from defense_lines.lines.openc2 import OpenC2Line
+from defense_lines.lines.openc2_enrolment import signing_key
+from defense_lines.lines.openc2_foreign import ForeignLine
+from defense_lines.lines.openc2_producer import Producer
+from gateway.config import Lines, OpenC2Lines
 from gateway.keeping import keep_running
 from gateway.line_agents import LOCAL, accept_agents
 
@@ -19,35 +22,31 @@ async def run_lines(settings: Lines, hub: Hub, ledger: Ledger, socket: Path) -> 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(keep_running("lines", lambda: accept_agents(settings.agents, hub, ledger, socket)))
         if openc2 is not None:
-            tasks.create_task(keep_running(OpenC2Producer.name, lambda: _run_openc2(openc2, hub)))
+            tasks.create_task(keep_running("openc2", lambda: _run_openc2(openc2, hub)))
 
 
 def expected_lines(settings: Lines) -> tuple[str, ...]:
     """Names of the lines that this configuration promises, beside the edge."""
     nftables = (LOCAL,) if settings.nftables is not None else ()
     agents = settings.agents.tls.clients if settings.agents is not None else ()
+    openc2 = (*settings.openc2.consumers, *settings.openc2.foreign) if settings.openc2 is not None else ()
     bouncers = tuple(settings.crowdsec.bouncers) if settings.crowdsec is not None else ()
-    return nftables + agents + ((OpenC2Producer.name,) if settings.openc2 is not None else ()) + bouncers
+    return nftables + agents + openc2 + bouncers
 
 
-def guard_limits(settings: Guard, edge: Edge) -> GuardLimits:
-    """The guard's own view of its branch. Who stands in front of the edge is never blocked: everybody comes by them."""
-    limits = settings.model_dump()
-    limits["never_block_addresses"] += (*edge.trusted_proxies, *edge.proxy_protocol_from)
-    return GuardLimits(**limits)
-
-
-async def _run_openc2(settings: OpenC2Line, hub: Hub) -> None:
-    """Hold the broker's connection, and tell the hub whenever it is there again."""
+async def _run_openc2(settings: OpenC2Lines, hub: Hub) -> None:
+    """Hold the broker's connection, and tell the hub whenever a consumer is there again."""
     broker = settings.broker
     password = broker.password.get_secret_value() if broker.password else None
-    line = OpenC2Producer(
-        Broker(broker.host, broker.port, broker.username, password),
-        actuator=settings.actuator,
-        timeout=settings.timeout_seconds,
-    )
-    hub.attach(line)
+    key = await asyncio.to_thread(signing_key, settings.signing_key)
+    where = Broker(broker.host, broker.port, broker.username, password)
+    producer = Producer(where, key, group=settings.group, timeout=settings.timeout_seconds)
+    lines: list[DefenseLine] = [OpenC2Line(name, producer) for name in settings.consumers]
+    lines += [ForeignLine(name, producer) for name in settings.foreign]
+    for line in lines:
+        hub.attach(line)
     try:
-        await line.run(lambda: hub.wake(line.name))
+        await producer.run(hub.wake)
     finally:
-        hub.detach(line)
+        for line in lines:
+            hub.detach(line)

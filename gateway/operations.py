@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 from prometheus_client import generate_latest
 
-from defense_lines import Cut, LedgerUnwritable, Override, Service
+from defense_lines import Cut, Leave, LedgerUnwritable, Override, Service
 from gateway.agents import Agent, Order
 from gateway.app import Gateway
 from gateway.configuration import Loaded
-from gateway.line_testing import LineTesting
+from gateway.lifting import Selection
 from gateway.policy_data import PolicyData
 from gateway.sessions import Session
-from policy import BlockPolicy, Cause, TargetKind
+from policy import BlockPolicy, Cause, Target, TargetKind
 from telemetry import EventBatch, Words
 
 Record = dict[str, Any]
@@ -34,7 +34,6 @@ class GatewayOperations:
         """`read` finds the configuration where it is kept; none where it is kept nowhere."""
         self._gateway = gateway
         self._read = read
-        self._testing = LineTesting(gateway.guard, gateway.hub, gateway.ledger)
         self._data = PolicyData(gateway.policies.pdp, gateway.ledger, gateway.rejudging)
 
     def status(self) -> Record:
@@ -64,7 +63,7 @@ class GatewayOperations:
         """A harmless block on one line, there and back."""
         if all(line.name != name for line in self._gateway.hub.status()):
             return {"outcome": "unknown", "line": name}
-        return {"line": name} | await self._testing.test(name, f"analyst:{by}", reason)
+        return {"line": name} | await self._gateway.guarding.testing.test(name, f"analyst:{by}", reason)
 
     def blocks(self) -> list[Record]:
         """Every block that stands."""
@@ -75,16 +74,39 @@ class GatewayOperations:
         story = await self._gateway.hub.story(block_id)
         return None if story is None else _block(story.block) | msgspec.to_builtins(story)
 
-    async def add_block(self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool) -> Record:
+    async def add_block(
+        self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
+    ) -> Record:
         """An operator's block goes the same way as a verdict's."""
-        cause = Cause(reason=reason, by=f"analyst:{by}")
-        overriding = Override(by=f"analyst:{by}", reason=reason) if override else None
-        return await self._gateway.responder.block(kind, value, ttl, cause, time.time(), overriding)
+        cause, now = Cause(reason=reason, by=f"analyst:{by}"), time.time()
+        leave = Leave(override=Override(by=f"analyst:{by}", reason=reason) if override else None)
+        blocking = self._gateway.guarding.blocking
+        if not dry_run:
+            return await blocking.block(kind, value, ttl, cause, now, leave)
+        target = Target.of(kind, value)
+        held, sessions = self._gateway.blocklist.holding(target), self._gateway.sessions.find(kind, value)
+        return blocking.dry_run(target, ttl, cause, now, leave) | {"held_by": list(held), "sessions": len(sessions)}
 
     async def lift_block(self, block_id: str, by: str, reason: str) -> Record:
         """End a block early, on record."""
-        lifted = await self._gateway.hub.lift(block_id, f"analyst:{by}", reason)
+        lifted = await self._gateway.guarding.blocking.lift(block_id, f"analyst:{by}", reason)
         return {"outcome": "lifted" if lifted else "unknown", "block": block_id}
+
+    async def lift_blocks(self, selection: Selection, by: str, reason: str, dry_run: bool) -> Record:
+        """End all that a selection holds, on record."""
+        return await self._gateway.guarding.lifting.lift(selection, f"analyst:{by}", reason, dry_run)
+
+    def approvals(self) -> list[Record]:
+        """Blocks that wait for a second person."""
+        return self._gateway.guarding.waiting(time.time())
+
+    async def approve(self, block_id: str, by: str, reason: str) -> Record:
+        """A second person wants it."""
+        return await self._gateway.guarding.approving.approve(block_id, f"analyst:{by}", reason, time.time())
+
+    async def decline(self, block_id: str, by: str, reason: str) -> Record:
+        """A second person does not."""
+        return await self._gateway.guarding.approving.decline(block_id, f"analyst:{by}", reason, time.time())
 
     def sessions(self, index: str, value: str) -> list[Record]:
         """Live sessions under an index, or all."""

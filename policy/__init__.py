@@ -11,6 +11,7 @@ from policy.data import DataStore, Journal, PatchError, path_of, pointer_to, rel
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import OpaServer, OpaTls, PolicyUnavailable
 from policy.explain import Evaluation, Rule, evaluate, rules_of
+from policy.guarded import Guarded
 from policy.pdp import Pdp, embedded_pdp, opa_pdp, pdp_of
 from policy.principal import Actor, Principal, PrincipalKind
 from policy.problem import PolicyError, Problem
@@ -42,6 +43,7 @@ __all__ = [
     "Effect",
     "Evaluation",
     "EvaluationError",
+    "Guarded",
     "InvalidTarget",
     "Journal",
     "Limits",

@@ -14,16 +14,18 @@ from prometheus_client.registry import Collector
 
 from detectors import Verdict
 from policy.answer import decision_id, read_answer
+from policy.block import BlockPolicy
 from policy.bundles import Bundle
 from policy.data import DataStore
 from policy.decision import AccessRequest, Decision, Effect
 from policy.engines import EmbeddedEngine, Engine, OpaServer, PolicyUnavailable
-from policy.question import access_input, response_input, signals_input
+from policy.guarded import Guarded, read_guarded
+from policy.question import access_input, guard_input, response_input, signals_input
 from policy.rego import UNDEFINED
 from policy.rego.reading import Trace
 from policy.rego.values import LimitExceeded
 from policy.response import Response, read_response
-from policy.revision import ACCESS, AS_EVER, RESPONSE, SIGNALS, Compiling, Revision, compile_bundle
+from policy.revision import ACCESS, AS_EVER, GUARD, RESPONSE, SIGNALS, Compiling, Revision, compile_bundle
 from policy.signalled import Signalled, read_signalled
 
 log = structlog.get_logger()
@@ -116,6 +118,19 @@ class Pdp:
             _ERRORS.labels("response", reason).inc()
             log.error("response policy failed", verdict=verdict.id, fault=reason, error=str(error))
             return Response(why=reason)
+
+    def guarded(self, block: BlockPolicy, radius: Mapping[str, int], now: float) -> Guarded:
+        """What the SOC's rules say of a block and whom it would hit, in this process at once, whatever engine decides.
+        A failure is to hold the block: it neither passes unseen nor is lost.
+        """
+        try:
+            document = guard_input(block, radius, now)
+            return read_guarded(*(self.evaluate((*GUARD, rule), document, now) for rule in ("deny", "hold")))
+        except Exception as error:
+            reason = _fault(error)
+            _ERRORS.labels("guard", reason).inc()
+            log.error("guard policy failed", block=block.id, fault=reason, error=str(error))
+            return Guarded(hold=(f"the guard's policy failed: {reason}",))
 
     async def signalled(self, event: Mapping[str, Any], principals: Sequence[str], now: float) -> Signalled:
         """What to do about a security event at `now` (Unix seconds); `principals` are those whom its subject matches. A

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from detectors import Verdict
+from policy.block import BlockPolicy
 from policy.decision import AccessRequest
 from policy.rego.values import from_python
 
@@ -79,3 +80,8 @@ def signals_input(event: Mapping[str, Any], principals: Sequence[str], now: floa
     """
     told = from_python({**event})
     return {"version": SIGNALS_VERSION, "event": told, "principals": [*principals], "now": now}
+
+
+def guard_input(block: BlockPolicy, radius: Mapping[str, int], now: float) -> dict[str, Any]:
+    """`input` of the SOC's rules about blocks; `radius` is whom of the last hour's good callers it would hit."""
+    return {"block": from_python(msgspec.to_builtins(block)), "radius": {**radius}, "now": now}

@@ -18,6 +18,7 @@ from policy.rego.values import from_python
 ACCESS = "portcullis/access/decision"
 RESPONSE = "portcullis/response/response"
 SIGNALS = "portcullis/signals/signalled"
+GUARD = ("portcullis", "guard")  # its rules are `deny` and `hold`
 ENTRYPOINTS = (ACCESS, RESPONSE, SIGNALS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
@@ -10,9 +9,8 @@ from urllib.parse import quote
 import typer
 
 from console.cli.exits import Exit
-from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, seconds
+from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, moment, seconds
 from console.cli.output import Format, show, show_rows
-from console.client import Client
 
 if TYPE_CHECKING:
     from policy import Target
@@ -57,14 +55,34 @@ def add(
 ) -> None:
     """Block a target everywhere for a time."""
     target, life = _target(kind, value), seconds(ttl)
-    order = {"kind": target.kind, "value": target.value, "reason": reason, "by": by}
-    client = gateway(config)
-    if dry_run:
-        show({"outcome": "dry_run", **order, "expires": time.time() + life, **_would_cut(client, order)}, output)
-        return
-    answer = client.ask("POST", "/v1/blocks", order | {"ttl": life, "override": override})
+    order = {"kind": target.kind, "value": target.value, "reason": reason, "by": by, "ttl": life}
+    answer = gateway(config).ask("POST", "/v1/blocks", order | {"override": override, "dry_run": dry_run})
     show(answer, output)
-    _end(answer, "accepted")
+    _end(answer, "accepted", "canary", "dry_run")
+
+
+@app.command()
+def lift(
+    reason: Reason,
+    cause: Annotated[str, typer.Option(metavar="ID", help="Of this verdict, or this technique.")] = "",
+    detector: Annotated[str, typer.Option(metavar="NAME", help="Ordered by this detector.")] = "",
+    author: Annotated[str, typer.Option(metavar="NAME", help="Ordered by, as `blocks list` shows it.")] = "",
+    within: Annotated[str, typer.Option(metavar="RANGE", help="Of addresses and ranges inside this one.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="Made since: 2h ago, or 2026-11-23T09:00.")] = "",
+    until: Annotated[str, typer.Option(metavar="TIME", help="Made before.")] = "",
+    by: By = "",
+    dry_run: DryRun = False,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Lift all blocks that have all of this in common, in one go, on record."""
+    chosen: dict[str, str | float | None] = {"cause": cause, "detector": detector, "author": author, "within": within}
+    chosen |= {"since": moment(since) if since else 0.0, "until": moment(until) if until else None}
+    selection = {name: value for name, value in chosen.items() if value}
+    if not selection:
+        raise typer.BadParameter("say which: --cause, --detector, --author, --within, --since, --until")
+    order = {"selection": selection, "reason": reason, "by": by, "dry_run": dry_run}
+    show(gateway(config).ask("POST", "/v1/blocks/lift", order), output)
 
 
 @app.command()
@@ -86,13 +104,6 @@ def revoke(
     _end(answer, "lifted")
 
 
-def _would_cut(client: Client, order: dict[str, str]) -> dict[str, object]:
-    if order["kind"] == Kind.range.value:
-        return {}  # sessions are found by what they are, not by the range that they lie in
-    answer = client.ask("POST", "/v1/sessions/cut", order | {"dry_run": True})
-    return {"sessions": answer["sessions"]}
-
-
 def _target(kind: Kind, value: str) -> Target:
     from policy import InvalidTarget, Target  # a floor that takes longer to load than most commands take to run
 
@@ -102,6 +113,6 @@ def _target(kind: Kind, value: str) -> Target:
         raise typer.BadParameter(str(error)) from error
 
 
-def _end(answer: dict[str, object], good: str) -> None:
-    if answer.get("outcome") != good:
+def _end(answer: dict[str, object], *good: str) -> None:
+    if answer.get("outcome") not in good:
         raise typer.Exit(Exit.FAILURE)

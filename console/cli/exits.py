@@ -33,6 +33,7 @@ EXITS = {
     "defense_lines.agent.libnftables.NftablesUnavailable": Exit.FAILURE,
     "defense_lines.agent.nftables_line.StateInUse": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerAltered": Exit.FAILURE,
+    "defense_lines.ledger.faults.LedgerExists": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerInUse": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerNewer": Exit.FAILURE,
     "defense_lines.ledger.faults.LedgerUnwritable": Exit.FAILURE,

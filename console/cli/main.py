@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import typer
 
-from console.cli import agents, audit, blocks, config, demo, events, line, lines, policy, run, sessions, status, up
+from console.cli import (
+    agents,
+    approvals,
+    audit,
+    blocks,
+    config,
+    demo,
+    events,
+    ledger,
+    line,
+    lines,
+    policy,
+    run,
+    sessions,
+    status,
+    up,
+)
 from console.cli.exits import Commands
 from telemetry import plain_logs
 
@@ -20,7 +36,7 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
 app.command("line")(line.line)
-for noun in (config, policy, blocks, lines, sessions, agents, events, audit, run):
+for noun in (config, policy, blocks, approvals, lines, sessions, agents, events, ledger, audit, run):
     app.add_typer(noun.app)
 
 

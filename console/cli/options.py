@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -41,3 +43,13 @@ def seconds(text: str) -> float:
     if not match or float(match[1]) == 0:
         raise typer.BadParameter("write it as 90s, 10m, 1h or 2d")
     return float(match[1]) * _UNITS[match[2]]
+
+
+def moment(text: str) -> float:
+    """Parse a time as Unix seconds: so long ago (`2h`), or ISO 8601, in this machine's zone where it names none."""
+    if re.fullmatch(r"[0-9.]+[smhd]?", text):
+        return time.time() - seconds(text)
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise typer.BadParameter("write it as 30m or 2h (ago), or as 2026-11-23T09:00") from error

@@ -16,8 +16,8 @@ from rich.table import Table
 from console.cli.exits import Exit
 
 _TIMES = frozenset(
-    {"time", "created", "expires", "started", "since", "authenticated", "seen", "last_contact", "changed", "not_before"}
-)
+    ("time", "created", "expires", "started", "since", "until", "authenticated", "seen", "last_contact", "changed")
+) | {"not_before"}
 _EARLIEST_TIME = 1e9  # Unix seconds; smaller numbers under these names are durations
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ CONNECT_SECONDS: Final = 5.0  # for TCP, TLS and WebSocket: one that dies meanwh
 CHECK_SECONDS: Final = 15.0  # between looks at whether the firewall holds what it should
 _MOST_WAITING: Final = 4  # messages: a gateway asks no more before it was answered
 
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 T = TypeVar("T")
 Connect = Callable[[Messages], Awaitable[object]]  # opens a connection that these hear; raises OSError, WSError
 
@@ -35,9 +35,7 @@ _log = structlog.get_logger()
 _malformed = Counter("portcullis_defense_lines_agent_malformed_total", "Messages that closed the gateway's connection")
 _others = Counter("portcullis_defense_lines_agent_other_ledger_total", "Gateways refused that have another ledger")
 _lost = Counter("portcullis_defense_lines_agent_connections_lost_total", "Connections to the gateway that ended")
-_uncompacted = Counter(
-    "portcullis_defense_lines_agent_compaction_failures_total", "Times that no disk took a journal anew"
-)
+_uncompacted = Counter("portcullis_defense_lines_agent_compaction_failures_total", "Journals that stayed long")
 _unlisted = Counter("portcullis_defense_lines_agent_listing_failures_total", "Times that the firewall said nothing")
 
 
@@ -45,7 +43,9 @@ class Agent:
     """One line. It carries out orders where they come in, or on a thread if its firewall waits for the kernel."""
 
     def __init__(self, enforcer: Enforcer, disk: Disk, instead: str = "") -> None:
-        """`disk` syncs the journal, and is run by whoever made it. `instead` names a ledger to follow from now on, where it is not the one that was followed."""
+        """`disk` syncs the journal, and is run by whoever made it. `instead` names a ledger to follow from now on, where it
+        is not the one that was followed.
+        """
         self.enforcer = enforcer
         self.instead = instead
         self.disk = disk
@@ -199,7 +199,7 @@ class _Link(Messages):
         self.close(words, fault=True)
 
 
-async def on(threads: ThreadPoolExecutor | None, work: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+async def on(threads: ThreadPoolExecutor | None, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Do it on a thread, or here where there is none."""
     if threads is None:
         return work(*arguments)

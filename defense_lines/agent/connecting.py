@@ -27,12 +27,12 @@ def over_unix(path: Path) -> Connect:
 
     async def connect(messages: Messages) -> None:
         loop = asyncio.get_running_loop()
-        made = lambda: Connection(_heard_by(messages), MAX_ORDERS, SILENT_SECONDS, ("localhost", PATH, _HEADERS))
-        transport, protocol = await loop.create_unix_connection(made, str(path))
+        connection = Connection(_heard_by(messages), MAX_ORDERS, SILENT_SECONDS, ("localhost", PATH, _HEADERS))
+        transport, _ = await loop.create_unix_connection(lambda: connection, str(path))
         if peer_uid(transport) not in (os.geteuid(), 0):
             transport.abort()
             raise PermissionError(f"{path}: the other end belongs to another user")
-        await protocol.wait_until_handshake_complete()
+        await connection.wait_until_handshake_complete()
 
     return connect
 

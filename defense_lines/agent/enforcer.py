@@ -1,8 +1,9 @@
-"""The enforcer carries out what an agent is told: it checks an order, writes it down, has the firewall do it, answers.
+"""The enforcer carries out what an agent is told: it checks an order, writes it down, has the firewall do it and
+answers.
 
-It reads the gateway's clock off the messages and counts on by the time since this host's boot, so that a block ends when
-the gateway means it, whatever this host's own clock says. After a boot it must trust that clock once: for how long the
-host was away, until the gateway is there again.
+It reads the gateway's clock off the messages and counts on by the time since this host's boot, so that a block ends
+when the gateway means it, whatever this host's own clock says. After a boot it must trust that clock once: for how long
+the host was away, until the gateway is there again.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Enforcer:
         self._seen = boottime()  # when the gateway last told its time
         self._offset = clock() - self._seen  # the gateway's clock less `boottime`
         self._touched: set[Prefix] = set()  # since the last listing began
+        self._in_step = False  # whether everything that should stand is in the book
         self._repairs = 0  # since the gateway was last told
         for each in told:
             self._recall(each)
@@ -141,7 +143,7 @@ class Enforcer:
     def check(self, listing: Listing) -> frozenset[Prefix]:
         """Repair what the firewall holds wrongly; the prefixes that still are.
 
-        While nothing was ever told, what is left over stays: a lost journal lifts no block.
+        Until the gateway has told everything and asks, what is left over stays: a lost journal lifts no block.
         """
         self.book.expire(self.now())
         changes = self._differences(listing)
@@ -156,6 +158,7 @@ class Enforcer:
 
     def audit(self, audit: Audit, listing: Listing) -> Answer:
         """Answer for what is enforced, once repaired."""
+        self._in_step = True  # who asks has told everything
         wrong = self.check(listing)
         repaired, self._repairs = self._repairs, 0
         self.book.expire(max(self.now(), audit.time))
@@ -200,7 +203,7 @@ class Enforcer:
 
     def _begin_anew(self, ledger: str) -> None:
         """The firewall keeps what it has until the gateway has told everything and asks."""
-        self.book = Book()
+        self.book, self._in_step = Book(), False
         self._rewrite(ledger)
 
     def _rewrite(self, ledger: str) -> None:
@@ -259,7 +262,7 @@ class Enforcer:
             end = listing.ends.get(prefix)
             if end is None or not -_APART < end - (expires - self._offset) < _APART:
                 changes[prefix] = Until(block_id, expires - self._offset)
-        if self.book.cursor:
+        if self._in_step:
             changes |= {prefix: None for prefix in listing.ends if self.book.blocked(prefix) is None}
         return {prefix: until for prefix, until in changes.items() if prefix not in self._touched}
 

@@ -2,7 +2,8 @@
 
 A record is eight bytes, its length and its CRC-32, and then itself. It is handed to the system before its message is
 acknowledged, so that it outlives the process; and it is synced to the disk soon after, so that a loss of power costs at
-most what came meanwhile: the place in the ledger up to which the agent was told is lost with it, so that it is told again.
+most what came meanwhile: the place in the ledger up to which the agent was told is lost with it, so that it is told
+again.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> tuple[Self, list[Told]]:
-        """The journal of a path, made if there is none, and what is in it. One that is damaged is put aside, loudly, and
-        begun anew: the gateway tells everything again. Raises OSError.
+        """The journal of a path, made if there is none, and what is in it. One that is damaged is put aside, loudly,
+        and begun anew: the gateway tells everything again. Raises OSError.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -181,6 +182,6 @@ def _records(data: bytes) -> Iterator[tuple[bytes, int]]:
                 yield record, end
                 start = end
                 continue
-        if end < len(data) and any(data[start:]) or end - start > _LARGEST:
+        if end - start > _LARGEST or (end < len(data) and any(data[start:])):
             raise JournalDamaged(f"at byte {start}")
         return

@@ -25,7 +25,7 @@ from defense_lines.agent.capabilities import Capability, require
 from defense_lines.agent.elements import elements
 from defense_lines.agent.libnftables import Nftables, NftError
 from defense_lines.agent.prefix import Prefix, address, network
-from defense_lines.agent.ruleset import LENGTHS, MAX_TIMEOUT, TICKS, Change, Length, Ruleset, Standing, read, set_name
+from defense_lines.agent.ruleset import MAX_TIMEOUT, TICKS, Change, Length, Ruleset, Standing, read, set_name
 
 _MANY: Final = 2_000  # prefixes in one transaction
 _FEW: Final = 250  # those that fit the send buffer of a root of a namespace

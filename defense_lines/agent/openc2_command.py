@@ -1,8 +1,8 @@
 """OpenC2 1.0 commands of the SLPF profile (Stateless Packet Filtering v1.0), read strictly from outside bytes.
 
 What is not understood in every part is answered and never half obeyed: 400 for what is malformed, 501 for what is well
-formed and not supported. SLPF cannot list its rules, so there is one extension of ours: `query` of the target
-`x-portcullis:orders`, which is an empty object.
+formed and not supported. SLPF has one target a command and cannot list its rules, so there is one target more, ours:
+`x-portcullis:orders`. `update` of it holds what to deny and what to end, by command id; `query` asks what stands.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any, Literal, TypeGuard
 import msgspec
 
 from defense_lines.agent.orders import Network
+from defense_lines.line import Digest
 
-MAX_MESSAGE = 64 * 1024  # bytes of one command
+MAX_MESSAGE = 256 * 1024  # bytes of one command
 MAX_DURATION = 10 * 365 * 86_400_000  # milliseconds
 ORDERS = "x-portcullis:orders"
 PAIRS: dict[str, list[str]] = {
     "deny": ["ipv4_net", "ipv6_net"],
     "delete": ["slpf:rule_number"],
     "query": ["features", ORDERS],
+    "update": [ORDERS],
 }
 FEATURES = ("versions", "profiles", "pairs", "rate_limit")
 _SLPF = {"drop_process": "none", "persistent": False, "direction": "ingress"}
@@ -53,10 +55,26 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class ListOrders(msgspec.Struct, frozen=True):
-    """Say which rules stand."""
+    """Say which rules stand, unless those that do for longer than `beyond` seconds have the digest."""
+
+    unless: Digest | None = None
+    beyond: float = 0.0
 
 
-Action = Deny | Delete | Features | ListOrders
+class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Deny and end many, each apart from the others."""
+
+    deny: tuple[tuple[str, str, int], ...] = ()  # command id, network, milliseconds
+    delete: tuple[str, ...] = ()  # command ids
+
+
+class _Unless(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    count: int
+    sum: str  # hexadecimal, for JSON carries no such numbers
+    beyond: int  # milliseconds
+
+
+Action = Deny | Delete | Features | ListOrders | Update
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -116,6 +134,17 @@ def is_number(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 
+def read_network(value: Any, version: int = 0) -> Network | None:
+    """A network in CIDR notation, of this version of IP if one is said; None for what is none."""
+    if not isinstance(value, str) or "%" in value:  # a zone is for one host's own links
+        return None
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        return None
+    return network if version in (0, network.version) else None
+
+
 def as_dict(value: Any) -> dict[str, Any]:
     """The object, or an empty one for what is none."""
     return value if isinstance(value, dict) else {}
@@ -140,6 +169,8 @@ def _action(body: dict[str, Any], arguments: Any) -> Action | Fault:
         return _deny(kind, value, arguments)
     if action == "delete":
         return Delete(value) if is_number(value) and value > 0 else Fault(400, "rule_number: a number above 0")
+    if action == "update":
+        return _update(value)
     return _features(value) if kind == "features" else _list(value)
 
 
@@ -163,11 +194,8 @@ def _deny(kind: str, value: Any, arguments: dict[str, Any]) -> Deny | Fault:
         return Fault(400, "duration: milliseconds, above 0, at most ten years")
     if fault := _check_slpf(slpf):
         return fault
-    try:
-        network = (ipaddress.IPv4Network if kind == "ipv4_net" else ipaddress.IPv6Network)(_net(value))
-    except ValueError:
-        return Fault(400, f"{kind}: not a network in CIDR notation")
-    return Deny(network, duration / 1000)
+    network = read_network(value, 4 if kind == "ipv4_net" else 6)
+    return Deny(network, duration / 1000) if network else Fault(400, f"{kind}: not a network in CIDR notation")
 
 
 def _check_slpf(slpf: dict[str, Any]) -> Fault | None:
@@ -189,7 +217,24 @@ def _features(value: Any) -> Features | Fault:
 
 
 def _list(value: Any) -> ListOrders | Fault:
-    return ListOrders() if value == {} else Fault(400, f"{ORDERS} is an empty object")
+    if value == {}:
+        return ListOrders()
+    try:
+        said = msgspec.convert(value, _Unless)
+        return ListOrders(Digest(said.count, int(said.sum, 16)), said.beyond / 1000)
+    except ValueError as error:  # msgspec's is one
+        return Fault(400, f"{ORDERS}: {error}")
+
+
+def _update(value: Any) -> Update | Fault:
+    try:
+        update = msgspec.convert(value, Update)
+    except msgspec.ValidationError as error:
+        return Fault(400, f"{ORDERS}: {error}")
+    ids = [*(row[0] for row in update.deny), *update.delete]
+    if len(set(ids)) < len(ids) or not all(_COMMAND_ID.fullmatch(each) for each in ids):
+        return Fault(400, f"{ORDERS}: each command_id once, 1 to 36 of A-Z a-z 0-9 . _ -")
+    return update
 
 
 def _actuator(actuator: Any) -> tuple[str, bool]:
@@ -205,12 +250,6 @@ def _actuator(actuator: Any) -> tuple[str, bool]:
 def _answer(arguments: Any) -> ResponseRequested:
     requested = as_dict(arguments).get("response_requested")
     return requested if requested in ("none", "ack", "status") else "complete"
-
-
-def _net(value: Any) -> str:
-    if not isinstance(value, str) or "%" in value:  # a zone is for one host's own links
-        raise ValueError("not a network")
-    return value
 
 
 def _text(value: Any, pattern: re.Pattern[str]) -> str:

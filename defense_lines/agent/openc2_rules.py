@@ -31,8 +31,14 @@ class Rules:
 
     def order_id(self, command_id: str) -> str:
         """The id under which a command's order stands, or is to stand; a command given twice is one order."""
-        standing = self._by_command.get(command_id) if command_id else None
-        return standing.id if standing else f"{self._last + 1}/{command_id}"
+        standing = self.of(command_id)
+        if standing is None:
+            self._last += 1  # whether it comes to stand or not
+        return standing.id if standing else f"{self._last}/{command_id}"
+
+    def of(self, command_id: str) -> Order | None:
+        """The order of a command, if it stands."""
+        return self._by_command.get(command_id) if command_id else None
 
     def put(self, order: Order) -> None:
         """The order stands."""

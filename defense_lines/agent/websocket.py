@@ -25,7 +25,7 @@ _LOG: Final = logging.LoggerAdapter(_SILENT, {})  # of a Logger picows would mak
 Upgrade = Callable[[WSUpgradeRequest], Any]
 
 
-class Messages(WSListener):  # type: ignore[misc]
+class Messages(WSListener):
     """Hears whole binary messages; whatever else comes, ends the connection."""
 
     def __init__(self, largest: int) -> None:
@@ -114,7 +114,9 @@ class Connection(WSProtocol):  # type: ignore[misc]
     """The protocol of one socket, a Unix socket among them."""
 
     def __init__(self, upgrade: Upgrade, largest: int, silent: float, client: tuple[str, str, dict[str, str]] | None):
-        """`silent`: seconds after which a peer that says nothing is asked, and then cut. `client`: host, path, headers."""
+        """`silent`: seconds after which a peer that says nothing is asked, and then cut. `client`: host, path and
+        headers.
+        """
         host, path, headers = client or (None, None, None)
         when_idle = WSAutoPingStrategy.PING_WHEN_IDLE
         super().__init__(

@@ -1,38 +1,43 @@
-"""Activity is who the good callers of the last hour are, and where they were seen; blast radius is measured on it."""
+"""Activity is who the good callers of a while are, and where they were seen; blast radius is measured on it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import Counter
 
-from defense_lines.guard.spans import Span, span
+from defense_lines.guard.places import Places, canonical
 from policy import Target
 
 WINDOW = 3600.0  # seconds
-_REFRESH = 30.0  # seconds within which a second sighting changes nothing: keeps the usual call under a microsecond
-_BUCKET = 8  # bits: addresses are grouped by IPv4 /24 so that a range need not look at each
+WEEK = 8 * 86_400.0  # seconds: who comes on Mondays is known on the next one, through a holiday
+_FRESH = 120  # parts of a window, within one of which a second sighting changes nothing: keeps the usual call short
 _FORGOTTEN = Counter("portcullis_defense_lines_activity_forgotten_total", "Good sightings forgotten for lack of room")
 
-_Sighting = tuple[str, str, str, str]  # principal, actor, address, session
+Sighting = tuple[str, str, str, str]  # principal, actor, address, session
 _Index = dict[str, dict[str, int]]  # where -> who -> sightings
+_NOBODY: dict[str, int] = {}
 
 
 class Activity:
-    """Sightings of allowed requests, bounded: beyond `limit` the oldest is forgotten and counted.
+    """Sightings of allowed requests within `window` seconds, bounded: beyond `limit` the oldest is forgotten and
+    counted.
 
     `now` is Unix seconds. Not thread-safe: the gateway's loop owns it.
     """
 
-    def __init__(self, limit: int = 200_000) -> None:
+    def __init__(self, limit: int = 200_000, window: float = WINDOW) -> None:
         self._limit = limit
-        self._seen: dict[_Sighting, float] = {}  # in order of refresh, the oldest first
+        self._window = window
+        self._refresh = window / _FRESH
+        self._seen: dict[Sighting, float] = {}  # in order of refresh, the oldest first
         self._principals: dict[str, int] = {}
+        self._sessions: _Index = {}  # session -> principals and actors
         self._by_actor: _Index = {}  # actor -> principals
         self._by_address: _Index = {}  # address -> principals
-        self._by_session: _Index = {}  # session -> principals and actors
-        self._buckets: dict[int, dict[str, Span]] = {}
-        self.forgotten = 0  # sightings dropped within their hour
+        self._sessions_by: dict[str, _Index] = {"principal": {}, "actor": {}, "address": {}}
+        self._places = Places()
+        self.forgotten = 0  # sightings dropped before their time
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -41,7 +46,7 @@ class Activity:
         """An allowed request: for whom, by whom, from where, in which session ("" if unknown)."""
         sighting = (principal, actor, address, session)
         last = self._seen.get(sighting)
-        if last is not None and now - last < _REFRESH:
+        if last is not None and now - last < self._refresh:
             return
         if last is None:
             self._admit(sighting, now)
@@ -49,43 +54,87 @@ class Activity:
             del self._seen[sighting]
         self._seen[sighting] = now
 
+    def snapshot(self) -> list[tuple[Sighting, float]]:
+        """All sightings with their times, the oldest first."""
+        return list(self._seen.items())
+
+    def restore(self, seen: Iterable[tuple[Sighting, float]], now: float) -> None:
+        """Take a snapshot back, as far as it is young enough."""
+        for sighting, time in seen:
+            if now - self._window < time <= now:
+                self.saw(*sighting, time)
+
     def principals(self, now: float) -> int:
-        """How many good principals the last hour has."""
+        """How many good principals there are."""
         self._expire(now)
         return len(self._principals)
 
     def addresses(self, now: float) -> int:
-        """How many good addresses the last hour has."""
+        """How many good addresses there are."""
         self._expire(now)
         return len(self._by_address)
+
+    def sessions(self, now: float) -> int:
+        """How many good sessions there are."""
+        self._expire(now)
+        return len(self._sessions)
+
+    def knows(self, principal: str) -> bool:
+        """Whether a principal is one of the good ones."""
+        return principal in self._principals
+
+    def seen_at(self, address: str) -> bool:
+        """Whether a good caller was seen at an address."""
+        return canonical(address) in self._by_address
 
     def owners(self, session: str, now: float) -> frozenset[str]:
         """Principals and actors seen in a session."""
         self._expire(now)
-        return frozenset(self._by_session.get(session, ()))
+        return frozenset(self._sessions.get(session, ()))
 
     def hit(self, target: Target, now: float, enough: float = float("inf")) -> frozenset[str]:
-        """Good principals that a block of this target would hit; it stops looking beyond `enough` of them."""
+        """Good principals that a block of this target would hit; in a range it looks for little more than `enough`."""
         self._expire(now)
-        value = target.value
         if target.kind == "range":
-            return self._hit_within(value, enough)
-        if target.kind == "address":
-            return frozenset(self._by_address.get(value, ()))
+            return self._hit_within(target.value, enough)
         if target.kind == "session":
-            return frozenset(name for name in self._by_session.get(value, ()) if name in self._principals)
-        own = {value} if value in self._principals else set()
-        return frozenset(own | self._by_actor.get(value, {}).keys())
+            return frozenset(name for name in self._sessions.get(target.value, ()) if name in self._principals)
+        if target.kind == "address":
+            return frozenset(self._by_address.get(target.value, ()))
+        own = {target.value} if target.value in self._principals else set()
+        return frozenset(own | self._by_actor.get(target.value, _NOBODY).keys())
+
+    def count(self, target: Target, now: float, enough: float = float("inf")) -> int:
+        """How many `hit` would find, without naming each of a crowd."""
+        self._expire(now)
+        if target.kind == "address":
+            return len(self._by_address.get(target.value, _NOBODY))
+        if target.kind in ("principal", "actor"):
+            those = self._by_actor.get(target.value, _NOBODY)
+            return len(those) + (target.value in self._principals and target.value not in those)
+        return len(self.hit(target, now, enough))
+
+    def sessions_hit(self, target: Target, now: float, enough: float = float("inf")) -> int:
+        """How many good sessions a block of this target would hit; of a range it stops counting beyond `enough`."""
+        self._expire(now)
+        if target.kind == "session":
+            return int(target.value in self._sessions)
+        if target.kind != "range":
+            return len(self._sessions_by[target.kind].get(target.value, _NOBODY))
+        found: set[str] = set()
+        for address in self.within(target.value):
+            found.update(self._sessions_by["address"].get(address, ()))
+            if len(found) > enough:
+                break
+        return len(found)
 
     def within(self, network: str) -> Iterator[str]:
         """Good addresses inside a range."""
-        wanted = span(network)
-        low, high = wanted.first >> _BUCKET, wanted.last >> _BUCKET
-        if high - low < len(self._buckets):
-            near = [self._buckets[number] for number in range(low, high + 1) if number in self._buckets]
-        else:
-            near = [bucket for number, bucket in self._buckets.items() if low <= number <= high]
-        return (address for bucket in near for address, at in bucket.items() if wanted.overlaps(at))
+        return self._places.within(network)
+
+    def count_within(self, network: str) -> int:
+        """How many good addresses are inside a range."""
+        return self._places.count(network)
 
     def _hit_within(self, network: str, enough: float) -> frozenset[str]:
         hit: set[str] = set()
@@ -95,60 +144,50 @@ class Activity:
                 break
         return frozenset(hit)
 
-    def _admit(self, sighting: _Sighting, now: float) -> None:
+    def _admit(self, sighting: Sighting, now: float) -> None:
         if len(self._seen) >= self._limit:
             self._expire(now)
         if len(self._seen) >= self._limit:
             self._forget(next(iter(self._seen)))
             self.forgotten += 1
             _FORGOTTEN.inc()
-        principal, actor, address, session = sighting
+        principal, _, address, _ = sighting
         self._principals[principal] = self._principals.get(principal, 0) + 1
-        _more(self._by_actor, actor, principal)
-        _more(self._by_session, session, principal)
-        _more(self._by_session, session, actor)
-        if address not in self._by_address:
-            self._place(address)
-        _more(self._by_address, address, principal)
-
-    def _place(self, address: str) -> None:
-        try:
-            at = span(address)
-        except ValueError:  # a caller over a Unix socket has no address: no range can hit it
-            return
-        self._buckets.setdefault(at.first >> _BUCKET, {})[address] = at
+        if address and canonical(address) not in self._by_address:
+            self._places.add(canonical(address))
+        for index, where, who in self._indexed(sighting):
+            _more(index, where, who)
 
     def _expire(self, now: float) -> None:
         while self._seen:
             oldest = next(iter(self._seen))
-            if self._seen[oldest] > now - WINDOW:
+            if self._seen[oldest] > now - self._window:
                 return
             self._forget(oldest)
 
-    def _forget(self, sighting: _Sighting) -> None:
+    def _forget(self, sighting: Sighting) -> None:
         del self._seen[sighting]
-        principal, actor, address, session = sighting
+        principal, _, address, _ = sighting
         _less(self._principals, principal)
-        for index, where, who in (
-            (self._by_actor, actor, principal),
-            (self._by_session, session, principal),
-            (self._by_session, session, actor),
-            (self._by_address, address, principal),
-        ):
+        for index, where, who in self._indexed(sighting):
             _less(index[where], who)
             if not index[where]:
                 del index[where]
-        if address not in self._by_address:
-            self._displace(address)
+        if address and canonical(address) not in self._by_address:
+            self._places.remove(canonical(address))
 
-    def _displace(self, address: str) -> None:
-        try:
-            number = span(address).first >> _BUCKET
-        except ValueError:
-            return
-        del self._buckets[number][address]
-        if not self._buckets[number]:
-            del self._buckets[number]
+    def _indexed(self, sighting: Sighting) -> Iterator[tuple[_Index, str, str]]:
+        """Where a sighting counts: in which index, under what, and whom."""
+        principal, actor, address, session = sighting
+        yield self._by_actor, actor, principal
+        if address:
+            yield self._by_address, canonical(address), principal
+        if session:
+            yield self._sessions, session, principal
+            yield self._sessions, session, actor
+            yield self._sessions_by["principal"], principal, session
+            yield self._sessions_by["actor"], actor, session
+            yield self._sessions_by["address"], canonical(address), session
 
 
 def _more(index: _Index, where: str, who: str) -> None:

@@ -1,71 +1,211 @@
-"""The guard asks each rule about a block and answers with a permit or a refusal."""
+"""The guard asks each rule about a block and answers with a permit, a refusal or a hold."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+import msgspec
 from prometheus_client import Counter
 
-from defense_lines.guard.activity import Activity
-from defense_lines.guard.blast_radius import blast_radius
+from defense_lines.guard.blast_radius import Callers, Radius, beyond_free, beyond_unapproved
+from defense_lines.guard.four_eyes import account, same_person
 from defense_lines.guard.limits import GuardLimits
 from defense_lines.guard.never_block import Protected, never_block
-from defense_lines.guard.permit import MINT, Override, Permit, Refusal
+from defense_lines.guard.permit import MINT, Approved, Hold, Override, Permit, Refusal
 from defense_lines.guard.rate import Rate
+from defense_lines.guard.repeats import Repeats
+from defense_lines.guard.struck import Struck
 from defense_lines.guard.ttl import ttl
-from policy import BlockPolicy, InvalidTarget, Target
+from defense_lines.guard.wide import wide
+from policy import BlockPolicy, Guarded, InvalidTarget, Target
 
-_JUDGED = Counter("portcullis_defense_lines_guard_judged_total", "Blocks judged, by the rule that refused", ["rule"])
+_JUDGED = Counter(
+    "portcullis_defense_lines_guard_judged_total", "Blocks judged, by answer and rule", ["answer", "rule"]
+)
+_GROWN = 2  # times what a second person was told
+
+Rules = Callable[[BlockPolicy, Radius, float], Guarded]
+Judgement = Permit | Refusal | Hold
+
+
+def _no_rules(block: BlockPolicy, radius: Radius, now: float) -> Guarded:
+    return Guarded()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What speaks for a block beside itself."""
+
+    override: Override | None = None
+    approved: Approved | None = None
+    watched: bool = False  # it stood on one line, and did no harm there
+
+
+_NONE = Leave()
 
 
 class Guard:
-    """Judges blocks one at a time; remembers only what each author was given within the minute.
-
-    Raises ValueError if the limits name something that is no address or range.
+    """Judges blocks one at a time. Remembers what each author was given within the minute, what each target had within
+    a day, and whom standing blocks hit. Raises ValueError if the limits name something that is no address or range.
     """
 
     def __init__(
-        self, limits: GuardLimits, activity: Activity | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        limits: GuardLimits,
+        callers: Callers | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        rules: Rules = _no_rules,
     ) -> None:
+        """`rules` are the SOC's own, of a block, its radius and the time: they refuse and hold, and permit nothing."""
         self._limits = limits
         self._protected = Protected.of(limits)
-        self._activity = activity if activity is not None else Activity()
+        self._callers = callers or Callers.nobody()
         self._detectors = Rate(limits.blocks_per_minute)
         self._people = Rate(limits.blocks_per_minute)  # apart, so that neither fills the other's table of authors
+        self._repeats = Repeats(limits)
+        self._struck = Struck()
         self._monotonic = monotonic
+        self._rules = rules
 
-    def judge(self, block: BlockPolicy, now: float, override: Override | None = None) -> Permit | Refusal:
-        """May this block stand? `now` is Unix seconds; an override lifts rate and blast radius, nothing else."""
+    def judge(self, block: BlockPolicy, now: float, leave: Leave | Override | None = None) -> Judgement:
+        """May this block stand? `now` is Unix seconds. An override lifts the rate and the canary, an approval what is
+        held, and nothing lifts the rest.
+        """
+        given = leave if isinstance(leave, Leave) else Leave(override=leave)
+        judged = self.consider(block, now, given)
+        rule = "none" if isinstance(judged, Permit) else judged.rule
+        _JUDGED.labels(type(judged).__name__.lower(), rule).inc()
+        if not (isinstance(judged, Refusal) or given.watched):
+            self._rate(block.cause.by).count(account(block.cause.by), self._monotonic())
+        if isinstance(judged, Permit):
+            self._remember(judged.block, given.approved is not None, now)
+        return judged
+
+    def consider(self, block: BlockPolicy, now: float, leave: Leave = _NONE) -> Judgement:
+        """What `judge` would answer; nothing is counted or remembered."""
         accepted = self._monotonic()
-        refusal = self._always(block, now) or self._unless_overridden(block, now, accepted)
-        if refusal and not (override and override.by and refusal[0] in ("rate", "blast_radius")):
-            _JUDGED.labels(refusal[0]).inc()
-            return Refusal(*refusal, block, override)
-        self._rate(block.cause.by).count(block.cause.by, accepted)
-        _JUDGED.labels("overridden" if refusal else "none").inc()
-        return Permit(MINT, block, override if refusal else None, accepted, self._monotonic())
+        block, detail = (block, "") if leave.approved or leave.watched else self._lengthened(block, now)
+        if refused := self._always(block, now):
+            return Refusal(*refused, block, leave.override)
+        overriding = leave.override if leave.override and leave.override.by else None
+        late = None if leave.watched else self._rate(block.cause.by).refuses(account(block.cause.by), accepted)
+        if late and not overriding:
+            return Refusal("rate", late, block, leave.override)
+        radius = self._callers.measure(block.target, now, None if leave.approved else self._limits)
+        said = self._rules(block, radius, now)
+        if said.deny:
+            return Refusal("policy", "; ".join(said.deny), block, leave.override)
+        if held := self._held(block, radius, said, leave.approved, now):
+            return Hold(*held, block, self.radius(block.target, now))
+        beyond = None if leave.watched else beyond_free(radius, self._limits)
+        used = overriding if late or beyond else None
+        return self._permit(block, radius, leave.approved, used, beyond, detail, accepted)
+
+    def restore(self, blocks: Iterable[BlockPolicy], now: float) -> None:
+        """These stand from before."""
+        for block in blocks:
+            self._remember(block, False, now)
+
+    def lifted(self, block: BlockPolicy, mistaken: bool = True) -> None:
+        """A block was ended before its time; one that was a mistake counts for nothing."""
+        self._struck.remove(block.id)
+        if mistaken:
+            self._repeats.lifted(block.target)
+
+    def harmed(self, target: Target, now: float) -> None:
+        """A block of this target was taken back for the harm that it did."""
+        self._repeats.harmed(target, now)
+
+    def radius(self, target: Target, now: float) -> Radius:
+        """What a block of this target would hit, everybody counted."""
+        return self._callers.measure(target, now, None)
+
+    def who(self, target: Target, now: float, most: int) -> Sequence[str]:
+        """At most so many of those whom a block of this target would hit, by name."""
+        return sorted(self._callers.hit(target, now))[:most]
 
     def _rate(self, author: str) -> Rate:
         return self._detectors if author.startswith("detector:") else self._people
+
+    def _lengthened(self, block: BlockPolicy, now: float) -> tuple[BlockPolicy, str]:
+        """Detectors' blocks last longer each time; a person says how long they mean."""
+        if not block.cause.by.startswith("detector:"):
+            return block, ""
+        expires, why = self._repeats.longer(block, now)
+        return (msgspec.structs.replace(block, expires=expires), why) if why else (block, "")
 
     def _always(self, block: BlockPolicy, now: float) -> tuple[str, str] | None:
         target = block.target
         if reason := _not_canonical(target):
             return "target", reason
-        owners = self._activity.owners(target.value, now) if target.kind == "session" else ()
+        owners = self._callers.hour.owners(target.value, now) if target.kind == "session" else ()
         if reason := never_block(target, self._protected, owners):
             return "never_block", reason
         if reason := ttl(block, self._limits.max_ttl_seconds, now):
             return "ttl", reason
         return None
 
-    def _unless_overridden(self, block: BlockPolicy, now: float, moment: float) -> tuple[str, str] | None:
-        if reason := blast_radius(block.target, self._activity, self._limits, now):
+    def _held(
+        self, block: BlockPolicy, radius: Radius, said: Guarded, approved: Approved | None, now: float
+    ) -> tuple[str, str] | None:
+        if approved is not None:
+            return self._held_still(block, radius, approved, now)
+        if reason := self._repeats.harmful(block.target, now):
+            return "rolled_back", reason
+        if block.target.kind == "address" and radius.people > self._limits.shared_principals:
+            return "shared", f"{radius.people} good principals come from this address: it is many people's"
+        if reason := wide(block.target, self._limits):
+            return "wide", reason
+        if reason := beyond_unapproved(radius, self._limits):
             return "blast_radius", reason
-        if reason := self._rate(block.cause.by).refuses(block.cause.by, moment):
-            return "rate", reason
+        if reason := self._together(block.target, radius, now):
+            return "standing", reason
+        return ("policy", "; ".join(said.hold)) if said.hold else None
+
+    def _held_still(self, block: BlockPolicy, radius: Radius, approved: Approved, now: float) -> tuple[str, str] | None:
+        if same_person(block.cause.by, approved.by):
+            return "four_eyes", f"{approved.by} may be who asked for it, and cannot approve it"
+        told, hit = approved.principals, self.radius(block.target, now).people
+        if hit > _GROWN * told and hit > self._limits.free(radius.known_principals):
+            return "grown", f"would hit {hit} good principals now, and {told} when it was shown"
         return None
+
+    def _together(self, target: Target, radius: Radius, now: float) -> str | None:
+        if not radius.people:
+            return None
+        allowed = self._limits.unapproved(max(radius.known_principals, radius.known_regulars))
+        hit = self._struck.together(self._callers.hit(target, now), now)
+        if hit <= allowed:
+            return None
+        return f"would hit {hit} good principals together with standing blocks, the limit is {allowed}"
+
+    def _permit(
+        self,
+        block: BlockPolicy,
+        radius: Radius,
+        approved: Approved | None,
+        override: Override | None,
+        beyond: str | None,
+        detail: str,
+        accepted: float,
+    ) -> Permit:
+        bearable = self._limits.free(radius.known_principals)
+        if approved or override:
+            bearable += radius.people
+        said = [detail, "approved by a second person" if approved else ""]
+        whole = None
+        if beyond and not override:
+            whole, block = block, msgspec.structs.replace(block, lines=(self._limits.canary_line,))
+            said.append(f"by canary: {beyond}")
+        words = "; ".join(filter(None, said))
+        return Permit(MINT, block, override, accepted, self._monotonic(), words, whole, bearable, approved)
+
+    def _remember(self, block: BlockPolicy, approved: bool, now: float) -> None:
+        self._repeats.permitted(block, now)
+        if not approved:
+            self._struck.add(block.id, self._callers.hit(block.target, now), block.expires)
 
 
 def _not_canonical(target: Target) -> str | None:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -19,7 +19,7 @@ from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import LedgerUnwritable
 from defense_lines.ledger.head import Head
 from defense_lines.ledger.record import Record
-from defense_lines.ledger.store import Erasure, Result, Store
+from defense_lines.ledger.store import Result, Store
 
 MAX_GROUP = 4096  # records in one commit
 SLOW = 5.0  # seconds of one commit; from then on the disk counts as unwritable
@@ -44,9 +44,9 @@ class _Append:
 
 
 @dataclass(slots=True)
-class _Erase:
-    name: str
-    done: asyncio.Future[Erasure]
+class _Work:
+    call: Callable[[], Any]
+    done: asyncio.Future[Any]
 
 
 class Committer:
@@ -64,7 +64,7 @@ class Committer:
         self._clock = clock
         self._committed = committed
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Append | _Erase | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Append | _Work | None] = queue.SimpleQueue()
         self._waiting = 0
         self._closed = False
         self._failed = False  # these two are the thread's to set
@@ -90,12 +90,12 @@ class Committer:
         self._jobs.put(_Append(records, cursors, done))
         return await done
 
-    async def erase(self, name: str) -> Erasure:
-        """Returns when the key is gone. Raises LedgerUnwritable."""
+    async def do(self, call: Callable[[], T]) -> T:
+        """Call something of the store's in its thread, after all appends so far. Raises LedgerUnwritable."""
         if self._closed:
             raise LedgerUnwritable("the ledger is closed")
-        done: asyncio.Future[Erasure] = self._loop.create_future()
-        self._jobs.put(_Erase(name, done))
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Work(call, done))
         return await done
 
     async def close(self) -> None:
@@ -105,17 +105,17 @@ class Committer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        following: deque[_Append | _Erase | None] = deque()
+        following: deque[_Append | _Work | None] = deque()
         try:
             while (job := following.popleft() if following else self._jobs.get()) is not None:
-                if isinstance(job, _Erase):
-                    self._erase(job)
+                if isinstance(job, _Work):
+                    self._work(job)
                 else:
                     self._append(self._gather(job, following))
         finally:
             self._store.close()
 
-    def _gather(self, first: _Append, following: deque[_Append | _Erase | None]) -> list[_Append]:
+    def _gather(self, first: _Append, following: deque[_Append | _Work | None]) -> list[_Append]:
         """All appends that wait; another sort of job ends the group and follows it."""
         group, size = [first], len(first.records)
         while size < MAX_GROUP:
@@ -154,12 +154,15 @@ class Committer:
         self._failed, self._began = not succeeded, None
         _WRITABLE.set(succeeded)
 
-    def _erase(self, job: _Erase) -> None:
+    def _work(self, job: _Work) -> None:
         try:
-            self._tell(_set, job.done, self._store.erase(job.name, self._clock()))
+            self._tell(_set, job.done, job.call())
         except LedgerUnwritable as error:
-            log.error("name not erased", error=str(error))
+            log.error("ledger unwritable", error=str(error))
             self._tell(_fault, job.done, error)
+        except Exception as error:
+            log.exception("ledger failed")
+            self._tell(_fault, job.done, LedgerUnwritable(repr(error)))
 
     def _tell(self, call: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to tell

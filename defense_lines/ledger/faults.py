@@ -13,6 +13,10 @@ class LedgerInUse(Exception):
     """The operator's: another process, or another opener in this one, has this ledger open."""
 
 
+class LedgerExists(Exception):
+    """The operator's: what would be overwritten is there already."""
+
+
 class InvalidRecord(ValueError):
     """The caller's: a record that could not be read back as it was written."""
 

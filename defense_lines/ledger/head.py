@@ -65,7 +65,7 @@ def stage_head(path: Path, head: Head) -> Path:
 def publish_head(staged: Path, path: Path) -> None:
     """Put a staged head in place, atomically and durably. Raises OSError."""
     staged.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def new_key() -> Ed25519PrivateKey:
@@ -100,6 +100,15 @@ def public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
 def _message(seq: int, hash_: bytes) -> bytes:
     return _CONTEXT + struct.pack(">Q", seq) + hash_
 
@@ -110,14 +119,6 @@ def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
         written = os.write(file, data)
         if written != len(data):
             raise OSError(f"{path.name}: short write, {written} of {len(data)} bytes")
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
         os.fsync(file)
     finally:
         os.close(file)

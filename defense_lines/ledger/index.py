@@ -26,7 +26,7 @@ SCHEMA = (
 _MENTION = "INSERT OR IGNORE INTO mentions VALUES (?, ?)"
 _COVER = "INSERT OR IGNORE INTO covers VALUES (?, ?, ?, ?)"
 _UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)
-_SILENT = frozenset({"cut", "data"})  # kinds that nobody looks up
+_SILENT = frozenset({"cut", "data", "compacted", "restored"})  # kinds that nobody looks up
 
 
 class Rows(NamedTuple):
@@ -56,6 +56,13 @@ def write(rows: sqlite3.Connection, seq: int, kind: str, tree: dict[str, Any]) -
         rows.executemany(_MENTION, found.mentions)
     if found.covers:
         rows.executemany(_COVER, found.covers)
+
+
+def remove(rows: sqlite3.Connection, seq: int, kind: str, tree: dict[str, Any]) -> None:
+    """Take an entry out of the index, in the transaction that removes it. Raises sqlite3.Error."""
+    found = rows_of(seq, kind, tree)
+    rows.executemany("DELETE FROM mentions WHERE what = ? AND seq = ?", found.mentions)
+    rows.executemany("DELETE FROM covers WHERE fork = ? AND upto = ? AND after = ? AND seq = ?", found.covers)
 
 
 def rebuild(rows: sqlite3.Connection) -> None:

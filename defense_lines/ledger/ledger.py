@@ -16,6 +16,7 @@ from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.ledger.head import Head
+from defense_lines.ledger.keeping import Compaction, Keeping
 from defense_lines.ledger.orders import Place, Whom
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.reader import Reader
@@ -36,8 +37,8 @@ from defense_lines.line import Capabilities, Digest, Order, Orders
 from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
-_SHARED = 0.02  # seconds for which orders are shared: lines count what lives from their `time` on
 _SYNCED = 10_000  # commits whose moments wait for answers to go on record with
+_SHARED = 0.02  # seconds for which orders are shared: lines count what lives from their `time` on
 Watcher = Callable[[Sequence[Entry]], None]
 
 
@@ -54,7 +55,7 @@ class Ledger:
         self._clock = clock
         self._monotonic = monotonic
         self._store = store
-        self._standing = store.standing.current(clock())
+        self._standing = store.standing
         self._head = store.head
         self._cursors = store.cursors()
         self._watchers: list[Watcher] = []
@@ -62,6 +63,7 @@ class Ledger:
         self._shared: dict[tuple[int, int, frozenset[TargetKind], int], Orders] = {}
         self._reader = Reader(places)
         self._committer = Committer(store, clock, self._committed)
+        self._keeping = Keeping(places, store, self._committer)
 
     @classmethod
     async def open(
@@ -117,8 +119,15 @@ class Ledger:
         return self._cursors.get(line, 0)
 
     def live(self, now: float) -> list[BlockPolicy]:
-        """Blocks that stand now: durable, not lifted, not expired; in order of acceptance."""
-        return [block for _, block in self._standing.orders.live(now)]
+        """Blocks that stand now: durable, not lifted, not expired; in order of acceptance.
+
+        Takes a fraction of a second for a million: on a loop that must not wait, `page` through them.
+        """
+        return list(self._standing.orders.live(now))
+
+    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int]:
+        """Of these, those among the next `limit` orders after entry `after`; and where to go on from, 0 at the end."""
+        return self._standing.orders.page(after, now, limit)
 
     def standing(self, block_id: str, now: float) -> BlockPolicy | None:
         """The block, if it stands now."""
@@ -150,10 +159,6 @@ class Ledger:
         """The latest order about a block, as long as it is not forgotten."""
         return self._standing.orders.place(block_id)
 
-    def declared(self, line: str) -> Capabilities | None:
-        """What a line last said that it can do."""
-        return self._standing.declared(line)
-
     def digest(self, upto: int, whom: Whom, time: float) -> Digest:
         """Of the blocks that a line should hold which was told everything up to entry `upto`, and that outlive `time`
         (Unix seconds).
@@ -164,6 +169,16 @@ class Ledger:
         """The ids of the same."""
         return self._standing.orders.held(upto, whom, time)
 
+    def trusted(self, line: str, cursor: int) -> int:
+        """Up to which entry a line was told of this history that says it was told everything up to entry `cursor`.
+
+        Less than it says where the ledger goes on from a backup that is older than what the line was told since, or
+        where the line was told by another ledger: it may hold what is not known here, and lack what is.
+        """
+        restored = self._standing.restored
+        ours = cursor <= restored or not restored or self.cursor(line) > restored
+        return cursor if ours and cursor <= self._head.seq else restored
+
     @property
     def last_order(self) -> int:
         """The newest entry that ordered anything."""
@@ -172,6 +187,10 @@ class Ledger:
     def posture(self, line: str) -> Posture | None:
         """What was last said of whether a line is given orders; None if nothing ever was."""
         return self._standing.posture(line)
+
+    def declared(self, line: str) -> Capabilities | None:
+        """What a line last declared that it can do; None if it never did."""
+        return self._standing.declared(line)
 
     def risks(self, now: float) -> list[Risk]:
         """Risks in force, the latest of each principal."""
@@ -209,7 +228,20 @@ class Ledger:
 
         "in_use" while a live block, or a risk or revocation in force, is about it. Raises LedgerUnwritable.
         """
-        return await self._committer.erase(name)
+        return await self._committer.do(lambda: self._store.erase(name, self._clock()))
+
+    async def compact(self, before: float, folder: Path, by: str, dry_run: bool = False) -> Compaction:
+        """Move what was written before a time (Unix seconds) into an archive in a folder, but for what still matters.
+
+        Appends go on meanwhile. Raises LedgerAltered, LedgerUnwritable, OSError, sqlite3.Error: then nothing is lost.
+        """
+        orders = self._standing.orders
+        kept = self._standing.seqs()
+        return await self._keeping.compact(before, folder, by, orders.last, kept, dry_run)
+
+    async def snapshot(self) -> None:
+        """Sign what stands now, so that the next opening begins here. Raises LedgerAltered, LedgerUnwritable."""
+        await self._keeping.snapshot(self._head.seq, self._standing.orders.last, self._standing.seqs())
 
     def watch(self, watcher: Watcher) -> None:
         """Tell `watcher` of each group of new entries on the loop, once durable, before their appends return."""
@@ -217,6 +249,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Write what waits and give the ledger back."""
+        await self._keeping.close()
         await self._reader.close()
         await self._committer.close()
 
@@ -244,5 +277,7 @@ class Ledger:
         self._cursors.update(cursors)
         for entry in entries:
             self._standing.fold(entry.seq, entry.record, entry.time)
+        if self._keeping.due(head.seq):
+            self._keeping.begin(head.seq, self._standing.orders.last, self._standing.seqs())
         for watcher in self._watchers:
             watcher(entries)

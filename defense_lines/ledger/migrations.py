@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
-from defense_lines.ledger import index, names
+from defense_lines.ledger import index, names, snapshot
 from defense_lines.ledger.faults import LedgerNewer
 
 VERSION = 2
@@ -57,16 +58,29 @@ def migrate(rows: sqlite3.Connection) -> None:
             raise
 
 
+def schema(rows: sqlite3.Connection) -> dict[str, str]:
+    """Each table, index and trigger by name, with the SQL that makes it. Raises sqlite3.Error."""
+    found = rows.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()) for name, sql in found}
+
+
+def present_schema() -> dict[str, str]:
+    """The same of a ledger of the present version."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as rows:
+        migrate(rows)
+        return schema(rows)
+
+
 def _entries_and_head(rows: sqlite3.Connection) -> None:
     for statement in _FIRST:
         rows.execute(statement)
 
 
-def _index(rows: sqlite3.Connection) -> None:
+def _index_and_snapshots(rows: sqlite3.Connection) -> None:
     rows.execute("DROP INDEX IF EXISTS entries_of_block")
-    for statement in index.SCHEMA:
+    for statement in (*index.SCHEMA, *snapshot.SCHEMA):
         rows.execute(statement)
     index.rebuild(rows)
 
 
-_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_entries_and_head, _index)
+_STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_entries_and_head, _index_and_snapshots)

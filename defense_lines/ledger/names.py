@@ -67,6 +67,11 @@ class Names:
             self._known.popitem(last=False)
         return pseudonym
 
+    def find(self, name: str) -> str | None:
+        """The name's pseudonym, if it has one. Raises sqlite3.Error."""
+        row = self._keys.execute("SELECT pseudonym FROM keys WHERE tag = ?", (self._tag(name),)).fetchone()
+        return str(row[0]) if row else None
+
     def reveal(self, pseudonym: str) -> str:
         """The name behind a pseudonym, or the pseudonym itself where its key was erased or it is none of ours."""
         key = self._keys.execute("SELECT key FROM keys WHERE pseudonym = ?", (pseudonym,)).fetchone()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
 from defense_lines.ledger.sums import Sums
 from defense_lines.line import Digest, Order
 from policy import BlockPolicy, TargetKind
 
-_KEEP = 3600.0  # seconds past its end that an order is kept, should the clock be set back
-_SLACK = 1024  # places of orders that are gone, beyond as many as there are left
+KEEP = 3600.0  # seconds past its end that something is kept, should the clock be set back
+_SWEPT = 4  # places that are looked at for what has ended, each time that one more is taken
+_FORGET = 1024  # orders between two looks at the sums for what has ended
 
 
 class Whom(NamedTuple):
@@ -40,10 +40,16 @@ class Told(NamedTuple):
 
 
 class Place(NamedTuple):
-    """An order in the history."""
+    """The latest order about a block."""
 
     order: Order
-    block: BlockPolicy  # of a lift, the block that it ended
+    block: BlockPolicy
+
+
+class _Lifted(NamedTuple):
+    """The block that a lift ended."""
+
+    block: BlockPolicy
     began: int  # seq of the block
 
 
@@ -53,109 +59,132 @@ class StandingOrders:
     def __init__(self) -> None:
         self.last = 0  # seq of the newest order
         self._seqs: list[int] = []  # ascending; those of orders that are gone among them
-        self._at: dict[int, Place] = {}  # by seq
-        self._blocks: dict[str, Place] = {}  # those not lifted, by id
-        self._lifts: dict[str, int] = {}  # seqs of lifts, by the block's id
-        self._ends: list[tuple[float, int]] = []  # heap: when, seq
-        self._sums = Sums(self._blocks.__contains__)
+        self._orders: dict[int, Order] = {}  # by seq
+        self._lifted: dict[int, _Lifted] = {}  # by seq of the lift
+        self._blocks: dict[str, Order] = {}  # those not lifted, by id
+        self._lifts: dict[str, int] = {}  # of the others, the seq of the lift, by the block's id
+        self._sums = Sums()
+        self._swept: list[int] = []  # of the places that were looked at for what has ended: those left
+        self._looked = 0  # how many were looked at
 
     def enforce(self, seq: int, block: BlockPolicy, now: float) -> None:
-        """A block was ordered."""
-        place = Place(Order(seq, block.id, block), block, seq)
-        self._blocks[block.id] = place
-        self._put(place, now)
+        """A block was ordered. Raises ValueError for an id that is none: then nothing has changed."""
         self._sums.add(block)
+        order = Order(seq, block.id, block)
+        self._blocks[block.id] = order
+        self._put(order, now)
 
     def lift(self, seq: int, block_id: str, now: float) -> None:
         """A block was lifted; one that does not stand needs no order."""
-        lifted = self._blocks.pop(block_id, None)
-        if lifted is not None:
-            self._at.pop(lifted.began, None)
-            self._sums.remove(lifted.block)
+        order = self._blocks.pop(block_id, None)
+        if order is not None and order.block is not None:
+            self._orders.pop(order.seq, None)
+            self._sums.remove(order.block)
+            self._lifted[seq] = _Lifted(order.block, order.seq)
             self._lifts[block_id] = seq
-            self._put(Place(Order(seq, block_id, None), lifted.block, lifted.began), now)
+            self._put(Order(seq, block_id, None), now)
+
+    def skip(self, seq: int) -> None:
+        """An order that nobody needs to be told any more."""
+        self.last = max(self.last, seq)
 
     def block(self, block_id: str, now: float) -> BlockPolicy | None:
         """A live block."""
-        place = self._blocks.get(block_id)
-        return place.block if place and place.block.expires > now else None
+        order = self._blocks.get(block_id)
+        return order.block if order and order.block and order.block.expires > now else None
 
-    def live(self, now: float) -> Iterator[tuple[int, BlockPolicy]]:
-        """Blocks neither lifted nor expired, each with its seq, in order."""
-        return ((place.began, place.block) for place in self._blocks.values() if place.block.expires > now)
+    def live(self, now: float) -> Iterator[BlockPolicy]:
+        """Blocks neither lifted nor expired, in order."""
+        blocks = (order.block for order in self._blocks.values())
+        return (block for block in blocks if block and block.expires > now)
 
-    def current(self, now: float, renew: Callable[[BlockPolicy], BlockPolicy]) -> StandingOrders:
-        """Only what has not expired, each live block renewed; nothing of it is shared."""
-        other = StandingOrders()
-        for seq, place in sorted(self._at.items()):
-            if place.block.expires > now and place.order.block:
-                other.enforce(seq, renew(place.block), now)
-            elif place.block.expires > now:
-                other._lifts[place.order.id] = seq
-                other._put(place, now)
-        other.last = self.last
-        return other
+    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int]:
+        """Of these, those among the next `limit` places; and the last of these places, 0 where there are none."""
+        start = bisect_right(self._seqs, after)
+        seqs = self._seqs[start : start + limit]
+        blocks = (order.block for seq in seqs if (order := self._orders.get(seq)))
+        return [block for block in blocks if block and block.expires > now], seqs[-1] if seqs else 0
+
+    def seqs(self) -> list[int]:
+        """Places of all that this can be folded from again, in no order."""
+        return [*self._orders, *(lifted.began for lifted in self._lifted.values())]
 
     def since(self, after: int, whom: Whom, now: float, limit: int) -> Told:
         """At most `limit` orders for a line that was told everything up to a place."""
         found: list[Order] = []
         shared = True
-        for place in self._after(after):
-            if place.block.expires <= now:
+        for order, block, _ in self._after(after):
+            if block.expires <= now:
                 continue
             if len(found) == limit:
                 return Told(tuple(found), found[-1].seq, shared)
-            shared = shared and not place.block.lines
-            if whom.concerns(place.block):
-                found.append(place.order)
+            shared = shared and not block.lines
+            if whom.concerns(block):
+                found.append(order)
         return Told(tuple(found), self.last, shared)
 
     def behind(self, after: int, whom: Whom, now: float) -> int:
         """How many orders a line has still to be told that was told everything up to a place."""
-        return sum(place.block.expires > now and whom.concerns(place.block) for place in self._after(after))
+        return sum(block.expires > now and whom.concerns(block) for _, block, _ in self._after(after))
 
     def place(self, block_id: str) -> Place | None:
         """The latest order about a block, as long as it is not forgotten."""
-        return self._blocks.get(block_id) or self._at.get(self._lifts.get(block_id, 0))
+        order = self._blocks.get(block_id) or self._orders.get(self._lifts.get(block_id, 0))
+        return Place(order, self._about(order).block) if order else None
 
     def digest(self, upto: int, whom: Whom, time: float) -> Digest:
         """Of what a line should hold that was told everything up to a place, as far as it outlives `time`."""
-        blocks = (place.block for place in self._blocks.values())
-        digest = self._sums.digest(whom.name, whom.targets, time, blocks)
-        for place in self._after(upto):
-            if place.block.expires <= time or not whom.concerns(place.block):
+        digest = self._sums.digest(whom.name, whom.targets, time)
+        for order, block, began in self._after(upto):
+            if block.expires <= time or not whom.concerns(block):
                 continue
-            if place.order.block:
-                digest = digest.minus(place.order.id)
-            elif place.began <= upto:
-                digest = digest.plus(place.order.id)
+            if order.block:
+                digest = digest.minus(order.id)
+            elif began <= upto:
+                digest = digest.plus(order.id)
         return digest
 
     def held(self, upto: int, whom: Whom, time: float) -> set[str]:
         """The ids of the same."""
-        places = (place for place in (*self._blocks.values(), *self._lifts_after(upto)) if place.began <= upto)
-        return {place.order.id for place in places if place.block.expires > time and whom.concerns(place.block)}
+        stand = ((order.id, order.block, order.seq) for order in self._blocks.values())
+        lifted = ((order.id, block, began) for order, block, began in self._after(upto) if not order.block)
+        return {
+            block_id
+            for places in (stand, lifted)
+            for block_id, block, began in places
+            if block and began <= upto and block.expires > time and whom.concerns(block)
+        }
 
-    def _lifts_after(self, after: int) -> Iterator[Place]:
-        return (place for place in self._after(after) if place.order.block is None)
-
-    def _after(self, after: int) -> Iterator[Place]:
+    def _after(self, after: int) -> Iterator[tuple[Order, BlockPolicy, int]]:
+        """Orders after a place: with the block that they are about, and its place."""
         for number in range(bisect_right(self._seqs, after), len(self._seqs)):
-            if place := self._at.get(self._seqs[number]):
-                yield place
+            if order := self._orders.get(self._seqs[number]):
+                yield order, *self._about(order)
 
-    def _put(self, place: Place, now: float) -> None:
-        seq = self.last = place.order.seq
-        self._seqs.append(seq)
-        self._at[seq] = place
-        heapq.heappush(self._ends, (place.block.expires, seq))
-        self._forget(now - _KEEP)
+    def _about(self, order: Order) -> _Lifted:
+        return _Lifted(order.block, order.seq) if order.block else self._lifted[order.seq]
 
-    def _forget(self, time: float) -> None:
-        while self._ends and self._ends[0][0] <= time:
-            _, seq = heapq.heappop(self._ends)
-            place = self._at.pop(seq, None)
-            if place:
-                (self._blocks if place.order.block else self._lifts).pop(place.order.id, None)
-        if len(self._seqs) > 2 * len(self._at) + _SLACK:
-            self._seqs = [seq for seq in self._seqs if seq in self._at]
+    def _put(self, order: Order, now: float) -> None:
+        self.last = order.seq
+        self._seqs.append(order.seq)
+        self._orders[order.seq] = order
+        self._sweep(now - KEEP)
+        if order.seq % _FORGET == 0:
+            self._sums.forget(now - KEEP)
+
+    def _sweep(self, time: float) -> None:
+        """Look at a few more places for what has ended: however much ends at once, it is forgotten little by little."""
+        for seq in self._seqs[self._looked : self._looked + _SWEPT]:
+            order = self._orders.get(seq)
+            if order and self._about(order).block.expires <= time:
+                self._forget(order)
+            elif order:
+                self._swept.append(seq)
+        self._looked += _SWEPT
+        if self._looked >= len(self._seqs):
+            self._seqs, self._swept, self._looked = self._swept, [], 0
+
+    def _forget(self, order: Order) -> None:
+        del self._orders[order.seq]
+        self._lifted.pop(order.seq, None)
+        (self._blocks if order.block else self._lifts).pop(order.id, None)

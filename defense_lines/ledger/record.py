@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from defense_lines.guard import Override, Permit, Refusal
+from defense_lines.guard import Approved, Override, Permit, Radius, Refusal
 from defense_lines.ledger.faults import InvalidRecord
 from defense_lines.line import Capabilities, Outcome, Receipt
 from policy import BlockPolicy
@@ -23,6 +23,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     guarded: float  # seconds that the guard took
     accepted: float = 0.0  # Unix seconds when the guard was asked; 0 in ledgers of version 1
     override: Override | None = None
+    detail: str = ""  # what the guard changed and why
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,46 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     reason: str
     override: Override | None = None
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that waits for a second person."""
+
+    block: str  # block id, which it keeps if it is approved
+    policy: BlockPolicy
+    rule: str
+    reason: str
+    radius: Radius  # whom it would hit, as the second person is told
+    until: float  # Unix seconds; then it is as if nobody had asked
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What a second person said of a block that waited."""
+
+    block: str  # block id
+    verdict: Literal["approved", "declined"]
+    by: str  # "analyst:kim as soc"
+    reason: str
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """A block that stands on one line first, and is watched there."""
+
+    block: str  # id of the block on that line
+    policy: BlockPolicy  # what is to follow on all lines
+    bearable: int  # good callers that it may refuse before that counts as harm
+    reason: str
+    approved: Approved | None = None  # by whom, where that was needed
+
+
+class Concluded(msgspec.Struct, frozen=True, kw_only=True):
+    """What watching a block came to."""
+
+    block: str  # block id
+    policy: BlockPolicy
+    outcome: Literal["promoted", "stopped", "harm"]  # goes to all lines; may not go there; was taken back
+    follows: str = ""  # id of the block on all lines
+    reason: str
 
 
 class Lift(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,12 +203,47 @@ class DataChange(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-_Plain = Lift | Answer | Declared | Answers | Posture | Risk | Cut | Revocation | DataChange
+class Compacted(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries up to one were moved into an archive, but for those that still mattered."""
+
+    upto: int
+    hash: str  # of that entry, hexadecimal
+    archive: str  # name of the archive's file
+    by: str  # "operator:uid-1000"
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger goes on from a backup. What stood after the backup's last entry is lost; lines may know of it."""
+
+    after: int  # the backup's last entry
+
+
+_Plain = (
+    Held
+    | Approval
+    | Staged
+    | Concluded
+    | Lift
+    | Answer
+    | Declared
+    | Answers
+    | Posture
+    | Risk
+    | Cut
+    | Revocation
+    | DataChange
+    | Compacted
+    | Restored
+)
 Written = Permit | Refusal | _Plain  # what may be appended
 Record = Blocked | Refused | _Plain  # what is read back
 _KINDS: dict[str, type[Record]] = {
     "block": Blocked,
     "refusal": Refused,
+    "held": Held,
+    "approval": Approval,
+    "staged": Staged,
+    "concluded": Concluded,
     "lift": Lift,
     "receipt": Answer,
     "line": Declared,
@@ -177,6 +253,8 @@ _KINDS: dict[str, type[Record]] = {
     "cut": Cut,
     "revocation": Revocation,
     "data": DataChange,
+    "compacted": Compacted,
+    "restored": Restored,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -188,7 +266,14 @@ def to_record(written: Written, began: float) -> Record:
     """
     if isinstance(written, Permit):
         block, guarded, accepted = written.block, written.guarded - written.accepted, began + written.accepted
-        return Blocked(block=block.id, policy=block, guarded=guarded, accepted=accepted, override=written.override)
+        return Blocked(
+            block=block.id,
+            policy=block,
+            guarded=guarded,
+            accepted=accepted,
+            override=written.override,
+            detail=written.detail,
+        )
     if isinstance(written, Refusal):
         block, override = written.block, written.override
         return Refused(block=block.id, policy=block, rule=written.rule, reason=written.reason, override=override)
@@ -198,7 +283,7 @@ def to_record(written: Written, began: float) -> Record:
 
 
 def kind_of(record: Record) -> str:
-    """The record's kind: "block", "refusal", "lift", "receipt", "line", "receipts", "posture", "risk", …"""
+    """The record's kind, as the history names it: "block", "refusal", "held", …"""
     return _NAMES[type(record)]
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
-from defense_lines.ledger.names import PERSONAL
-from defense_lines.ledger.orders import StandingOrders
-from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Revocation, Risk
+from defense_lines.ledger.orders import KEEP, StandingOrders
+from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Restored, Revocation, Risk
 from defense_lines.line import Capabilities
-from policy import BlockPolicy
 
-_KEEP = 3600.0  # seconds past expiry that something is kept, should the clock be set back
-
-
-def _same(record: Record) -> Record:
-    return record
+FOLDED = frozenset(
+    {"block", "lift", "risk", "revocation", "posture", "line", "restored"}
+)  # kinds that change what stands
 
 
 class Standing:
@@ -22,20 +18,12 @@ class Standing:
 
     def __init__(self) -> None:
         self.orders = StandingOrders()
-        self._risks: dict[str, Risk] = {}
-        self._revocations: dict[tuple[str, str], tuple[Revocation, ...]] = {}  # none covers another
-        self._postures: dict[str, Posture] = {}
-        self._declared: dict[str, Declared] = {}
+        self._risks: dict[str, tuple[int, Risk]] = {}
+        self._revocations: dict[tuple[str, str], tuple[tuple[int, Revocation], ...]] = {}  # none covers another
+        self._postures: dict[str, tuple[int, Posture]] = {}
+        self._declared: dict[str, tuple[int, Declared]] = {}
+        self._restored: tuple[int, Restored] | None = None
         self._swept = 0.0
-
-    def current(self, now: float, renew: Callable[[Record], Record] = _same) -> Standing:
-        """Only what lives and is in force now, each record renewed; nothing of it is shared."""
-        other = Standing()
-        other.orders = self.orders.current(now, lambda block: _renewed(block, renew))
-        rest: list[Record] = [*self.risks(now), *self.revocations(now), *self._postures.values()]
-        for record in (*rest, *self._declared.values()):
-            other.fold(0, renew(record), now)
-        return other
 
     def fold(self, seq: int, record: Record, now: float) -> None:
         """Take one more record into account; those of other kinds change nothing."""
@@ -44,53 +32,75 @@ class Standing:
         elif isinstance(record, Lift):
             self.orders.lift(seq, record.block, now)
         elif isinstance(record, Risk):
-            self._risks[record.principal] = record
+            self._risks[record.principal] = seq, record
         elif isinstance(record, Revocation):
-            self._revoke(record)
+            self._revoke(seq, record)
         elif isinstance(record, Posture):
-            self._postures[record.line] = record
+            self._postures[record.line] = seq, record
         elif isinstance(record, Declared):
-            self._declared[record.line] = record
-        if now - self._swept > _KEEP:
+            self._declared[record.line] = seq, record
+        elif isinstance(record, Restored):
+            self._restored = seq, record
+        if now - self._swept > KEEP:
             self._sweep(now)
 
     def risks(self, now: float) -> list[Risk]:
         """Risks in force, the latest of each principal."""
-        return [risk for risk in self._risks.values() if risk.expires > now]
+        return [risk for _, risk in self._risks.values() if risk.expires > now]
 
     def revocations(self, now: float) -> list[Revocation]:
         """Revocations in force, less those that another covers."""
-        return [each for held in self._revocations.values() for each in held if each.until > now]
+        return [each for _, each in self._all_revocations() if each.until > now]
 
     def posture(self, line: str) -> Posture | None:
         """What was last said of whether a line is given orders; None if nothing ever was."""
-        return self._postures.get(line)
+        found = self._postures.get(line)
+        return found[1] if found else None
 
     def declared(self, line: str) -> Capabilities | None:
-        """What a line last said that it can do; None if it never connected."""
-        declared = self._declared.get(line)
-        return declared.capabilities if declared else None
+        """What a line last declared that it can do; None if it never did."""
+        found = self._declared.get(line)
+        return found[1].capabilities if found else None
 
-    def names(self, name: str, now: float) -> bool:
-        """Whether a live block, or a risk or revocation in force, is about this name."""
-        blocked = any(block.target.value == name for _, block in self.orders.live(now) if block.target.kind in PERSONAL)
-        revoked = any(each.value == name for each in self.revocations(now) if each.kind in PERSONAL)
-        return blocked or revoked or any(risk.principal == name for risk in self.risks(now))
+    @property
+    def restored(self) -> int:
+        """The last entry before the history goes on from a backup; 0 if it never did."""
+        return self._restored[1].after if self._restored else 0
 
-    def _revoke(self, record: Revocation) -> None:
+    def seqs(self) -> list[int]:
+        """Places of all entries that this can be folded from again, in no order."""
+        others = (*self._risks.values(), *self._postures.values(), *self._declared.values(), *self._all_revocations())
+        restored = [self._restored[0]] if self._restored else []
+        return [*self.orders.seqs(), *(seq for seq, _ in others), *restored]
+
+    def needs(self, seq: int, record: Record, now: float) -> bool:
+        """Whether the block, risk or revocation of an entry is in force."""
+        if isinstance(record, Blocked):
+            return self.orders.block(record.block, now) is not None
+        if isinstance(record, Risk):
+            return self._risks.get(record.principal) == (seq, record) and record.expires > now
+        return isinstance(record, Revocation) and record.until > now
+
+    def _all_revocations(self) -> Iterator[tuple[int, Revocation]]:
+        return (each for held in self._revocations.values() for each in held)
+
+    def _revoke(self, seq: int, record: Revocation) -> None:
         held = self._revocations.get((record.kind, record.value), ())
-        if not any(each.covers(record) for each in held):
-            left = tuple(each for each in held if not record.covers(each))
-            self._revocations[record.kind, record.value] = (*left, record)
+        if not any(each.covers(record) for _, each in held):
+            left = tuple(each for each in held if not record.covers(each[1]))
+            self._revocations[record.kind, record.value] = (*left, (seq, record))
 
     def _sweep(self, now: float) -> None:
         self._swept = now
-        self._risks = {name: risk for name, risk in self._risks.items() if risk.expires > now - _KEEP}
-        revocations, self._revocations = self.revocations(now - _KEEP), {}
-        for revocation in revocations:
-            self._revoke(revocation)
+        self._risks = {name: each for name, each in self._risks.items() if each[1].expires > now - KEEP}
+        revocations = [each for each in self._all_revocations() if each[1].until > now - KEEP]
+        self._revocations = {}
+        for seq, revocation in revocations:
+            self._revoke(seq, revocation)
 
 
-def _renewed(block: BlockPolicy, renew: Callable[[Record], Record]) -> BlockPolicy:
-    record = renew(Blocked(block=block.id, policy=block, guarded=0.0))
-    return record.policy if isinstance(record, Blocked) else block
+def over(record: Record, now: float) -> bool:
+    """Whether a record's block, risk or revocation ended so long ago that what stands is the same without it."""
+    if isinstance(record, Blocked):
+        return record.policy.expires <= now - KEEP
+    return isinstance(record, Revocation) and record.until <= now - KEEP

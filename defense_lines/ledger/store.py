@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Literal
 
@@ -21,15 +21,29 @@ from defense_lines.ledger.founding import found, lock
 from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
 from defense_lines.ledger.names import PERSONAL, Names, is_pseudonym
 from defense_lines.ledger.places import Places
-from defense_lines.ledger.record import Blocked, Record, Revocation, Risk, decode, encode, from_tree, kind_of, to_tree
-from defense_lines.ledger.standing import Standing
+from defense_lines.ledger.record import (
+    Blocked,
+    Lift,
+    Record,
+    Revocation,
+    Risk,
+    decode,
+    encode,
+    from_tree,
+    kind_of,
+    to_tree,
+)
+from defense_lines.ledger.snapshot import Snapshot, snapshots
+from defense_lines.ledger.snapshot import write as write_snapshot
+from defense_lines.ledger.standing import FOLDED, Standing, over
+from defense_lines.ledger.sums import number_of
 from defense_lines.ledger.verify import check
 from policy import Target
 
 Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
 Erasure = Literal["erased", "unknown", "in_use"]
 
-_FOLDED = (b"block", b"lift", b"risk", b"revocation", b"posture", b"line")
+_FOLDED = frozenset(kind.encode() for kind in FOLDED)
 _LAG = Counter("portcullis_defense_lines_ledger_head_lag_total", "Commits whose signed head could not be published")
 log = structlog.get_logger()
 
@@ -83,19 +97,67 @@ class Store:
         self.head = head
         if staged:
             self._publish(staged)
-        for result in results:
-            if isinstance(result, tuple) and result[1]:
-                self.standing.fold(result[0].seq, result[0].record, now)
         return results
 
     def erase(self, name: str, now: float) -> Erasure:
         """Forget a name, unless what lives still needs it. Raises LedgerUnwritable."""
-        if self.standing.names(name, now):
-            return "in_use"
         try:
+            pseudonym = self._names.find(name)
+            if pseudonym and self._in_use(pseudonym, now):
+                return "in_use"
             return "erased" if self._names.erase(name) else "unknown"
         except sqlite3.Error as error:
             raise LedgerUnwritable(str(error)) from error
+
+    def snapshots(self) -> list[Snapshot]:
+        """The anchor and the newest snapshot, as far as there are any."""
+        return snapshots(self._rows)
+
+    def sign_head(self, seq: int, hash_: bytes) -> Head:
+        """The head that stood when this entry was the last."""
+        return Head.sign(seq, hash_, self._key)
+
+    def keep(self, snapshot: Snapshot) -> Snapshot:
+        """Sign a snapshot and write it, durably. Raises LedgerUnwritable."""
+        signed = snapshot.signed(self._key)
+        self._write_all(lambda: write_snapshot(self._rows, signed))
+        return signed
+
+    def sweep(self, anchor: Snapshot, kept: Set[int], after: int, limit: int) -> int:
+        """Remove some of what an anchor does not keep; up to which entry that is done. Raises LedgerUnwritable."""
+        query = "SELECT seq, kind, body FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        found = self._rows.execute(query, (after, anchor.seq, limit)).fetchall()
+        self._write_all(lambda: self._remove([row for row in found if row[0] not in kept]))
+        return int(found[-1][0]) if found else anchor.seq
+
+    def _remove(self, found: Sequence[tuple[int, str, str]]) -> None:
+        for seq, kind, body in found:
+            index.remove(self._rows, seq, kind, msgspec.json.decode(body))
+        self._rows.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq, _, _ in found])
+
+    def _write_all(self, statements: Callable[[], None]) -> None:
+        try:
+            self._rows.execute("BEGIN IMMEDIATE")
+            statements()
+            self._rows.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            self._roll_back()
+            raise LedgerUnwritable(str(error)) from error
+
+    def _in_use(self, pseudonym: str, now: float) -> bool:
+        """Whether a live block, or a risk or revocation in force, is about a name."""
+        query = "SELECT kind, body FROM mentions JOIN entries USING (seq) WHERE what = ? ORDER BY seq"
+        records = [decode(kind, body) for kind, body in self._rows.execute(query, (pseudonym,))]
+        risk = next((each for each in reversed(records) if isinstance(each, Risk)), None)
+        return bool(risk and risk.expires > now) or any(self._stands(record, now) for record in records)
+
+    def _stands(self, record: Record, now: float) -> bool:
+        if isinstance(record, Revocation):
+            return record.until > now
+        if not isinstance(record, Blocked) or record.policy.expires <= now:
+            return False
+        query = "SELECT 1 FROM mentions JOIN entries USING (seq) WHERE what = ? AND kind = 'lift'"
+        return self._rows.execute(query, (record.block,)).fetchone() is None
 
     def _prepare(
         self, records: Sequence[Record], cursors: Mapping[str, int], now: float
@@ -121,12 +183,14 @@ class Store:
             return known, False
         kind = kind_of(record)
         try:
+            if isinstance(record, Blocked):
+                number_of(record.block)  # what stands is summed by it
             tree = self._names.conceal(to_tree(record))
             body = encode(tree, kind)
-        except UnicodeError as error:
-            return InvalidRecord(f"{kind}: {error}")
         except InvalidRecord as error:
             return error
+        except ValueError as error:  # text that is none among them
+            return InvalidRecord(f"{kind}: {error}")
         hash_ = link(previous, seq, now, kind.encode(), body)
         self._rows.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (seq, now, kind, body.decode(), hash_))
         index.write(self._rows, seq, kind, tree)
@@ -156,31 +220,66 @@ class Store:
                 self._rows.execute("ROLLBACK")
 
     def _verified(self, now: float) -> Head:
-        """Walk the whole chain; what lives is remembered on the way. The head, repaired if a crash left it behind."""
+        """Follow the chain from the newest snapshot on; what stands is remembered on the way. The head, repaired if a
+        crash left it behind.
+        """
         outer = _outer_head(self._places)
-        findings = check(self._rows, outer, self._key.public_key(), partial(self._remember, now))
+        memory = _Memory(self.standing, self._names, now)
+        with _collecting_nothing():
+            findings = check(self._rows, outer, self._key.public_key(), memory.take)
         if findings:
             raise LedgerAltered("; ".join(f"entry {finding.seq}: {finding.what}" for finding in findings[:5]))
-        self.standing = self.standing.current(now, self._revealed)
+        memory.check_names()
+        for snapshot in self.snapshots():
+            self.standing.orders.skip(snapshot.last)
         head = Head(*self._rows.execute("SELECT seq, hash, signature FROM head").fetchone())
         if head != outer:
             publish_head(stage_head(self._places.head, head), self._places.head)
         return head
 
-    def _remember(self, now: float, seq: int, kind: bytes, body: bytes) -> None:
+
+class _Memory:
+    """Folds entries as they are read, with their names again where what they say may still be in force."""
+
+    def __init__(self, standing: Standing, names: Names, now: float) -> None:
+        self._standing, self._names, self._now = standing, names, now
+        self._nameless: list[tuple[int, Record]] = []
+
+    def take(self, seq: int, kind: bytes, body: bytes) -> None:
+        """One more entry. Raises LedgerAltered."""
         if kind not in _FOLDED:
             return
         try:
-            self.standing.fold(seq, decode(kind.decode(), body), now)
-        except msgspec.MsgspecError as error:
+            record = decode(kind.decode(), body)
+            if isinstance(record, Blocked | Lift):
+                self._standing.orders.skip(seq)
+            if not over(record, self._now):
+                self._standing.fold(seq, self._named(seq, record) if b"~" in body else record, self._now)
+        except (msgspec.MsgspecError, ValueError) as error:
             raise LedgerAltered(f"entry {seq} is none of ours: {error}") from error
 
-    def _revealed(self, record: Record) -> Record:
-        """With its names again; what lives needs them, what is over may have had them erased."""
-        name = _name_of(record)
-        if is_pseudonym(name) and self._names.reveal(name) == name:
+    def check_names(self) -> None:
+        """What lives needs its names; what is over may have had them erased. Raises LedgerAltered."""
+        if any(self._standing.needs(seq, record, self._now) for seq, record in self._nameless):
             raise LedgerAltered("the key of a name that a live block, risk or revocation needs is missing")
-        return from_tree(kind_of(record), self._names.reveal_all(to_tree(record)))
+
+    def _named(self, seq: int, record: Record) -> Record:
+        revealed = from_tree(kind_of(record), self._names.reveal_all(to_tree(record)))
+        if is_pseudonym(_name_of(revealed)):
+            self._nameless.append((seq, revealed))
+        return revealed
+
+
+@contextlib.contextmanager
+def _collecting_nothing() -> Iterator[None]:
+    """What is loaded stays: to look through all of it for garbage again and again takes longer than loading it."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _name_of(record: Record) -> str:

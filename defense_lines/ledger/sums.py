@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from defense_lines.ledger.ends import Ends
 from defense_lines.line import Digest
 from policy import BlockPolicy, TargetKind
 
 _Key = tuple[TargetKind, str]  # kind; and the line that alone is meant, or "" for every line that can
-_NOTHING = Digest()
+_WRAP = 1 << 64
 
 
 class Sums:
-    """Counts blocks by kind, and by line where only some are meant. `stands` tells whether an id was not lifted."""
+    """Holds blocks' numbers by kind, and by line where only some are meant."""
 
-    def __init__(self, stands: Callable[[str], bool]) -> None:
-        self._stands = stands
-        self._sums: dict[_Key, Digest] = {}
-        self._ends: list[tuple[float, str, tuple[_Key, ...]]] = []  # heap: when, id, where it is counted
-        self._upto = 0.0  # Unix seconds: what ended by then is not counted
+    def __init__(self) -> None:
+        self._ends: dict[_Key, Ends] = {}
 
     def add(self, block: BlockPolicy) -> None:
-        """A block was ordered."""
-        if block.expires > self._upto:
-            keys = _keys(block)
-            for key in keys:
-                self._sums[key] = self._sums.get(key, _NOTHING).plus(block.id)
-            heapq.heappush(self._ends, (block.expires, block.id, keys))
+        """A block was ordered. Raises ValueError for an id that is none."""
+        number = number_of(block.id)
+        for key in _keys(block):
+            ends = self._ends.get(key)
+            if ends is None:
+                ends = self._ends[key] = Ends()
+            ends.add(block.expires, number)
 
     def remove(self, block: BlockPolicy) -> None:
         """A block was lifted."""
-        if block.expires > self._upto:
-            self._subtract(block.id, _keys(block))
+        number = number_of(block.id)
+        for key in _keys(block):
+            self._ends[key].remove(block.expires, number)
 
-    def digest(self, name: str, targets: Iterable[TargetKind], time: float, blocks: Iterable[BlockPolicy]) -> Digest:
-        """Of the blocks that mean a line and outlive `time`; `blocks` are all, should the clock have been set back."""
-        if time < self._upto:
-            self._count_again(time, blocks)
-        self._end(time)
-        found = [self._sums.get((kind, meant), _NOTHING) for kind in targets for meant in ("", name)]
-        return Digest(sum(each.count for each in found), sum(each.sum for each in found) % (1 << 64))
+    def digest(self, name: str, targets: Iterable[TargetKind], time: float) -> Digest:
+        """Of the blocks that mean a line and outlive `time`."""
+        keys = ((kind, meant) for kind in targets for meant in ("", name))
+        found = [self._ends[key].after(time) for key in keys if key in self._ends]
+        return Digest(sum(count for count, _ in found), sum(total for _, total in found) % _WRAP)
 
-    def _end(self, time: float) -> None:
-        self._upto = time
-        while self._ends and self._ends[0][0] <= time:
-            _, block_id, keys = heapq.heappop(self._ends)
-            if self._stands(block_id):
-                self._subtract(block_id, keys)
+    def forget(self, time: float) -> None:
+        """Drop what ended by a moment."""
+        for ends in self._ends.values():
+            ends.forget(time)
 
-    def _count_again(self, time: float, blocks: Iterable[BlockPolicy]) -> None:
-        self._sums, self._ends, self._upto = {}, [], time
-        for block in blocks:
-            self.add(block)
 
-    def _subtract(self, block_id: str, keys: Iterable[_Key]) -> None:
-        for key in keys:
-            self._sums[key] = self._sums[key].minus(block_id)
+def number_of(block_id: str) -> int:
+    """The number in a block's id. Raises ValueError for an id that is none."""
+    number = int(block_id.removeprefix("b-"), 16)
+    if not 0 <= number < _WRAP:
+        raise ValueError(f"{block_id!r} is no block id")
+    return number
 
 
 def _keys(block: BlockPolicy) -> tuple[_Key, ...]:
-    return tuple((block.target.kind, name) for name in dict.fromkeys(block.lines or ("",)))
+    if not block.lines:
+        return ((block.target.kind, ""),)
+    return tuple((block.target.kind, name) for name in dict.fromkeys(block.lines))

@@ -18,14 +18,12 @@ from defense_lines.agent.protocol import (
     MAX_ANSWER,
     MAX_HELLO,
     MAX_ORDERS,
-    PATH,
     SUBPROTOCOL,
     Answer,
     Audit,
     Enforced,
     Hello,
     InStep,
-    Unable,
     Unlisted,
     Welcome,
     WireOrder,
@@ -100,7 +98,7 @@ class RemoteLine:
         self._lost: LineUnavailable | LineBroken | None = None
 
     async def carry_out(self, orders: Orders) -> Receipts:
-        """See DefenseLine. An agent that is not waited for any longer is cut: its answer would be taken for another's."""
+        """See DefenseLine. An agent that is not waited for any longer is cut: its answer could be taken for another."""
         self._send(self._encoded(orders, self._after(orders)), self._orders)
         self._orders = asyncio.get_running_loop().create_future()
         try:

@@ -67,6 +67,16 @@ class Run:
         return self.folder / "state"
 
     @property
+    def openc2_key(self) -> Path:
+        """The key that signs what the OpenC2 consumer is told."""
+        return self.folder / "openc2.key"
+
+    @property
+    def enrolment(self) -> Path:
+        """What the OpenC2 consumer knows of it."""
+        return self.folder / "openc2.enrolment"
+
+    @property
     def jwks(self) -> Path:
         """The public keys by which the bank knows the gateway."""
         return self.state / "jwks.json"
@@ -114,8 +124,11 @@ class Run:
         return {"address": network.edge_address, "port": self.ports.edge, "tls": files, "drain_seconds": 1}
 
     def _lines(self, lines: Sequence[str]) -> dict[str, Any]:
-        known = {"nftables": {"table": "portcullis"}, "openc2": {"broker": self._broker()}}
+        known = {"nftables": {"table": "portcullis"}, "openc2": self._openc2()}
         return {name: branch for name, branch in known.items() if name in lines}
+
+    def _openc2(self) -> dict[str, Any]:
+        return {"broker": self._broker(), "consumers": ["openc2"], "signing_key": str(self.openc2_key)}
 
     def _broker(self) -> dict[str, Any]:
         return {"host": "127.0.0.1", "port": self.ports.broker}

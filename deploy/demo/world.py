@@ -14,6 +14,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from defense_lines.agent.openc2_seal import enrol
+from defense_lines.lines.openc2_enrolment import signing_key
 from deploy.demo import broker, cast, children, issuer, training
 from deploy.demo.admin import Admin
 from deploy.demo.caller import Caller, Stream
@@ -140,7 +144,8 @@ async def _start_parts(run: Run, secret: str, lines: Sequence[str], stack: Async
     stack.push_async_callback(messages.stop)
     if "openc2" in lines:
         await accepts(ports.broker, messages)
-        where = ("--host", "127.0.0.1", "--port", str(ports.broker), "--table", OPENC2_TABLE, "--device", "d1")
+        run.enrolment.write_bytes(msgspec.json.encode(enrol(signing_key(run.openc2_key), "openc2")))
+        where = ("--port", str(ports.broker), "--table", OPENC2_TABLE, "--enrolment", str(run.enrolment))
         await start("openc2-consumer", "defense_lines.agent.openc2_consumer", *where)
     return [(bank, ports.http), (bank, ports.grpc), (vouching, ports.issuer), (messages, ports.broker)]
 

@@ -17,7 +17,7 @@ from gateway.config.identity import (
     Issuer,
     TrustDomain,
 )
-from gateway.config.lines import Agents, Bouncer, CrowdSecLine, CrowdSecTls, Lines, NftablesLine, OpenC2Line
+from gateway.config.lines import Agents, Bouncer, CrowdSecLine, CrowdSecTls, Lines, NftablesLine, OpenC2Lines
 from gateway.config.policies import OpaServer, Policy
 from gateway.config.signals import Logout, Signals, SignalsReceiver, SignalsTransmitter, Transmitter
 from gateway.config.tokens import TokenService, Transactions
@@ -53,7 +53,7 @@ __all__ = [
     "MutualTls",
     "NftablesLine",
     "OpaServer",
-    "OpenC2Line",
+    "OpenC2Lines",
     "Policy",
     "RateLimit",
     "Route",

@@ -43,11 +43,25 @@ class Detectors(Branch):
 
 
 class Guard(Branch):
-    """What may never be blocked, and how much may be."""
+    """What may never be blocked, how much may be, and what is watched when it is."""
 
     never_block_addresses: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # addresses and ranges
     never_block_principals: tuple[str, ...] = ()
     max_ttl_seconds: Annotated[Integer, Field(ge=1)] = 86_400
+    repeat_seconds: Annotated[Integer, Field(ge=0)] = 86_400  # within which a target that comes back is remembered
     blocks_per_minute: Annotated[Integer, Field(ge=1)] = 60  # by each cause's author
-    blast_radius_share: Annotated[Real, Field(gt=0, le=1)] = 0.2  # of the last hour's good principals
+    blast_radius_share: Annotated[Real, Field(gt=0, le=1)] = 0.2  # of the good principals; above it by canary
     blast_radius_count: Annotated[Integer, Field(ge=1)] = 3  # good principals that may be hit whatever the share
+    blast_radius_most: Annotated[Integer, Field(ge=1)] = 50  # good principals that may be hit, however small a share
+    approval_share: Annotated[Real, Field(gt=0, le=1)] = 0.4  # likewise; above it a second person decides
+    approval_count: Annotated[Integer, Field(ge=1)] = 10
+    approval_most: Annotated[Integer, Field(ge=1)] = 200
+    approval_seconds: Annotated[Integer, Field(ge=1, le=86_400)] = 3_600  # that a block waits for a second person
+    widest_ipv4: Annotated[Integer, Field(ge=0, le=32)] = 16  # prefix; of a wider range a second person decides
+    widest_ipv6: Annotated[Integer, Field(ge=0, le=128)] = 32
+    shared_principals: Annotated[Integer, Field(ge=1)] = 10  # an address that more were seen at is many people's
+    watch_seconds: Annotated[Integer, Field(ge=1, le=600)] = (
+        30  # a new block is watched; then a canary goes to all lines
+    )
+    harm_callers: Annotated[Integer, Field(ge=1)] = 5  # good callers that must fail before their failing counts
+    harm_share: Annotated[Real, Field(gt=0, le=1)] = 0.05  # by which the share of good callers who fail must rise

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from gateway.config.askers import MutualTls
 from gateway.config.detection import Broker
@@ -27,12 +27,29 @@ class Agents(Branch):
     max_connections: Annotated[Integer, Field(ge=1, le=65_536)] = 16_384
 
 
-class OpenC2Line(Branch):
-    """OpenC2 SLPF consumers behind an MQTT 5 broker."""
+_TAKEN = frozenset(("edge", "nftables"))
+
+Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]  # as a level of a topic
+
+
+class OpenC2Lines(Branch):
+    """OpenC2 SLPF consumers behind an MQTT 5 broker; each is a line of its own."""
 
     broker: Broker = Broker()
-    actuator: str = "slpf"  # commands go to oc2/cmd/ap/ACTUATOR
+    consumers: tuple[Device, ...] = ()  # of ours: commands are signed, answers sealed
+    foreign: tuple[Device, ...] = ()  # of others, who check nothing and prove nothing
+    signing_key: Path  # Ed25519, PEM, made on first use
+    group: Device = "slpf"  # commands for all of ours go to oc2/cmd/ap/GROUP
     timeout_seconds: Annotated[Real, Field(gt=0, le=60)] = 2.0
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = (*self.consumers, *self.foreign)
+        if not names or len(set(names)) < len(names):
+            raise ValueError("lines.openc2 needs at least one consumer, and names each once")
+        if taken := _TAKEN.intersection(names):
+            raise ValueError(f"lines.openc2: {min(taken)} is another line's name")
+        return self
 
 
 class Bouncer(Branch):
@@ -67,5 +84,5 @@ class Lines(Branch):
 
     nftables: NftablesLine | None = None
     agents: Agents | None = None
-    openc2: OpenC2Line | None = None
+    openc2: OpenC2Lines | None = None
     crowdsec: CrowdSecLine | None = None

@@ -13,10 +13,21 @@ from typing import Any
 from console.admin_server import serving
 from defense_lines import LedgerUnwritable
 from gateway.agents import Agent, AgentsUnwritable, Order, Registry
+from gateway.lifting import Selection
 from policy import UNDEFINED, DataStore, pointer_to
 from telemetry import EventBatch
 
 BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
+WAITING = {
+    "id": "b-7",
+    "kind": "address",
+    "value": "203.0.113.9",
+    "by": "analyst:jo",
+    "rule": "shared",
+    "held": "it is many people's",
+    "until": 2e9,
+    "radius": {"principals": 10_000},
+}
 LINE = {
     "name": "edge",
     "state": "failing",
@@ -72,18 +83,39 @@ class BankOperations:
         return {**BLOCK, "receipts": receipts} if block_id == "b-1" else None
 
     async def add_block(
-        self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool
+        self, kind: str, value: str, ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
     ) -> dict[str, Any]:
+        if dry_run:
+            return {"outcome": "dry_run", "would": "held", "reason": "shared", "who": ["person:bob"], "sessions": 1}
         self.ordered.append(("add", kind, value, ttl, reason, by, override))
         if self.full:
             raise LedgerUnwritable("disk full")
         if value == "127.0.0.1" and not override:
             return {"outcome": "refused", "reason": "never blocked"}
+        if value == "203.0.113.9":
+            return {"outcome": "held", "block": "b-7", "reason": "it is many people's"}
         return {"outcome": "accepted", "id": "b-2"}
 
     async def lift_block(self, block_id: str, by: str, reason: str) -> dict[str, Any]:
         self.ordered.append(("lift", block_id, by, reason))
         return {"outcome": "lifted" if block_id == "b-1" else "unknown"}
+
+    async def lift_blocks(self, selection: Selection, by: str, reason: str, dry_run: bool) -> dict[str, Any]:
+        self.ordered.append(("lift all", selection, by, reason, dry_run))
+        return {"outcome": "dry_run" if dry_run else "lifted", "blocks": 2, "ids": ["b-1", "b-2"]}
+
+    def approvals(self) -> list[dict[str, Any]]:
+        return [WAITING]
+
+    async def approve(self, block_id: str, by: str, reason: str) -> dict[str, Any]:
+        self.ordered.append(("approve", block_id, by, reason))
+        if by.startswith("jo"):
+            return {"outcome": "refused", "rule": "four_eyes", "reason": "jo asked for it"}
+        return {"outcome": "accepted" if block_id == "b-7" else "unknown", "block": block_id}
+
+    async def decline(self, block_id: str, by: str, reason: str) -> dict[str, Any]:
+        self.ordered.append(("decline", block_id, by, reason))
+        return {"outcome": "declined" if block_id == "b-7" else "unknown", "block": block_id}
 
     def sessions(self, index: str, value: str) -> list[dict[str, Any]]:
         rows = [{"id": "d-1", "principal": "person:alice"}, {"id": "d-2", "principal": "person:[bold]bob\x1b[31m"}]

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from console.cli.exits import EXITS
 from console.client import Client
 from defense_lines.agent.libnftables import NoSuchTable
 from defense_lines.ledger import Ledger, LedgerInUse, Places, Risk
+from gateway.lifting import Selection
 from telemetry import Event, Kind, json_line
 from tests.console.bank_operations import BLOCK, CONFIGURATION, BankOperations, served
 
@@ -98,14 +100,55 @@ def test_a_refused_block_is_a_failure_that_still_answers(file: Path, gateway: Ba
     assert call(file, "blocks", "add", "address", "127.0.0.1", "--reason", "sure", "--override").exit_code == 0
 
 
+def test_a_block_waits_for_a_second_person(file: Path, gateway: BankOperations) -> None:
+    result = call(file, "blocks", "add", "address", "203.0.113.9", "--reason", "scan", "-o", "json")
+    assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (1, "held")
+    assert call_json(file, "approvals", "list")[0]["radius"] == {"principals": 10_000}
+    shown = call(file, "approvals", "list").stdout
+    assert "it is many people's" in shown
+    assert "radius" not in shown
+    word = ("--reason", "I looked", "-o", "json")
+    own = call(file, "approvals", "approve", "b-7", "--by", "jo", *word)
+    assert (own.exit_code, json.loads(own.stdout)["rule"]) == (1, "four_eyes")
+    assert (
+        call_json(file, "approvals", "approve", "b-7", "--by", "kim", "--reason", "I looked")["outcome"] == "accepted"
+    )
+    assert call_json(file, "approvals", "decline", "b-7", "--by", "kim", "--reason", "no")["outcome"] == "declined"
+    missing = call(file, "approvals", "approve", "b-9", "--by", "kim", *word)
+    assert (missing.exit_code, missing.stderr) == (1, "no such block waits\n")
+    assert [order[:2] for order in gateway.ordered[1:]] == [
+        ("approve", "b-7"),
+        ("approve", "b-7"),
+        ("decline", "b-7"),
+        ("approve", "b-9"),
+    ]
+
+
+def test_many_blocks_are_lifted_at_once(file: Path, gateway: BankOperations) -> None:
+    since, until = "2026-11-23T09:00+00:00", "2026-11-23T10:00+00:00"
+    everything = ("--cause", "v-1", "--detector", "flow", "--author", "analyst:jo", "--within", "10.0.0.0/8")
+    call_json(file, "blocks", "lift", *everything, "--since", since, "--until", until, "--reason", "wrong model")
+    ((_, selection, by, reason, dry_run),) = gateway.ordered
+    assert selection == Selection(
+        cause="v-1", detector="flow", author="analyst:jo", within="10.0.0.0/8", since=1795424400.0, until=1795428000.0
+    )
+    assert (by.partition(" ")[0] != "", reason, dry_run) == (True, "wrong model", False)
+    call_json(file, "blocks", "lift", "--since", "2h", "--reason", "wrong model")
+    assert time.time() - gateway.ordered[1][1].since == pytest.approx(7200, abs=60)
+    assert call(file, "blocks", "lift", "--reason", "all of them").exit_code == 2
+    assert call(file, "blocks", "lift", "--since", "yesterday", "--reason", "r").exit_code == 2
+    assert call(file, "blocks", "lift", "--within", "10.0.0.1/8", "--reason", "r").exit_code == 1
+
+
 def test_a_dry_run_changes_nothing(file: Path, gateway: BankOperations) -> None:
     would = call_json(file, "blocks", "add", "actor", "agent:x", "--reason", "odd", "--dry-run")
     assert (would["outcome"], would["sessions"]) == ("dry_run", 1)
-    would = call_json(file, "blocks", "add", "range", "198.51.100.0/24", "--reason", "odd", "--dry-run")
-    assert "sessions" not in would
+    assert (would["would"], would["who"]) == ("held", ["person:bob"])
+    lifted = call_json(file, "blocks", "lift", "--detector", "flow", "--reason", "odd", "--dry-run")
+    assert (lifted["outcome"], lifted["blocks"]) == ("dry_run", 2)
     assert call_json(file, "blocks", "revoke", "b-1", "--reason", "odd", "--dry-run")["would_lift"]["id"] == "b-1"
     assert call_json(file, "sessions", "cut", "actor", "agent:x", "--reason", "odd", "--dry-run")["sessions"] == 1
-    assert {order[0] for order in gateway.ordered} == {"cut"}
+    assert {order[0] for order in gateway.ordered} == {"cut", "lift all"}
     assert all(order[-1] is True for order in gateway.ordered)
 
 

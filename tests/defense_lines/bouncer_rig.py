@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.bouncers.debian import debian_bouncer
 from defense_lines import Ledger
 from defense_lines.ledger import Whom
 from defense_lines.line import DefenseLine, LineUnavailable, Receipts
@@ -28,26 +29,6 @@ KEY = "0123456789abcdef0123456789abcdef"
 NAME = "debian"
 PORT = 18284  # in a namespace of its own
 TABLES = (("ip", "crowdsec"), ("ip6", "crowdsec6"))
-SETTINGS = """
-mode: nftables
-pid_dir: {folder}
-update_frequency: {every}
-daemonize: false
-log_mode: file
-log_dir: {folder}
-log_level: info
-api_url: http://127.0.0.1:{port}/
-api_key: {key}
-disable_ipv6: false
-deny_action: DROP
-supported_decisions_types: [ban]
-blacklists_ipv4: crowdsec-blacklists
-blacklists_ipv6: crowdsec6-blacklists
-nftables:
-  ipv4: {{enabled: true, set-only: false, table: crowdsec, chain: crowdsec-chain}}
-  ipv6: {{enabled: true, set-only: false, table: crowdsec6, chain: crowdsec6-chain}}
-prometheus: {{enabled: false}}
-"""
 
 
 class Follower:
@@ -126,21 +107,13 @@ async def site(
 
 
 @asynccontextmanager
-async def bouncer(folder: Path, every: str = "5ms", port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
+async def bouncer(folder: Path, port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
     """Debian's own, unmodified, until the block ends."""
     program = shutil.which("crowdsec-firewall-bouncer", path="/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("needs crowdsec-firewall-bouncer")
-    path = folder / "bouncer.yaml"
-    path.write_text(SETTINGS.format(folder=folder, every=every, port=port, key=KEY))
-    quiet = asyncio.subprocess.DEVNULL
-    child = await asyncio.create_subprocess_exec(program, "-c", str(path), stdout=quiet, stderr=quiet)
-    try:
+    async with debian_bouncer(program, folder, port, KEY, "5ms") as child:
         yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
 
 
 class Wire:

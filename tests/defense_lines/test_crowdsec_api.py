@@ -228,6 +228,7 @@ async def test_a_wrong_key_is_refused_in_crowdsecs_words(tmp_path: Path, path: s
         for headers in ({}, {"X-Api-Key": ""}, {"X-Api-Key": KEY[:-1]}, {"X-Api-Key": "\xe9" * 32}):
             async with asking.session.request(method, path, headers=headers) as answer:
                 assert (answer.status, await answer.json()) == (403, {"message": "access forbidden"})
+                assert answer.headers["connection"] == "close"
         assert not asking.ours.follower.lines
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defense_lines import Activity, Guard, GuardLimits, Override, Permit, Refusal
+from defense_lines import WEEK, Activity, Callers, Guard, GuardLimits, Override, Permit, Refusal
 from policy import BlockPolicy, Cause, Target, TargetKind
 
 NOW = 1_800_000_000.0
@@ -25,10 +25,16 @@ def block(
 
 
 def judged(guard: Guard, wanted: BlockPolicy, override: Override | None = None) -> str:
-    """The rule that refused, or "permitted"."""
+    """The rule that refused or held, "canary" or "permitted"."""
     answer = guard.judge(wanted, NOW, override)
-    assert answer.block is wanted
-    return answer.rule if isinstance(answer, Refusal) else "permitted"
+    assert answer.block.target is wanted.target
+    if not isinstance(answer, Permit):
+        return answer.rule
+    return "canary" if answer.whole else "permitted"
+
+
+def of_the_hour(activity: Activity) -> Callers:
+    return Callers(activity, Activity(window=WEEK))
 
 
 v4 = st.integers(0, 2**32 - 1).map(lambda number: ipaddress.ip_network((number, 32)))
@@ -53,6 +59,13 @@ def target_of(network: Network) -> Target:
     return Target.of("address", str(network.network_address)) if whole else Target.of("range", str(network))
 
 
+# as `never_block` and `wide` have them, whatever the configuration says
+ALWAYS = [
+    *map(ipaddress.ip_network, ("0.0.0.0/8", "127.0.0.1", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255")),
+    *map(ipaddress.ip_network, ("::", "::1", "fe80::/10", "ff00::/8")),
+]
+
+
 def as_v6(network: Network) -> ipaddress.IPv6Network:
     """An oracle of its own: any network as the IPv6 network that means the same."""
     if isinstance(network, ipaddress.IPv6Network):
@@ -65,8 +78,10 @@ def test_no_permitted_block_overlaps_what_must_never_be_blocked(kept: list[Netwo
     """Permitted implies no overlap in either direction; refused implies that there is one."""
     guard = Guard(GuardLimits(never_block_addresses=tuple(str(network) for network in kept)))
     target = target_of(wanted)
-    overlap = any(as_v6(network).overlaps(as_v6(wanted)) for network in kept)
-    assert judged(guard, block(target.kind, target.value)) == ("never_block" if overlap else "permitted")
+    overlap = any(as_v6(network).overlaps(as_v6(wanted)) for network in (*kept, *ALWAYS))
+    canonical = ipaddress.ip_network(target.value)
+    otherwise = "wide" if canonical.prefixlen < (16 if canonical.version == 4 else 32) else "permitted"
+    assert judged(guard, block(target.kind, target.value)) == ("never_block" if overlap else otherwise)
 
 
 @given(networks, st.integers(0, 2**32 - 1))
@@ -76,7 +91,8 @@ def test_mapped_and_plain_addresses_are_the_same(kept: Network, number: int) -> 
     assert mapped == Target.of("address", str(plain))
     twin = str(as_v6(kept))
     for limits in (GuardLimits((str(kept),)), GuardLimits((twin,))):
-        expected = "never_block" if as_v6(kept).overlaps(as_v6(ipaddress.ip_network(plain))) else "permitted"
+        own = as_v6(ipaddress.ip_network(plain))
+        expected = "never_block" if any(as_v6(one).overlaps(own) for one in (kept, *ALWAYS)) else "permitted"
         assert judged(Guard(limits), block("address", mapped.value)) == expected
 
 
@@ -108,7 +124,7 @@ def test_protected_principals_are_never_blocked_as_subject_or_actor(kind: Target
 def test_a_session_of_a_protected_principal_is_never_blocked(principal: str, actor: str) -> None:
     activity = Activity()
     activity.saw(principal, actor, "10.0.0.5", "s-1", NOW)
-    guard = Guard(GuardLimits(never_block_principals=("workload:core",)), activity)
+    guard = Guard(GuardLimits(never_block_principals=("workload:core",)), of_the_hour(activity))
     assert judged(guard, block("session", "s-1")) == "never_block"
     assert judged(guard, block("session", "s-2")) == "permitted"
 
@@ -201,30 +217,33 @@ def crowd(people: int) -> Activity:
     ("kind", "value", "expected"),
     [
         ("address", "10.1.0.7", "permitted"),
-        ("address", "203.0.113.9", "blast_radius"),
+        ("address", "203.0.113.9", "shared"),
         ("address", "198.51.100.1", "permitted"),
-        ("range", "10.1.0.0/30", "blast_radius"),
+        ("range", "10.1.0.0/30", "canary"),
         ("range", "10.1.0.0/31", "permitted"),
-        ("range", "10.0.0.0/8", "blast_radius"),
-        ("range", "::/1", "blast_radius"),
+        ("range", "10.1.0.0/28", "blast_radius"),
+        ("range", "10.0.0.0/8", "wide"),
+        ("range", "::/1", "never_block"),
         ("range", "192.0.2.0/24", "permitted"),
-        ("actor", "agent:a", "blast_radius"),
+        ("actor", "agent:a", "canary"),
         ("principal", "person:3", "permitted"),
         ("session", "s-3", "permitted"),
     ],
 )
 def test_blast_radius(kind: TargetKind, value: str, expected: str) -> None:
     limits = GuardLimits(never_block_addresses=(), blast_radius_count=3, blast_radius_share=0.1)
-    guard = Guard(limits, crowd(20))
-    assert judged(guard, block(kind, value)) == expected
-    assert judged(guard, block(kind, value), Override(by="analyst:jo", reason="break glass")) == "permitted"
+    assert judged(Guard(limits, of_the_hour(crowd(20))), block(kind, value)) == expected
+    boss = Override(by="analyst:jo", reason="break glass")
+    overridden = "permitted" if expected == "canary" else expected
+    assert judged(Guard(limits, of_the_hour(crowd(20))), block(kind, value), boss) == overridden
 
 
 def test_beyond_the_number_the_share_counts() -> None:
     limits = GuardLimits(never_block_addresses=(), blast_radius_count=3, blast_radius_share=0.2)
-    guard = Guard(limits, crowd(100))
-    assert judged(guard, block("range", "10.1.0.0/28")) == "permitted"  # 16 of 100
-    assert judged(guard, block("range", "10.1.0.0/27")) == "blast_radius"  # 32 of 100
+    callers = of_the_hour(crowd(100))
+    assert judged(Guard(limits, callers), block("range", "10.1.0.0/28")) == "permitted"  # 16 of 100
+    assert judged(Guard(limits, callers), block("range", "10.1.0.0/27")) == "canary"  # 32 of 100
+    assert judged(Guard(limits, callers), block("range", "10.1.0.0/26")) == "blast_radius"  # 64 of 100
 
 
 sightings = st.tuples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import stat
@@ -42,11 +43,14 @@ from defense_lines import (
     public_key,
     verify,
 )
+from defense_lines.ledger import Whom
 from defense_lines.ledger import record as records
+from defense_lines.line import Digest
 from policy import BlockPolicy, Target
-from tests.defense_lines.line_rig import block, permit
+from tests.defense_lines.line_rig import EVERY_KIND, block, permit
 
 ROOT = Path(__file__).parents[2]
+EVERYTHING = Whom("line", EVERY_KIND)
 
 
 @pytest.fixture
@@ -259,13 +263,16 @@ steps = st.lists(
         st.tuples(st.just("risk"), st.integers(0, 2), st.integers(-50, 100)),
         st.tuples(st.just("revoke"), st.integers(0, 7), st.integers(-50, 100)),
         st.tuples(st.just("restart"), st.just(0), st.just(0)),
+        st.tuples(st.just("snapshot"), st.just(0), st.just(0)),
+        st.tuples(st.just("compact"), st.integers(0, 14), st.just(0)),
         st.tuples(st.just("erase"), st.integers(0, 7), st.just(0)),
     ),
-    max_size=15,
+    max_size=20,
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=1000 if os.environ.get("PORTCULLIS_PROVE") == "1" else 30)
+@pytest.mark.prove
 @given(steps)
 def test_the_ledger_equals_a_model(plan: list[tuple[str, int, int]]) -> None:
     """Whatever is appended in whatever order: what lives and is in force is the model's, and the history verifies."""
@@ -278,7 +285,12 @@ async def follow(plan: list[tuple[str, int, int]], folder: Path) -> None:
     blocks: dict[str, BlockPolicy] = {}
     risks: dict[str, float] = {}
     revocations: list[Revocation] = []
-    ledger = await Ledger.open(folder)
+    readings = itertools.count()
+
+    def clock() -> float:
+        return now + next(readings) * 1e-5
+
+    ledger = await Ledger.open(folder, clock)
     for verb, number, left in plan:
         wanted = block("principal", f"person:{number}")
         if verb == "block":
@@ -299,7 +311,11 @@ async def follow(plan: list[tuple[str, int, int]], folder: Path) -> None:
             await ledger.append(revocations[-1])
         elif verb == "restart":
             await ledger.close()
-            ledger = await Ledger.open(folder, lambda: now)
+            ledger = await Ledger.open(folder, clock)
+        elif verb == "snapshot":
+            await ledger.snapshot()
+        elif verb == "compact":
+            await ledger.compact(now + number * 3e-5, folder / "archive", "operator:jo")
         elif verb == "erase":
             name = f"person:{number}"
             lives = any(each.target.value == name and each.expires > now for each in blocks.values())
@@ -308,8 +324,16 @@ async def follow(plan: list[tuple[str, int, int]], folder: Path) -> None:
         assert ledger.live(now) == [each for each in blocks.values() if each.expires > now]
         assert {risk.principal for risk in ledger.risks(now)} == {name for name, end in risks.items() if end > now}
         assert refused(ledger.revocations(now), now) == refused(revocations, now)
+        lived = {each.id for each in blocks.values() if each.expires > now}
+        told = ledger.orders(0, EVERYTHING, now, 1000)
+        assert {order.id for order in told.orders if order.block} == lived
+        assert ledger.held(ledger.last_order, EVERYTHING, now) == lived
+        assert ledger.digest(ledger.last_order, EVERYTHING, now) == Digest.of(lived)
+        assert ledger.last_order == told.upto
     await ledger.close()
-    assert findings(Places(folder)) == []
+    places = Places(folder)
+    assert findings(places) == []
+    assert verify(places.database, places.head, public_key(places.public_key), folder / "archive") == ()
 
 
 async def test_a_second_opener_is_refused(ledger: Ledger) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from defense_lines.agent.nftables_agent import serve
+from defense_lines.lines.nftables import RemoteLine, accept_lines
 
 from defense_lines.agent import drop, frames, unavailable
-from defense_lines.agent.nftables_agent import serve
 from defense_lines.line import LineUnavailable, Receipt
-from defense_lines.lines.nftables import RemoteLine, accept_lines
 from policy import BlockPolicy, Cause, Target, TargetKind
 from telemetry import frame, read_frame
 from tests.defense_lines.nftables_rig import namespaces

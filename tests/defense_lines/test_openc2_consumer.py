@@ -8,40 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from defense_lines.agent import Order, Result
-from defense_lines.agent.openc2_consumer import Consumer
-from defense_lines.agent.openc2_message import delete, deny, list_orders, read_response, request
+from defense_lines.agent.openc2_message import delete, deny, list_orders, read_response, request, update
+from defense_lines.agent.openc2_profile import Consumer
+from defense_lines.line import Digest, Note
+from tests.defense_lines.openc2_rig import NOW, Filter
 
-NOW = 1_800_000_000.0
 BLOCK = "b-00000000000000aa"
-
-
-class Filter:
-    """A firewall in memory; `broken` makes it fail as a kernel would."""
-
-    def __init__(self) -> None:
-        self.standing: dict[str, Order] = {}
-        self.broken = ""
-        self.now = NOW
-
-    def clock(self) -> float:
-        return self.now
-
-    async def apply(self, orders: list[Order]) -> list[Result]:
-        if not self.broken:
-            self.standing.update({order.id: order for order in orders})
-        return [Result(order.id, "failed" if self.broken else "enforced", self.broken) for order in orders]
-
-    async def revoke(self, identities: list[str]) -> list[Result]:
-        for identity in identities:
-            self.standing.pop(identity, None)
-        return [Result(identity, "lifted") for identity in identities]
-
-    async def active(self) -> list[str]:
-        return [order.id for order in self.standing.values() if order.expires > self.now]
-
-    async def orders(self) -> list[Order]:
-        return list(self.standing.values())
 
 
 async def ask(consumer: Consumer, command: dict[str, Any], request_id: str = "r-1") -> dict[str, Any]:
@@ -205,3 +177,81 @@ async def test_rules_end_and_their_number_with_them() -> None:
     rule = (await ask(consumer, deny("198.51.100.7", 60, BLOCK)))["results"]["slpf"]["rule_number"]
     wall.now += 61
     assert (await ask(consumer, delete(rule, BLOCK), "r-2"))["status"] == 404
+
+
+OTHER = "b-00000000000000bb"
+
+
+async def answered(consumer: Consumer, command: dict[str, Any], request_id: str, age: float = 0.0) -> list[Note] | None:
+    reply = await consumer.answer(request(request_id, "soc", NOW, command), age)
+    answer = read_response(reply.payload) if reply else None
+    return answer.notes if answer and answer.status == 200 else None
+
+
+async def test_an_update_puts_and_ends_many() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    denials = [(BLOCK, "198.51.100.7/32", 60.0), (OTHER, "2001:db8::/32", 90.0)]
+    assert await answered(consumer, update(denials, []), "r-1") == []
+    assert sorted((str(order.network), order.expires - NOW) for order in wall.standing.values()) == [
+        ("198.51.100.7/32", 60),
+        ("2001:db8::/32", 90),
+    ]
+    assert await answered(consumer, update([], [BLOCK, "b-00000000000000cc"]), "r-2") == []  # an unknown one is lifted
+    assert [str(order.network) for order in wall.standing.values()] == ["2001:db8::/32"]
+
+
+async def test_one_bad_order_of_an_update_leaves_the_others_alone() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    await answered(consumer, update([(OTHER, "198.51.100.8/32", 60)], []), "r-1")
+    rows = [(BLOCK, "198.51.100.7/32", 60), ("b-1", "fe80::1%; flush ruleset", 60), (OTHER, "198.51.100.9/32", 60)]
+    notes = await answered(consumer, update(rows, []), "r-2")
+    assert notes is not None
+    assert [(note.block, note.outcome) for note in notes] == [("b-1", "refused"), (OTHER, "refused")]
+    assert len(wall.standing) == 2
+
+
+async def test_an_update_that_the_kernel_refused_is_not_done() -> None:
+    wall = Filter()
+    wall.broken = "Operation not permitted"
+    notes = await answered(Consumer("fw-1", wall), update([(BLOCK, "198.51.100.7/32", 60)], []), "r-1")
+    assert notes == [Note(BLOCK, "failed", "Operation not permitted")]
+
+
+@pytest.mark.parametrize(
+    "value", [[], {"deny": [["b-1", "::1"]]}, {"delete": ["a/b"]}, {"delete": ["a", "a"]}, {"x": 1}]
+)
+async def test_an_update_of_another_shape_is_not_begun(value: Any) -> None:
+    wall = Filter()
+    command = {"action": "update", "target": {"x-portcullis:orders": value}}
+    assert (await ask(Consumer("fw-1", wall), command))["status"] == 400
+    assert wall.standing == {}
+
+
+async def test_what_was_long_on_its_way_ends_when_it_should() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    rows = [(BLOCK, "198.51.100.7/32", 60), (OTHER, "198.51.100.8/32", 2.0)]
+    assert await answered(consumer, update(rows, []), "r-1", age=3.0) == [Note(OTHER, "expired", "ended on its way")]
+    await answered(consumer, deny("198.51.100.9/32", 60, "b-00000000000000cc"), "r-2", age=3.0)
+    assert [order.expires for order in wall.standing.values()] == [NOW + 57, NOW + 57]
+
+
+async def test_a_list_is_spared_where_the_digest_agrees() -> None:
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    await answered(consumer, update([(BLOCK, "198.51.100.7/32", 60), (OTHER, "198.51.100.8/32", 5)], []), "r-1")
+
+    async def in_step(blocks: list[str], beyond: float, request_id: str) -> bool:
+        asked = request(request_id, "soc", NOW, list_orders(Digest.of(blocks), beyond))
+        reply = await consumer.answer(asked)
+        answer = read_response(reply.payload) if reply else None
+        assert answer is not None
+        assert answer.in_step == (answer.orders is None)
+        return answer.in_step
+
+    assert await in_step([BLOCK, OTHER], 0, "r-2")
+    assert await in_step([BLOCK], 10, "r-3")
+    assert not await in_step([BLOCK], 0, "r-4")
+    assert not await in_step([OTHER], 10, "r-5")

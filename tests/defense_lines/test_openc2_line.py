@@ -1,32 +1,57 @@
-"""The producer's line over a real Mosquitto, to our consumer and to consumers that misbehave."""
+"""The producer's lines over a real Mosquitto, to consumers of ours and to consumers that misbehave."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-import aiomqtt
 import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
 from defense_lines.agent import Firewall
-from defense_lines.agent.openc2_command import Deny, read_command
+from defense_lines.agent.openc2_command import Deny, ListOrders, Update, read_command
 from defense_lines.agent.openc2_message import response
-from defense_lines.agent.openc2_mqtt import CONTENT_TYPE, Broker, client, is_command, properties, publish
-from defense_lines.line import LineUnavailable
-from defense_lines.lines.openc2 import OpenC2Line
+from defense_lines.agent.openc2_mqtt import Broker, Connection, kind, stay_connected
+from defense_lines.agent.openc2_outbox import CONTENT_TYPE, Outgoing
+from defense_lines.agent.openc2_seal import enrol, seal_answer
+from defense_lines.line import Digest, LineBroken, LineUnavailable, Receipts
+from defense_lines.lines.openc2_foreign import ForeignLine
+from defense_lines.lines.openc2_producer import Producer
 from tests.defense_lines.nftables_rig import namespaces
-from tests.defense_lines.openc2_rig import Mosquitto, consumer, mosquitto, producer
-from tests.defense_lines.test_nftables_line import block, capabilities
+from tests.defense_lines.openc2_rig import (
+    KEY,
+    STRAY,
+    Filter,
+    Mosquitto,
+    answering,
+    block,
+    consumers,
+    counted,
+    ids,
+    kernel_consumer,
+    mosquitto,
+    orders,
+    producer,
+    running,
+    tap,
+)
 
 PATIENCE = 50.0  # seconds
 LOST = "portcullis_defense_lines_openc2_connections_lost_total"
+Answer = Callable[[bytes], list[bytes]]
+
+
+@pytest.fixture(autouse=True)
+async def patience() -> AsyncIterator[None]:
+    """Every wait in this module ends with its test."""
+    async with asyncio.timeout(PATIENCE):
+        yield
 
 
 def in_namespace(work: Callable[[], Awaitable[None]]) -> None:
@@ -38,189 +63,296 @@ def in_namespace(work: Callable[[], Awaitable[None]]) -> None:
         host.loop(story())
 
 
-async def answering(line: Any) -> None:
-    """Wait until the consumer at the other end has subscribed."""
-    while True:
-        try:
-            await line.active()
-        except LineUnavailable:
-            await asyncio.sleep(0.01)
-        else:
-            return
-
-
 @asynccontextmanager
-async def actor(broker: Broker, answer: Callable[[bytes], list[bytes]]) -> AsyncIterator[list[aiomqtt.Message]]:
+async def actor(broker: Broker, answer: Answer, device: str = "fw-0") -> AsyncIterator[list[bytes]]:
     """A consumer that answers as the test says."""
-    heard: list[aiomqtt.Message] = []
+    heard: list[bytes] = []
+    there = asyncio.Event()
 
-    async def listen(connection: aiomqtt.Client) -> None:
-        async for message in connection.messages:
-            assert isinstance(message.payload, bytes)
-            heard.append(message)
-            for payload in answer(message.payload):
-                await connection.publish("oc2/rsp/portcullis", payload, qos=1, properties=properties("rsp"))
+    def received(connection: Connection, message: Any) -> None:
+        connection.acknowledge(message)
+        heard.append(message.payload)
+        for payload in answer(message.payload):
+            connection.publish(Outgoing("oc2/rsp/portcullis", payload, "rsp"))
 
-    async with client(broker, "actor") as connection, asyncio.TaskGroup() as group:
-        await connection.subscribe("oc2/cmd/ap/slpf", qos=1)
-        listening = group.create_task(listen(connection))
+    async def converse(connection: Connection) -> None:
+        there.set()
+        await connection.ended()
+
+    topics = ("oc2/cmd/ap/slpf", f"oc2/cmd/device/{device}")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(stay_connected(broker, f"actor-{device}", topics, received, converse))
+        await there.wait()
         yield heard
-        listening.cancel()
+        task.cancel()
 
 
-def says(*statuses: int, results: dict[str, Any] | None = None) -> Callable[[bytes], list[bytes]]:
+def says(*statuses: int, results: dict[str, Any] | None = None, device: str = "fw-0", sealed: bool = False) -> Answer:
     def answer(payload: bytes) -> list[bytes]:
         order = read_command(payload)
-        return [response(order, "fw-9", 1_800_000_000.0, status, "so it is", results or {}) for status in statuses]
+        said = {"head": msgspec.json.decode(payload)["headers"].get("x-portcullis", {}).get("head", "")}
+        made = [
+            response(order, device, 1_800_000_000.0, status, "so it is", results or {}, said) for status in statuses
+        ]
+        return [seal_answer(each, enrol(KEY, device).secret) for each in made] if sealed else made
 
     return answer
 
 
-def test_blocks_become_rules_in_the_kernel_and_go_again(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, consumer(broker), producer(broker, timeout=1.0) as line:
-            await answering(line)
-            orders = [block(1), block(2, "2001:db8::/32", "range"), block(3, "person:a", "principal"), block(4, ttl=-1)]
-            receipts = await line.apply(orders, "head-1")
-            assert [receipt.outcome for receipt in receipts] == ["enforced", "enforced", "refused", "expired"]
-            assert {(receipt.head, receipt.line) for receipt in receipts} == {("head-1", "openc2")}
-            wall = Firewall("portcullis_oc2", ("saddr", "daddr"))
-            assert len(wall.active(orders[0].created)) == 2  # the kernel's own word
-            assert sorted(await line.active()) == [block(1).id, block(2).id]
-            lifted = await line.revoke([block(1).id, "b-00000000000000ff"], "head-2")
-            assert [receipt.outcome for receipt in lifted] == ["lifted", "lifted"]
-            assert len(wall.active(orders[0].created)) == 1
-            wall.close()
-
-    in_namespace(story)
+@asynccontextmanager
+async def foreign(broker: Broker, timeout: float = 2.0) -> AsyncIterator[ForeignLine]:
+    made = Producer(broker, KEY, timeout=timeout)
+    line = ForeignLine("fw-0", made)
+    async with running(made):
+        yield line
 
 
-def test_a_new_producer_revokes_what_an_older_one_ordered(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, consumer(broker):
-            async with producer(broker) as line:
+def outcomes(receipts: Receipts) -> dict[str, str]:
+    return {note.block: note.outcome for note in receipts.notes}
+
+
+async def test_one_message_tells_all_and_each_answers_for_itself(tmp_path: Path) -> None:
+    walls = [Filter(time.time) for _ in range(5)]
+    walls[3].broken = "Operation not permitted"
+    async with (
+        mosquitto(tmp_path) as broker,
+        consumers(broker, *walls),
+        producer(broker, 5) as lines,
+        tap(broker) as ear,
+    ):
+        await answering(*lines)
+        before = len(ear.heard)
+        told = orders(block(1), block(2, "2001:db8::/32", "range"))
+        receipts = await asyncio.gather(*(line.carry_out(told) for line in lines))
+        assert [len(receipt.notes) for receipt in receipts] == [0, 0, 0, 2, 0]
+        assert set(outcomes(receipts[3]).values()) == {"failed"}
+        assert {receipt.head for receipt in receipts} == {"head-1"}
+        assert [len(wall.standing) for wall in walls] == [2, 2, 2, 0, 2]
+        await ear.until("oc2/rsp/portcullis", 5, before)
+        commands = [message.topic for message in ear.heard[before:] if message.topic.startswith("oc2/cmd")]
+        assert commands == ["oc2/cmd/ap/slpf"]
+
+
+async def test_who_is_not_told_is_left_out_of_the_groups_message(tmp_path: Path) -> None:
+    walls = [Filter(time.time) for _ in range(4)]
+    async with mosquitto(tmp_path) as broker, consumers(broker, *walls), producer(broker, 4) as lines:
+        await answering(*lines)
+        told = orders(block(1), block(2))
+        await asyncio.gather(*(line.carry_out(told) for line in lines[:3]))
+        await lines[0].carry_out(orders(block(3)))
+        await answering(*lines)  # what was sent before has been heard
+        assert [sorted(wall.blocks) for wall in walls] == [
+            sorted(ids([block(1), block(2), block(3)])),
+            *[sorted(ids([block(1), block(2)]))] * 2,
+            [],
+        ]
+
+
+async def test_blocks_are_lifted_by_their_ids_in_one_message(tmp_path: Path) -> None:
+    walls = [Filter(time.time) for _ in range(3)]
+    async with mosquitto(tmp_path) as broker, consumers(broker, *walls), producer(broker, 3) as lines:
+        await answering(*lines)
+        made = [block(number, f"198.51.100.{number}") for number in range(1, 4)]
+        for told in (orders(*made), orders(made[0].id, "b-00000000000000ff", block(9))):
+            receipts = await asyncio.gather(*(line.carry_out(told) for line in lines))
+            assert [receipt.notes for receipt in receipts] == [()] * 3
+        assert all(wall.blocks == ids([made[1], made[2], block(9)]) for wall in walls)
+
+
+async def test_ten_thousand_orders_go_in_a_few_messages(tmp_path: Path) -> None:
+    wall = Filter(time.time)
+    async with mosquitto(tmp_path) as broker, consumers(broker, wall), producer(broker, timeout=20) as (line,):
+        await answering(line)
+        made = [block(number, f"10.{number >> 8}.{number & 255}.0/24", "range", ttl=600) for number in range(1, 10_001)]
+        assert (await line.carry_out(orders(*made))).notes == ()
+        assert wall.blocks == ids(made)
+        assert await line.active(Digest.of(ids(made)), time.time()) is None
+        listed = await line.active(Digest.of(ids(made[1:])), time.time())
+        assert set(listed or ()) == ids(made)
+
+
+async def test_what_cannot_be_done_is_noted_and_the_rest_done(tmp_path: Path) -> None:
+    wall = Filter(time.time)
+    async with mosquitto(tmp_path) as broker, consumers(broker, wall), producer(broker) as (line,):
+        await answering(line)
+        receipts = await line.carry_out(orders(block(1), block(2, "person:a", "principal"), block(3, ttl=-1)))
+        assert outcomes(receipts) == {block(2).id: "refused", block(3).id: "expired"}
+        assert wall.blocks == ids([block(1)])
+        assert outcomes(await line.carry_out(orders(block(4, ttl=-1)))) == {block(4).id: "expired"}
+
+
+async def test_a_consumer_that_starts_says_so_and_one_that_restarted_is_bound_anew(tmp_path: Path) -> None:
+    here: asyncio.Queue[str] = asyncio.Queue()
+    async with mosquitto(tmp_path) as broker, producer(broker, 2, reachable=here.put_nowait) as lines:
+        for number in range(2):
+            wall = Filter(time.time)
+            async with consumers(broker, wall):
+                assert await here.get() == "fw-0"
+                assert (await lines[0].carry_out(orders(block(number)))).notes == ()
+                assert wall.blocks == ids([block(number)])
+
+
+async def test_a_producer_that_restarted_goes_on_where_the_other_ended(tmp_path: Path) -> None:
+    wall = Filter(time.time)
+    async with mosquitto(tmp_path) as broker, consumers(broker, wall):
+        for number in range(2):
+            async with producer(broker) as (line,):
                 await answering(line)
-                await line.apply([block(1)], "")
-            async with producer(broker) as line:
-                assert (await line.revoke([block(1).id], ""))[0].outcome == "lifted"
-                assert await line.active() == []
-
-    in_namespace(story)
+                assert (await line.carry_out(orders(block(number, f"198.51.100.{number}")))).notes == ()
+        assert wall.blocks == ids([block(0), block(1)])
 
 
-def test_commands_travel_as_the_specification_says(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, actor(broker, says(200)) as heard, producer(broker) as line:
-            await line.apply([block(1)], "")
-            (message,) = heard
-            assert (message.qos, message.retain) == (1, False)
-            assert is_command(message)
-            assert getattr(message.properties, "ContentType", "") == CONTENT_TYPE
-            assert isinstance(message.payload, bytes)
-            command = msgspec.json.decode(message.payload)["body"]["openc2"]["request"]
-            assert command["args"]["slpf"] == {"drop_process": "none", "persistent": False, "direction": "ingress"}
-            assert command["command_id"] == block(1).id
-            assert isinstance(read_command(message.payload).action, Deny)
-
-    in_namespace(story)
+async def test_a_consumers_clock_may_be_wrong_by_a_year(tmp_path: Path) -> None:
+    year = 365 * 86_400.0
+    wall = Filter(lambda: time.time() - year)
+    async with mosquitto(tmp_path) as broker, consumers(broker, wall), producer(broker) as (line,):
+        await answering(line)
+        receipts = await line.carry_out(orders(block(1, ttl=60)))
+        assert receipts.notes == ()
+        assert receipts.time == pytest.approx(time.time() - year, abs=30)  # the line's own word
+        (order,) = wall.standing.values()
+        assert order.expires - wall.clock() == pytest.approx(60, abs=10)
+        assert await line.active(Digest.of([block(1).id]), time.time()) is None
 
 
+async def test_commands_travel_as_the_specification_says(tmp_path: Path) -> None:
+    async with (
+        mosquitto(tmp_path) as broker,
+        actor(broker, says(200, sealed=True)),
+        producer(broker) as (line,),
+        tap(broker) as ear,
+    ):
+        await line.carry_out(orders(block(1)))
+        (message,) = await ear.until("oc2/cmd/device/fw-0")
+        assert (message.qos, message.retain, message.content_type) == (1, False, CONTENT_TYPE)
+        assert (message.payload_format_indicator, message.response_topic) == (1, None)
+        assert kind(message) == "req"
+        body = msgspec.json.decode(message.payload)
+        assert body["headers"]["from"] == "portcullis"
+        command = body["body"]["openc2"]["request"]
+        assert command["args"]["slpf"] == {"drop_process": "none", "persistent": False, "direction": "ingress"}
+        assert command["command_id"] == block(1).id
+        assert isinstance(read_command(message.payload).action, Deny)
+        await line.carry_out(orders(block(1), block(2)))
+        assert isinstance(read_command((await ear.until("oc2/cmd/device/fw-0", 2))[1].payload).action, Update)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize(
     ("statuses", "outcome"),
     [
-        ((102, 200), "enforced"),
+        ((102, 200), ""),
         ((501,), "refused"),
         ((400,), "refused"),
-        ((403,), "refused"),
         ((500,), "failed"),
         ((503,), "failed"),
         ((299,), "failed"),
         ((501, 200), "refused"),  # the first final answer counts
     ],
 )
-def test_only_the_actuators_200_is_enforced(tmp_path: Path, statuses: tuple[int, ...], outcome: str) -> None:
-    async def story() -> None:
-        results = {"slpf": {"rule_number": 7}}
-        async with (
-            mosquitto(tmp_path) as broker,
-            actor(broker, says(*statuses, results=results)),
-            producer(broker) as line,
-        ):
-            (receipt,) = await line.apply([block(1)], "")
-            assert receipt.outcome == outcome
-            assert ("rule 7" if outcome == "enforced" else str(statuses[0])) in receipt.detail
-
-    in_namespace(story)
+async def test_only_the_actuators_200_is_enforced(
+    tmp_path: Path, statuses: tuple[int, ...], outcome: str, sealed: bool
+) -> None:
+    answer = says(*statuses, results={"slpf": {"rule_number": 7}}, sealed=sealed)
+    async with mosquitto(tmp_path) as broker, actor(broker, answer):
+        async with producer(broker) as (ours,), foreign(broker) as others:
+            line = ours if sealed else others
+            receipts = await line.carry_out(orders(block(1)))
+            assert outcomes(receipts) == ({block(1).id: outcome} if outcome else {})
+            assert not outcome or str(statuses[0]) in receipts.notes[0].detail
 
 
-def test_an_accepted_command_that_is_never_done_is_not_enforced(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, actor(broker, says(102)), producer(broker, timeout=0.2) as line:
-            with pytest.raises(LineUnavailable):
-                await line.apply([block(1)], "")
-
-    in_namespace(story)
+async def test_an_accepted_command_that_is_never_done_is_not_enforced(tmp_path: Path) -> None:
+    answer = says(102, sealed=True)
+    async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker, timeout=0.2) as (line,):
+        with pytest.raises(LineUnavailable, match="no answer"):
+            await line.carry_out(orders(block(1)))
 
 
-def test_an_actuator_that_cannot_list_is_taken_at_its_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("results", "why"),
+    [
+        ({"x-portcullis": {"notes": [["b-00000000000000ff", "failed", ""]]}}, "other orders"),
+        ({"x-portcullis": {"notes": [["b-0000000000000001", "eaten", ""]]}}, "other orders"),
+        ({"x-portcullis": {"notes": 5}}, "other orders"),
+    ],
+)
+async def test_answers_that_no_consumer_of_ours_gives_are_a_broken_line(
+    tmp_path: Path, results: dict[str, Any], why: str
+) -> None:
+    answer = says(200, results=results, sealed=True)
+    async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker) as (line,):
+        with pytest.raises(LineBroken, match=why):
+            await line.carry_out(orders(block(1), block(2)))
+        with pytest.raises(LineBroken, match="no list"):
+            await line.active(Digest(), time.time())
+
+
+async def test_a_foreign_consumer_gets_plain_slpf_and_deletes_by_rule_number(tmp_path: Path) -> None:
+    heard: list[bytes]
+    async with (
+        mosquitto(tmp_path) as broker,
+        actor(broker, says(200, results={"slpf": {"rule_number": 7}})) as heard,
+        foreign(broker) as line,
+    ):
+        assert (await line.carry_out(orders(block(1), block(2)))).notes == ()
+        assert (await line.carry_out(orders(block(1).id, "b-00000000000000ff"))).notes[0].outcome == "refused"
+        actions = [msgspec.json.decode(payload) for payload in heard]
+        assert not any("signature" in said or "x-portcullis" in said["headers"] for said in actions)
+        requests = [said["body"]["openc2"]["request"] for said in actions]
+        assert [said["action"] for said in requests] == ["deny", "deny", "delete"]
+        assert requests[2]["target"] == {"slpf:rule_number": 7}
+        assert not line.capabilities.lists
+
+
+async def test_junk_answers_are_passed_over_and_counted(tmp_path: Path) -> None:
     def answer(payload: bytes) -> list[bytes]:
-        return says(200 if isinstance(read_command(payload).action, Deny) else 501)(payload)
-
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker) as line:
-            await line.apply([block(1)], "")
-            assert await line.active() == [block(1).id]
-            (receipt,) = await line.revoke([block(1).id], "")
-            assert receipt.outcome == "failed"  # it gave no rule number
-
-    in_namespace(story)
-
-
-def test_junk_answers_are_passed_over(tmp_path: Path) -> None:
-    def answer(payload: bytes) -> list[bytes]:
-        stranger = read_command(payload.replace(b'"request_id":"', b'"request_id":"x'))
+        stranger = payload.replace(b'"request_id":"', b'"request_id":"x')
         return [
             b"\xff",
             b'{"a":"\xff"}',
             b"[]",
             b"[" * 50_000,
-            response(stranger, "x", 1.0, 200, "", {}),
-            *says(501)(payload),
+            *says(200, sealed=True)(stranger),  # to another request
+            *says(200)(payload),  # without a seal
+            *says(200, device="fw-1", sealed=True)(payload),  # of another device
+            *says(501, sealed=True)(payload),
         ]
 
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker) as line:
-            assert (await line.apply([block(1)], ""))[0].outcome == "refused"
+    before = {what: counted(STRAY, what=what) for what in ("malformed", "unknown", "forged")}
+    async with mosquitto(tmp_path) as broker, actor(broker, answer), producer(broker, 2) as (line, _):
+        assert set(outcomes(await line.carry_out(orders(block(1)))).values()) == {"refused"}
+    after = {what: counted(STRAY, what=what) - before[what] for what in before}
+    assert after == {"malformed": 4, "unknown": 2, "forged": 1}
 
-    in_namespace(story)
 
-
-def test_whoever_asks_is_told_once_of_each_connection(tmp_path: Path) -> None:
-    async def story() -> None:
-        told: list[bool] = []
-        server = Mosquitto(tmp_path)
-        await server.start()
-        line = OpenC2Line(server.broker)
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(line.run(lambda: told.append(line.connected.is_set())))
-            await line.connected.wait()
-            assert told == [True]
-            await server.kill()
-            while line.connected.is_set():  # noqa: ASYNC110 - nothing else tells of the loss
-                await asyncio.sleep(0.01)
-            await server.start()
-            await line.connected.wait()
-            assert told == [True, True]
-            running.cancel()
+async def test_a_killed_broker_is_line_unavailable_until_it_is_back_empty(tmp_path: Path) -> None:
+    here: asyncio.Queue[str] = asyncio.Queue()
+    walls = [Filter(time.time) for _ in range(3)]
+    server = Mosquitto(tmp_path)
+    await server.start()
+    async with producer(server.broker, 3, reachable=here.put_nowait) as lines, consumers(server.broker, *walls):
+        await answering(*lines)
+        first, second = orders(block(1)), orders(block(2))
+        await asyncio.gather(*(line.carry_out(first) for line in lines))
         await server.kill()
-
-    in_namespace(story)
+        failed = await asyncio.gather(*(line.carry_out(second) for line in lines), return_exceptions=True)
+        assert {type(each) for each in failed} == {LineUnavailable}
+        while not here.empty():
+            here.get_nowait()
+        await server.start()
+        assert {await here.get() for _ in lines} == {"fw-0", "fw-1", "fw-2"}
+        await answering(*lines)
+        receipts = await asyncio.gather(*(line.carry_out(second) for line in lines))
+        assert [receipt.notes for receipt in receipts] == [()] * 3
+        assert all(wall.blocks == ids([block(1), block(2)]) for wall in walls)  # rules stood all the while
+    await server.kill()
 
 
 @pytest.mark.parametrize(
-    "part", ["defense_lines.lines.openc2.read_response", "defense_lines.agent.openc2_consumer.read_command"]
+    "part", ["defense_lines.lines.openc2_producer.read_response", "defense_lines.agent.openc2_profile.read_command"]
 )
-def test_a_fault_in_reading_costs_a_connection_and_no_more(
+async def test_a_fault_in_reading_costs_a_connection_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     faults = REGISTRY.get_sample_value(LOST, {"why": "fault"}) or 0
@@ -229,69 +361,59 @@ def test_a_fault_in_reading_costs_a_connection_and_no_more(
         monkeypatch.undo()
         raise RuntimeError("a bug")
 
-    async def story() -> None:
-        async with mosquitto(tmp_path) as broker, consumer(broker), producer(broker, timeout=0.5) as line:
-            await answering(line)
-            monkeypatch.setattr(part, fail)
-            with pytest.raises(LineUnavailable):
-                await line.active()
-            await answering(line)  # both ends are there again
-            assert (await line.apply([block(1)], ""))[0].outcome == "enforced"
-
-    in_namespace(story)
+    async with (
+        mosquitto(tmp_path) as broker,
+        consumers(broker, Filter(time.time)),
+        producer(broker, timeout=0.5) as (line,),
+    ):
+        await answering(line)
+        monkeypatch.setattr(part, fail)
+        with pytest.raises(LineUnavailable):
+            await line.active(Digest(), time.time())
+        await answering(line)  # both ends are there again
+        assert (await line.carry_out(orders(block(1)))).notes == ()
     assert REGISTRY.get_sample_value(LOST, {"why": "fault"}) == faults + 1
 
 
-async def test_a_cancellation_in_the_moment_of_the_brokers_answer_is_heeded() -> None:
-    answered = asyncio.get_running_loop().create_future()
-
-    class Connection:
-        _client = SimpleNamespace(socket=lambda: None)
-
-        async def publish(self, *_: object, **__: object) -> None:
-            await asyncio.wait_for(answered, 10)  # as aiomqtt waits for the PUBACK
-
-    async def listen() -> None:
-        await publish(cast("aiomqtt.Client", Connection()), "oc2/rsp", b"", properties("rsp"))
-        await asyncio.get_running_loop().create_future()
-
-    listening = asyncio.create_task(listen())
-    await asyncio.sleep(0)
-    answered.set_result(None)
-    listening.cancel()
-    await asyncio.wait([listening], timeout=1)
-    assert listening.cancelled()
+async def test_a_listing_of_a_firewall_is_asked_of_it(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, consumers(broker, Filter(time.time)), producer(broker) as (line,):
+        await answering(line)
+        assert isinstance(line.capabilities.room, int)
+        assert await line.active(Digest(1, 1), time.time()) == []
+        assert await line.active(Digest(), time.time()) is None
+        assert ListOrders().unless is None
 
 
-def test_a_lost_broker_is_line_unavailable_until_it_is_back(tmp_path: Path) -> None:
+def test_blocks_become_rules_in_the_kernel_and_go_again(tmp_path: Path) -> None:
     async def story() -> None:
-        server = Mosquitto(tmp_path)
-        await server.start()
-        async with producer(server.broker) as line, consumer(server.broker):
+        async with mosquitto(tmp_path) as broker, kernel_consumer(broker), producer(broker) as (line,):
             await answering(line)
-            await line.apply([block(1)], "")
-            await server.kill()
-            with pytest.raises(LineUnavailable):
-                await line.apply([block(2)], "")
-            while line.connected.is_set():  # noqa: ASYNC110 - nothing else tells of the loss
-                await asyncio.sleep(0.01)
-            await server.start()
-            await line.connected.wait()
-            await answering(line)
-            assert await line.active() == [block(1).id]  # the rule stood all the while
-        await server.kill()
+            told = [block(1), block(2, "2001:db8::/32", "range")]
+            assert (await line.carry_out(orders(*told))).notes == ()
+            wall = Firewall("portcullis_oc2", ("saddr", "daddr"))
+            assert len(wall.active(time.time())) == 2  # the kernel's own word
+            assert await line.active(Digest.of(ids(told)), time.time()) is None
+            assert set(await line.active(Digest(), time.time()) or ()) == ids(told)
+            assert (await line.carry_out(orders(told[0].id, "b-00000000000000ff"))).notes == ()
+            assert len(wall.active(time.time())) == 1
+            wall.close()
 
     in_namespace(story)
 
 
 def test_the_program_answers_with_net_admin_alone(tmp_path: Path) -> None:
+    capabilities = lambda pid: Path(f"/proc/{pid}/status").read_text().partition("CapEff:\t")[2][:16]  # noqa: E731
+
     async def story() -> None:
-        async with mosquitto(tmp_path) as broker, producer(broker) as line:
-            module = ("-m", "defense_lines.agent.openc2_consumer", "--device", "fw-1", "--port", str(broker.port))
-            child = await asyncio.create_subprocess_exec(sys.executable, *module, stdout=asyncio.subprocess.DEVNULL)
+        enrolment = tmp_path / "fw-0.enrolment"
+        enrolment.write_bytes(msgspec.json.encode(enrol(KEY, "fw-0")))
+        async with mosquitto(tmp_path) as broker, producer(broker) as (line,):
+            module = ("-m", "defense_lines.agent.openc2_consumer", "--enrolment", str(enrolment))
+            command = (*module, "--port", str(broker.port))
+            child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.DEVNULL)
             await answering(line)
-            assert capabilities(child.pid) == {"0000000000001000"}
-            assert (await line.apply([block(1)], ""))[0].outcome == "enforced"
+            assert capabilities(child.pid) == "0000000000001000"
+            assert (await line.carry_out(orders(block(1)))).notes == ()
             child.terminate()
             assert await child.wait() == 0
 

@@ -41,13 +41,12 @@ class History:
     def __init__(self) -> None:
         self.records: list[tuple[float, BlockPolicy | str]] = []
         self.cursor = 0
-        self.again(0.0)
+        self.again()
 
-    def again(self, now: float) -> None:
+    def again(self) -> None:
         self.standing_orders = StandingOrders()
         for seq, (then, record) in enumerate(self.records, 1):
             self._fold(seq, record, then)
-        self.standing_orders = self.standing_orders.current(now, lambda block: block)
 
     def append(self, record: BlockPolicy | str, now: float) -> None:
         self.records.append((now, record))
@@ -171,7 +170,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 30))
     def lift(self, number: int) -> None:
-        live = [block.id for _, block in self.history.standing_orders.live(self.now)]
+        live = [block.id for block in self.history.standing_orders.live(self.now)]
         if live:
             self.history.append(live[number % len(live)], self.now)
 
@@ -232,7 +231,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def gateway_restarts(self) -> None:
-        self.history.again(self.now)
+        self.history.again()
         self.start()
         self.connect()
 
@@ -262,7 +261,7 @@ class Machine(RuleBasedStateMachine):
 
     def meant(self, time: float) -> set[str]:
         whom = Whom("line", self.line.capabilities.targets)
-        return {block.id for _, block in self.history.standing_orders.live(time) if whom.concerns(block)}
+        return {block.id for block in self.history.standing_orders.live(time) if whom.concerns(block)}
 
 
 @pytest.mark.prove

@@ -6,14 +6,14 @@ import asyncio
 import socket
 
 import msgspec
+from defense_lines.agent.nftables_agent import attend
+from defense_lines.lines.nftables import RemoteLine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defense_lines.agent import Firewall, Order, Result, frames
 from defense_lines.agent.actuator import Actuator
-from defense_lines.agent.nftables_agent import attend
 from defense_lines.line import LineUnavailable
-from defense_lines.lines.nftables import RemoteLine
 from telemetry import frame
 
 junk = st.binary(max_size=300)

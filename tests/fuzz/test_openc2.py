@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from defense_lines.agent import Order, Result
 from defense_lines.agent.openc2_command import read_command
-from defense_lines.agent.openc2_consumer import Consumer
 from defense_lines.agent.openc2_message import deny, read_response, request, response
+from defense_lines.agent.openc2_profile import Consumer
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

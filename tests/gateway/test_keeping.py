@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from defense_lines.agent.nftables_agent import NAME
 
 from defense_lines import EdgeLine, Hub, Ledger
-from defense_lines.agent.nftables_agent import NAME
 from gateway import lines, sources
 from gateway.blocklist import Blocklist
-from gateway.config import Lines, NftablesLine, OpenC2Line, Telemetry
+from gateway.config import Lines, NftablesLine, OpenC2Lines, Telemetry
 from gateway.keeping import keep_running
 from gateway.sessions import Sessions
 from telemetry import Event, EventBatch, Kind, Rejects
@@ -97,8 +97,9 @@ async def test_an_openc2_line_that_breaks_is_away_and_comes_back(
         broken.set()
         raise RuntimeError("a bug in the driver")
 
-    monkeypatch.setattr("defense_lines.lines.openc2.OpenC2Line.run", run)
-    settings = Lines(openc2=OpenC2Line(), nftables=NftablesLine())
+    monkeypatch.setattr("defense_lines.lines.openc2_producer.Producer.run", run)
+    openc2 = OpenC2Lines(consumers=("openc2",), signing_key=tmp_path / "openc2.key")
+    settings = Lines(openc2=openc2, nftables=NftablesLine())
     assert lines.expected_lines(settings) == (NAME, "openc2")
     async with await Ledger.open(tmp_path / "ledger") as ledger:
         hub = Hub(ledger, [EdgeLine(Blocklist(Sessions()))], expected=lines.expected_lines(settings))

@@ -12,18 +12,22 @@ import msgspec
 import pytest
 
 from defense_lines import (
-    Activity,
+    Callers,
     EdgeLine,
     Guard,
     GuardLimits,
     Hub,
     InvalidRecord,
+    Leave,
     Ledger,
     LedgerUnwritable,
     Override,
     Permit,
+    Watches,
 )
 from detectors import Verdict
+from gateway.approvals import Approvals
+from gateway.blocking import Blocking
 from gateway.blocklist import Blocklist
 from gateway.records import Records
 from gateway.response import Responder
@@ -51,6 +55,7 @@ class Bench:
     """The parts, and what they did."""
 
     responder: Responder
+    blocking: Blocking
     ledger: Ledger
     hub: Hub
     blocklist: Blocklist
@@ -76,10 +81,12 @@ async def bench(tmp_path: Path, bundle: Bundle) -> AsyncIterator[Bench]:
 
     async with await Ledger.open(tmp_path, clock=lambda: NOW) as ledger:
         hub = Hub(ledger, [EdgeLine(blocklist)], clock=lambda: NOW)
-        guard = Guard(limits, Activity())
-        responder = Responder(pdp, guard, ledger, hub, Risks(pdp), records, recheck, clock=lambda: NOW)
+        callers = Callers.nobody()
+        watches, guard = Watches(limits, callers), Guard(limits, callers)
+        blocking = Blocking(guard, ledger, hub, records, Approvals(3600), watches, lambda: NOW)
+        responder = Responder(pdp, blocking, ledger, Risks(pdp), records, recheck, clock=lambda: NOW)
         running = asyncio.create_task(hub.run())
-        yield Bench(responder, ledger, hub, blocklist, records, pdp, rechecked)
+        yield Bench(responder, blocking, ledger, hub, blocklist, records, pdp, rechecked)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -138,10 +145,10 @@ async def test_a_verdict_below_its_threshold_does_nothing(bench: Bench) -> None:
 
 async def test_an_operator_goes_the_same_way(bench: Bench) -> None:
     cause = Cause(reason="fraud desk", by="analyst:jo")
-    block = bench.responder.block
+    block = bench.blocking.block
     accepted = await block("principal", "person:mallory", 60, cause, NOW)
     assert accepted["outcome"] == "accepted"
-    refused = await block("principal", "person:ceo", 60, cause, NOW, Override(by="analyst:jo", reason="sure"))
+    refused = await block("principal", "person:ceo", 60, cause, NOW, Leave(Override(by="analyst:jo", reason="sure")))
     assert (refused["outcome"], refused["rule"]) == ("refused", "never_block")
     too_long = await block("principal", "person:mallory", 10**9, cause, NOW)
     assert too_long["rule"] == "ttl"
@@ -210,7 +217,7 @@ async def test_one_record_that_cannot_be_written_does_not_stop_the_others(
 
 async def test_what_can_never_be_recorded_is_refused(bench: Bench) -> None:
     cause = Cause(reason="x" * 70_000, by="analyst:jo")
-    answer = await bench.responder.block("principal", "person:mallory", 60, cause, NOW)
+    answer = await bench.blocking.block("principal", "person:mallory", 60, cause, NOW)
     assert (answer["outcome"], answer["rule"]) == ("refused", "record")
     async with asyncio.timeout(20):
         while bench.blocklist.active():  # noqa: ASYNC110  # the supervisor tells nobody

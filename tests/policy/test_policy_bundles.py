@@ -14,7 +14,12 @@ from policy.bundles import read_data
 
 def test_starter_policy_is_the_default() -> None:
     bundle = read_bundle()
-    assert set(bundle.sources) == {"starter/access.rego", "starter/response.rego", "starter/signals.rego"}
+    assert set(bundle.sources) == {
+        "starter/access.rego",
+        "starter/guard.rego",
+        "starter/response.rego",
+        "starter/signals.rego",
+    }
     assert bundle.data == {}
 
 

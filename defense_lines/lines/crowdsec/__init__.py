@@ -8,7 +8,7 @@ the *application* is the API over HTTP.
 
 from defense_lines.lines.crowdsec.addresses import Addresses
 from defense_lines.lines.crowdsec.application import BouncerApi
-from defense_lines.lines.crowdsec.bouncers import Bouncer, Bouncers
+from defense_lines.lines.crowdsec.bouncers import Bouncer, Bouncers, Hub
 from defense_lines.lines.crowdsec.connection import Link
 
-__all__ = ["Addresses", "Bouncer", "BouncerApi", "Bouncers", "Link"]
+__all__ = ["Addresses", "Bouncer", "BouncerApi", "Bouncers", "Hub", "Link"]

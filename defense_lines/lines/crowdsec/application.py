@@ -46,7 +46,7 @@ class BouncerApi:
         async def answer(request: Request) -> Response:
             bouncer = self._bouncers.of(request.headers.get("x-api-key", "").encode("latin-1"))
             try:
-                response = await handler(request, bouncer) if bouncer else _message(403, "access forbidden")
+                response = await handler(request, bouncer) if bouncer else _forbidden()
             except ClientDisconnect:
                 response = _message(400, "the body ended early")
             except Exception:
@@ -94,6 +94,12 @@ async def _discard(request: Request, _: Bouncer) -> Response:
         if size > MAX_BODY:
             return _message(413, f"at most {MAX_BODY} bytes")
     return Response(status_code=201)
+
+
+def _forbidden() -> Response:
+    response = _message(403, "access forbidden")
+    response.headers["connection"] = "close"  # whoever has no key keeps nobody's place
+    return response
 
 
 def _json(value: object, status: int = 200) -> Response:

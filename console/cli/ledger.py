@@ -1,0 +1,87 @@
+"""`portcullis ledger`: the files of the record: what is old into archives, all of it into a backup and back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from console.cli.exits import Exit
+from console.cli.options import DEFAULT_FILE, ConfigFile, DryRun, Output, configuration, seconds
+from console.cli.output import Format, note, show
+
+if TYPE_CHECKING:
+    from defense_lines.ledger import Compaction, Places
+
+Folder = Annotated[Path | None, typer.Option("--ledger", metavar="FOLDER", help="The ledger's folder.")]
+app = typer.Typer(name="ledger", help="The ledger's files: archives, backups.", no_args_is_help=True)
+
+
+@app.command()
+def compact(
+    before: Annotated[str, typer.Option(metavar="TIME", help="How old: what was written before, 90d ago.")],
+    archive: Annotated[Path, typer.Option(metavar="FOLDER", help="Where archives lie.")],
+    ledger: Folder = None,
+    dry_run: DryRun = False,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Move old entries into an archive, but for what still matters."""
+    told = asyncio.run(_compact(_places(ledger, config), time.time() - seconds(before), archive, dry_run))
+    show({"outcome": "dry_run" if dry_run else "compacted"} | msgspec.to_builtins(told), output)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Made anew; never overwritten.")],
+    ledger: Folder = None,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Copy the ledger into one file, while the gateway runs or not. Without its keys: keep those elsewhere."""
+    from defense_lines.ledger import back_up
+
+    places = _places(ledger, config)
+    _must_be(places.database)
+    show({"file": str(file), "head": str(back_up(places, file))}, output)
+    note("without ledger.key and ledger.names: what goes into the place of a lost ledger is all three")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
+    ledger: Folder = None,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Put a backup into the place of a lost ledger, beside its keys; on record. Overwrites nothing."""
+    from defense_lines.ledger import restore as restored
+
+    _must_be(file)
+    places = _places(ledger, config)
+    show({"ledger": str(places.folder), "head": str(restored(file, places, time.time()))}, output)
+
+
+async def _compact(places: Places, before: float, archive: Path, dry_run: bool) -> Compaction:
+    from defense_lines.ledger import Ledger
+
+    _must_be(places.database)
+    async with await Ledger.open(places.folder) as ledger:
+        return await ledger.compact(before, archive, f"operator:uid-{os.getuid()}", dry_run)
+
+
+def _places(ledger: Path | None, config: Path) -> Places:
+    from defense_lines.ledger import Places
+
+    return Places(ledger or configuration(config).config.state / "ledger")
+
+
+def _must_be(path: Path) -> None:
+    if not path.is_file():
+        note(f"there is no {path}")
+        raise typer.Exit(Exit.FAILURE)

@@ -1,0 +1,83 @@
+"""Who the good callers are outlives the gateway: a guard that has just started must not be blind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from defense_lines import Activity, Sighting
+
+_log = structlog.get_logger()
+_FAILED = Counter("portcullis_gateway_callers_file_failed_total", "Times that the good callers' file was of no use")
+_LARGEST = 256 << 20  # bytes
+_CHUNK = 2_000  # sightings encoded at a time: another thread's turn comes after a millisecond
+_LENGTH = 4  # bytes
+
+Seen = list[tuple[Sighting, float]]
+_DECODER = msgspec.msgpack.Decoder(Seen)
+
+
+class CallersFile:
+    """One activity, in a file of this user's alone. It holds names: what the window has passed is not written again."""
+
+    def __init__(self, path: Path, activity: Activity, seconds: float) -> None:
+        """`seconds` lie between two writes."""
+        self._path = path
+        self._activity = activity
+        self._seconds = seconds
+
+    async def restore(self, now: float) -> None:
+        """What an earlier gateway knew; what cannot be read is said, counted and left."""
+        try:
+            self._activity.restore(await asyncio.to_thread(_read, self._path), now)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            _FAILED.inc()
+            _log.error("good callers not known from before", file=str(self._path), error=str(error))
+
+    async def keep(self) -> None:
+        """Write from time to time, until cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            await self.save()
+
+    async def save(self) -> None:
+        """Write now. A disk that cannot take it is said and counted."""
+        seen = self._activity.snapshot()
+        try:
+            await asyncio.to_thread(_write, self._path, seen)
+        except OSError as error:
+            _FAILED.inc()
+            _log.error("good callers not kept", file=str(self._path), error=str(error))
+
+
+def _write(path: Path, seen: Sequence[tuple[Sighting, float]]) -> None:
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        for start in range(0, len(seen), _CHUNK):
+            chunk = msgspec.msgpack.encode(seen[start : start + _CHUNK])
+            file.write(len(chunk).to_bytes(_LENGTH, "big") + chunk)
+    fresh.replace(path)
+
+
+def _read(path: Path) -> Seen:
+    with path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise ValueError(f"larger than {_LARGEST} bytes")
+    seen, at = Seen(), 0
+    while at < len(data):
+        end = at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "big")
+        if end > len(data):
+            raise ValueError("it ends early")
+        seen += _DECODER.decode(data[at + _LENGTH : end])
+        at = end
+    return seen
