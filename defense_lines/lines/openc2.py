@@ -22,7 +22,7 @@ class OpenC2Line:
     """One consumer. Satisfies DefenseLine while its producer is running."""
 
     capabilities = Capabilities(targets=TARGETS, room=MAX_RULES)
-    cursor = None  # it follows commands, not the ledger
+    cursor: int | None = None  # it follows commands, not the ledger
 
     def __init__(self, name: str, producer: Producer) -> None:
         """`name` is the consumer's device id."""

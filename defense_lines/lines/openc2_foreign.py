@@ -23,7 +23,7 @@ class ForeignLine:
     """One consumer. Satisfies DefenseLine while its producer is running."""
 
     capabilities = Capabilities(targets=TARGETS, lists=False)
-    cursor = None
+    cursor: int | None = None
 
     def __init__(self, name: str, producer: Producer) -> None:
         """`name` is the consumer's device id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 import socket
 import time
@@ -171,6 +172,13 @@ class Tap:
             await self._more.wait()
         return found
 
+    async def caught_up(self) -> int:
+        """Wait until all is heard that the broker has so far; how many messages that is."""
+        mark = secrets.token_hex(8)
+        self.say(f"oc2/mark/{mark}", b"")
+        await self.until(f"oc2/mark/{mark}")
+        return len(self.heard)
+
     def received(self, connection: Connection, message: PublishPacket) -> None:
         connection.acknowledge(message)
         self.heard.append(message)
@@ -183,10 +191,10 @@ class Tap:
 
 
 @asynccontextmanager
-async def tap(broker: Broker, *topics: str, tapped: Tap | None = None) -> AsyncIterator[Tap]:
-    made = tapped or Tap()
+async def tap(broker: Broker) -> AsyncIterator[Tap]:
+    made = Tap()
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(stay_connected(broker, "tap", topics or ("oc2/#",), made.received, made.converse))
+        task = group.create_task(stay_connected(broker, "tap", ("oc2/#",), made.received, made.converse))
         while made._connection is None:
             made._more.clear()
             await made._more.wait()
