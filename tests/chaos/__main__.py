@@ -24,7 +24,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run it once."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
-    parser.add_argument("--rate", type=float, default=1.5, help="kills a second, at most")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", type=Path, help="a new folder for all that the parts write")
     asked = parser.parse_args(arguments)
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = asked.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        report = asyncio.run(run(folder, asked.kills, asked.seed, asked.rate, Weather()))
+        report = asyncio.run(run(folder, asked.kills, asked.seed, Weather()))
     for kind in ("lost", "late", "never", "drift"):
         for each in getattr(report, kind)[:_SHOWN]:
             print(f"{kind}: {each}")

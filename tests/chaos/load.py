@@ -39,6 +39,7 @@ class Load:
     account: Account
     chance: random.Random
     acknowledged: int = 0  # blocks
+    last_acknowledged: float = 0.0  # Unix seconds when the last of these was asked for
 
     async def run(self) -> None:
         """Ask; and have lifted what is due."""
@@ -65,7 +66,8 @@ class Load:
             told = {}
         if isinstance(told, dict) and told.get("outcome") in ("accepted", "refused"):
             outcome, block_id = told["outcome"], told.get("block", "")
-        self.acknowledged += outcome == "accepted"
+        if outcome == "accepted":
+            self.acknowledged, self.last_acknowledged = self.acknowledged + 1, asked.sent
         self.account.answered(asked, outcome, block_id, time.time())
 
     async def _lift(self, asked: Asked, after: float) -> None:

@@ -1,5 +1,5 @@
-"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, and agents as
-`portcullis line` does. Each is forked from a process that has loaded everything, and confines itself first.
+"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, agents as `portcullis line`
+does, OpenC2 consumers, and Mosquitto. Each is forked from a process that has loaded everything.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -21,8 +22,12 @@ from defense_lines.agent.capabilities import Capability, confine
 from defense_lines.agent.connecting import over_tls, proving
 from defense_lines.agent.disk import Disk
 from defense_lines.agent.enforcer import Enforcer
+from defense_lines.agent.firewall import Firewall
 from defense_lines.agent.journal import Journal
 from defense_lines.agent.nftables_line import serve
+from defense_lines.agent.openc2_consumer import consume
+from defense_lines.agent.openc2_mqtt import Broker
+from defense_lines.agent.openc2_seal import read_enrolment
 from defense_lines.agent.parentage import die_with
 from gateway.app import Gateway
 from gateway.config import Config, Policy
@@ -53,6 +58,30 @@ class Line(NamedTuple):
         return self.state / "shelf"
 
 
+class Consumer(NamedTuple):
+    """An OpenC2 consumer's own settings."""
+
+    name: str
+    namespace: str
+    host: str  # of the broker
+    port: int
+    enrolment: Path
+    table: str
+
+
+# As contracts.md has it: whatever the broker acknowledged is on its disk within a second, and no queue is bounded.
+_MOSQUITTO = """
+listener {port} 0.0.0.0
+allow_anonymous true
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+autosave_on_changes true
+max_queued_messages 0
+user root
+"""
+
+
 def run_gateway(config: Config, namespace: str, words: Path) -> None:
     """The gateway process, until killed; `words` takes what it says."""
     _begin(namespace, words)
@@ -65,6 +94,27 @@ def run_line(line: Line, words: Path) -> None:
     _begin(line.namespace, words)
     confine(frozenset({Capability.NET_ADMIN}))
     uvloop.run(_kernel(line) if line.table else _shelf(line))
+
+
+def run_consumer(consumer: Consumer, words: Path) -> None:
+    """The consumer's process, until killed."""
+    _begin(consumer.namespace, words)
+    confine(frozenset({Capability.NET_ADMIN}))
+    firewall = Firewall(consumer.table, ("saddr", "daddr"))
+    broker = Broker(consumer.host, consumer.port)
+    uvloop.run(consume(broker, read_enrolment(consumer.enrolment), firewall, asyncio.Event()))
+
+
+def run_broker(folder: Path, port: int, namespace: str) -> None:
+    """Mosquitto, until killed."""
+    _begin(namespace, folder / "broker.log")
+    settings = folder / "mosquitto.conf"
+    settings.write_text(_MOSQUITTO.format(port=port, folder=folder))
+    os.execv(_mosquitto(), ["mosquitto", "-c", str(settings)])
+
+
+def _mosquitto() -> str:
+    return shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
 
 
 def _begin(namespace: str, words: Path) -> None:

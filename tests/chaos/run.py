@@ -17,9 +17,10 @@ from typing import Any
 from defense_lines import Blocked, Ledger, Lift
 from defense_lines.agent.prefix import Prefix, network, packed
 from tests.chaos.account import Account, Ended, drift
-from tests.chaos.killing import Killer
+from tests.chaos.killing import Killers
 from tests.chaos.load import Load
-from tests.chaos.site import NEVER, Site, site
+from tests.chaos.layout import NEVER
+from tests.chaos.site import Site, site
 from tests.chaos.wire import Weather
 
 _LOOK = 0.25  # seconds between looks at a line
@@ -75,16 +76,16 @@ class Report:
         return not (self.lost or self.late or self.never or self.drift or any(self.fell.values()))
 
 
-async def run(folder: Path, kills: int, seed: int, rate: float, weather: Weather) -> Report:
+async def run(folder: Path, kills: int, seed: int, weather: Weather) -> Report:
     """Raises TimeoutError where something does not come back."""
     chance = random.Random(seed)
     account = Account(tuple(ipaddress.ip_network(each) for each in NEVER))
     began = time.monotonic()
     async with site(folder, seed, weather) as here:
         load = Load(here, account, random.Random(chance.random()))
-        killer = Killer(here, load, random.Random(chance.random()), rate, _progress(kills))
+        killers = Killers(here, load, random.Random(chance.random()), _progress(kills))
         async with _beside(load.run(), *(_watch(here, account, name) for name in here.lines)):
-            await killer.run(kills)
+            await killers.run(kills)
         await _settle(here)
         lines = await here.statuses()
         held = await _held(here, account)
@@ -95,7 +96,7 @@ async def run(folder: Path, kills: int, seed: int, rate: float, weather: Weather
             seed=seed,
             seconds=time.monotonic() - began,
             kills={part.name: part.kills for part in here.parts.values()},
-            idle=killer.idle,
+            idle=killers.idle,
             acknowledged=load.acknowledged,
             outcomes=Counter(asked.outcome for asked in account.asked),
             lifted=sum(asked.lifted for asked in account.asked),
@@ -130,8 +131,8 @@ def _words(asked: Any, on_record: Mapping[str, Ended]) -> str:
 
 async def _watch(here: Site, account: Account, name: str) -> None:
     while True:
-        held = await here.held(name)
-        account.look(name, held, time.time())
+        began = time.time()  # of a look that takes long, all that is known is that it was there at the beginning
+        account.look(name, await here.held(name), began)
         await asyncio.sleep(_LOOK * random.uniform(0.5, 1.5))
 
 
@@ -139,9 +140,9 @@ async def _held(here: Site, account: Account) -> dict[str, tuple[float, Mapping[
     """What every line enforces, and when it was asked."""
     found: dict[str, tuple[float, Mapping[Prefix, float]]] = {}
     for name in here.lines:
-        held = await here.held(name)
-        found[name] = time.time(), held
-        account.look(name, held, time.time())
+        began = time.time()
+        found[name] = began, await here.held(name)
+        account.look(name, found[name][1], began)
     return found
 
 
