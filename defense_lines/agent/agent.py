@@ -23,6 +23,7 @@ from defense_lines.agent.protocol import ENCODER, MAX_ORDERS, ORDER, Answer, Aud
 from defense_lines.agent.websocket import Messages
 
 BACKOFF_SECONDS: Final = (0.05, 5.0)  # first and longest wait before connecting again, of which half is random
+CONNECT_SECONDS: Final = 5.0  # for TCP, TLS and WebSocket: one that dies meanwhile may never be heard of again
 CHECK_SECONDS: Final = 15.0  # between looks at whether the firewall holds what it should
 _MOST_WAITING: Final = 4  # messages: a gateway asks no more before it was answered
 
@@ -78,8 +79,10 @@ class Agent:
         while True:
             link = _Link(self, tasks)
             try:
-                await connect(link)
-                await link.lost.wait()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await connect(link)
+                if link.transport is not None:  # picows returns as well from a handshake in which all was lost
+                    await link.lost.wait()
                 _lost.inc()
                 _log.info("gateway is away", reason=link.fault or "connection closed")
             except (OSError, EOFError, WSError) as error:
