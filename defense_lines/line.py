@@ -22,7 +22,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     room: int | None = None  # blocks that it can hold; None: as many as there will be
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """Enforce a block from now on, or stop enforcing it."""
 
     seq: int  # the ledger's entry that ordered it
