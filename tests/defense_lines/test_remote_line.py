@@ -401,5 +401,3 @@ async def test_over_tls_nobody_comes_in_without_a_certificate_of_a_line(tmp_path
         with pytest.raises((OSError, WSHandshakeError)):
             await over_tls(url, stranger)(Peer())
         assert gateway.attached.empty()
-
-
