@@ -108,7 +108,8 @@ class Hub:
             self._early.edge = line
         driven = self._driven.get(line.name) or self._drive(line.name)
         driven.line = line
-        lost = driven.supervisor.connected(line.capabilities, line.cursor, self._clock(), self._monotonic())
+        told = None if line.cursor is None else self._ledger.trusted(line.name, line.cursor)
+        lost = driven.supervisor.connected(line.capabilities, told, self._clock(), self._monotonic())
         if lost:
             self._outbox.carried(*lost, "", Answered(line.name, self._clock(), 0.0, self._clock()))
         self._declare(driven)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from defense_lines.ledger.entry import link
-from defense_lines.ledger.faults import LedgerAltered, LedgerExists
+from defense_lines.ledger.faults import LedgerAltered, LedgerExists, named_faults
 from defense_lines.ledger.founding import lock
 from defense_lines.ledger.head import Head, publish_head, read_key, stage_head, sync_folder
 from defense_lines.ledger.migrations import migrate
@@ -23,7 +23,7 @@ from defense_lines.ledger.verify import verify
 def back_up(places: Places, file: Path) -> Head:
     """Copy the database into a file that is not there yet, durably; the head that it ends with.
 
-    The gateway may run: it goes on writing meanwhile. Raises LedgerExists, OSError, sqlite3.Error.
+    The gateway may run: it goes on writing meanwhile. Raises LedgerExists, LedgerAltered, LedgerUnwritable, OSError.
     """
     if file.exists():
         raise LedgerExists(f"{file} is there already")
@@ -31,7 +31,11 @@ def back_up(places: Places, file: Path) -> Head:
     staged.unlink(missing_ok=True)
     os.close(os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     address = f"{places.database.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(staged)) as copy:
+    with (
+        named_faults(),
+        closing(sqlite3.connect(address, uri=True)) as source,
+        closing(sqlite3.connect(staged)) as copy,
+    ):
         source.backup(copy)  # in one step: one view of the database, which in WAL mode keeps nobody from writing
         copy.execute("PRAGMA journal_mode = DELETE")
         head = _head(copy)
@@ -45,7 +49,8 @@ def restore(file: Path, places: Places, now: float) -> Head:
     """Found the ledger anew from a backup: the ledger's own `ledger.key` and `ledger.names` must lie in its folder. It
     is verified before, and that it was restored becomes its next entry; the head that it goes on from.
 
-    Raises LedgerExists, LedgerAltered, LedgerNewer, LedgerInUse, OSError, sqlite3.Error, ValueError: nothing is there.
+    Raises LedgerExists, LedgerAltered, LedgerNewer, LedgerInUse, LedgerUnwritable, OSError, ValueError: then the folder
+    is as it was.
     """
     held = lock(places)
     try:
@@ -57,7 +62,8 @@ def restore(file: Path, places: Places, now: float) -> Head:
         shutil.copyfile(file, staged)
         staged.chmod(0o600)
         try:
-            return _restored(places, staged, read_key(places.key), now)
+            with named_faults():
+                return _restored(places, staged, read_key(places.key), now)
         finally:
             staged.unlink(missing_ok=True)
     finally:

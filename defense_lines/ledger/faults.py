@@ -1,5 +1,11 @@
 """What can be wrong with a ledger, named by fault."""
 
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LedgerUnwritable(Exception):
     """The disk's: full, read-only or broken. Nothing of this call was acknowledged; try again when the disk works."""
@@ -23,3 +29,14 @@ class InvalidRecord(ValueError):
 
 class LedgerNewer(Exception):
     """The operator's: a newer version of Portcullis wrote this ledger, and this one cannot read it."""
+
+
+@contextmanager
+def named_faults() -> Iterator[None]:
+    """SQLite's errors by whose fault they are: LedgerUnwritable is the disk's, LedgerAltered somebody's."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise LedgerUnwritable(str(error)) from error
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        raise LedgerAltered(f"the database is damaged: {error}") from error

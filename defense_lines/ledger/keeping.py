@@ -20,7 +20,7 @@ from prometheus_client import Counter
 
 from defense_lines.ledger.archive import ArchiveWriter, name_of
 from defense_lines.ledger.committer import Committer
-from defense_lines.ledger.faults import LedgerAltered, LedgerUnwritable
+from defense_lines.ledger.faults import LedgerAltered, LedgerUnwritable, named_faults
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.record import Compacted
 from defense_lines.ledger.snapshot import Snapshot, pack
@@ -71,7 +71,7 @@ class Keeping:
         self._task = asyncio.get_running_loop().create_task(self._in_background(seq, last, kept))
 
     async def snapshot(self, seq: int, last: int, kept: list[int]) -> Snapshot:
-        """Take a snapshot at an entry. Raises LedgerAltered, LedgerUnwritable, sqlite3.Error."""
+        """Take a snapshot at an entry. Raises LedgerAltered, LedgerUnwritable."""
         async with self._alone:
             base = self._snapshots[-1] if self._snapshots else None
             looked, packed = await self._do(partial(self._survey, base, seq, kept))
@@ -114,7 +114,7 @@ class Keeping:
             await self.snapshot(seq, last, kept)
         except _Closing:
             pass
-        except (LedgerAltered, LedgerUnwritable, sqlite3.Error, OSError) as error:
+        except (LedgerAltered, LedgerUnwritable, OSError) as error:
             _FAILED.inc()
             log.error("no snapshot of the ledger", seq=seq, error=repr(error))
         finally:
@@ -133,7 +133,8 @@ class Keeping:
                 swept = await self._committer.do(partial(self._store.sweep, anchor, kept, swept, _SWEEP))
 
     async def _do(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        with named_faults():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _survey(self, base: Snapshot | None, upto: int, kept: Sequence[int]) -> tuple[Surveyed, bytes]:
         ordered = array("Q", sorted(set(kept)))

@@ -233,7 +233,7 @@ class Ledger:
     async def compact(self, before: float, folder: Path, by: str, dry_run: bool = False) -> Compaction:
         """Move what was written before a time (Unix seconds) into an archive in a folder, but for what still matters.
 
-        Appends go on meanwhile. Raises LedgerAltered, LedgerUnwritable, OSError, sqlite3.Error: then nothing is lost.
+        Appends go on meanwhile. Raises LedgerAltered, LedgerUnwritable, OSError: then nothing is lost.
         """
         orders = self._standing.orders
         kept = self._standing.seqs()

@@ -10,8 +10,6 @@ import os
 import re
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +28,11 @@ PERSONAL = frozenset(  # kinds whose value says who somebody is
     {"principal", "actor", "session", "token", "key", "certificate", "device", "login", "subject", "email"}
 )
 _OFFICES = ("detector:", "policy:", "guard:")  # authors that are no persons
+_TEXTS = frozenset({"reason", "detail"})  # fields of words, with names among them
+_ROWS = (list, tuple)
 _NONCE = 12  # bytes
 _CACHE = 10_000  # names
+_Field = tuple[dict[str, Any], str]  # a part of a record's tree, and a field of it
 
 
 class Names:
@@ -92,16 +93,23 @@ class Names:
         return erased > 0
 
     def conceal(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """A record's tree with pseudonyms in place of names."""
-        names = sorted(set(_named(tree)), key=len, reverse=True)
-        concealed: dict[str, Any] = _walk(tree, self.pseudonym, lambda text: self._conceal_text(text, names))
-        return concealed
+        """A record's tree with pseudonyms in place of names: the same tree, changed."""
+        named, texts = _fields(tree)
+        names = sorted({str(part[field]) for part, field in named}, key=len, reverse=True)
+        for part, field in named:
+            part[field] = self.pseudonym(part[field])
+        for part, field in texts:
+            part[field] = self._conceal_text(part[field], names)
+        return tree
 
     def reveal_all(self, tree: dict[str, Any]) -> dict[str, Any]:
         """Reverse of `conceal`, as far as keys are left."""
-        text = partial(_PSEUDONYM.sub, lambda match: self.reveal(match[0]))
-        revealed: dict[str, Any] = _walk(tree, self.reveal, text)
-        return revealed
+        named, texts = _fields(tree)
+        for part, field in named:
+            part[field] = self.reveal(part[field])
+        for part, field in texts:
+            part[field] = _PSEUDONYM.sub(lambda match: self.reveal(match[0]), part[field])
+        return tree
 
     def _conceal_text(self, text: str, names: list[str]) -> str:
         known = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names if name in text)
@@ -142,28 +150,29 @@ def _seal(name: str, pseudonym: str, key: bytes) -> bytes:
     return nonce + AESGCM(key).encrypt(nonce, name.encode(), pseudonym.encode())
 
 
-def _named(tree: dict[str, Any]) -> list[str]:
-    """Identifiers that a record's tree names in fields of their own."""
-    found: list[str] = []
-    _walk(tree, lambda name: found.append(name) or name, lambda text: text)  # type: ignore[func-returns-value]
-    return found
+def _fields(tree: dict[str, Any]) -> tuple[list[_Field], list[_Field]]:
+    """Fields of a record's tree that hold a name, and fields of text that may have names in it."""
+    named: list[_Field] = []
+    texts: list[_Field] = []
+    _find(tree, named, texts)
+    return named, texts
 
 
-def _walk(tree: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
-    if isinstance(tree, list | tuple) and tree and isinstance(tree[0], dict):  # rows of plain values name nobody
-        return [_walk(item, name, text) for item in tree]
-    if not isinstance(tree, dict):
-        return tree
-    personal = tree.get("kind") in PERSONAL
-    return {
-        field: name(value) if personal and field == "value" else _field(field, value, name, text)
-        for field, value in tree.items()
-    }
-
-
-def _field(field: str, value: Any, name: Callable[[str], str], text: Callable[[str], str]) -> Any:
-    if not isinstance(value, str):
-        return _walk(value, name, text)
-    if field == "principal" or (field == "by" and not value.startswith(_OFFICES)):
-        return name(value)
-    return text(value) if field in ("reason", "detail") else value
+def _find(part: dict[str, Any], named: list[_Field], texts: list[_Field]) -> None:
+    personal = part.get("kind") in PERSONAL
+    for field, value in part.items():
+        kind = type(value)
+        if kind is str:
+            if field in _TEXTS:
+                texts.append((part, field))
+            elif (
+                (personal and field == "value")
+                or field == "principal"
+                or (field == "by" and not value.startswith(_OFFICES))
+            ):
+                named.append((part, field))
+        elif kind is dict:
+            _find(value, named, texts)
+        elif kind in _ROWS and value and type(value[0]) is dict:  # rows of plain values name nobody
+            for each in value:
+                _find(each, named, texts)

@@ -11,7 +11,7 @@ from defense_lines.line import Digest, Order
 from policy import BlockPolicy, TargetKind
 
 KEEP = 3600.0  # seconds past its end that something is kept, should the clock be set back
-_SWEPT = 4  # places that are looked at for what has ended, each time that one more is taken
+_SWEPT = 2  # places that are looked at for what has ended, each time that one more is taken
 _FORGET = 1024  # orders between two looks at the sums for what has ended
 
 
@@ -176,9 +176,12 @@ class StandingOrders:
         """Look at a few more places for what has ended: however much ends at once, it is forgotten little by little."""
         for seq in self._seqs[self._looked : self._looked + _SWEPT]:
             order = self._orders.get(seq)
-            if order and self._about(order).block.expires <= time:
+            if order is None:
+                continue
+            block = order.block or self._lifted[seq].block
+            if block.expires <= time:
                 self._forget(order)
-            elif order:
+            else:
                 self._swept.append(seq)
         self._looked += _SWEPT
         if self._looked >= len(self._seqs):

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from defense_lines.ledger import index
 from defense_lines.ledger.entry import Entry, link
-from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable
+from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable, named_faults
 from defense_lines.ledger.founding import found, lock
 from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
 from defense_lines.ledger.names import PERSONAL, Names, is_pseudonym
@@ -56,18 +56,13 @@ class Store:
         self._lock = lock(places)
         self._open: list[sqlite3.Connection | Names] = []
         try:
-            self._rows, self._key = found(places)
-            self._open.append(self._rows)
-            self._names = Names(self._rows, places.names)
-            self._open.append(self._names)
-            self.standing = Standing()
-            self.head = self._verified(now)
-        except sqlite3.OperationalError as error:
-            self.close()
-            raise LedgerUnwritable(str(error)) from error
-        except (sqlite3.DatabaseError, UnicodeError) as error:
-            self.close()
-            raise LedgerAltered(f"the database is damaged: {error}") from error
+            with named_faults():
+                self._rows, self._key = found(places)
+                self._open.append(self._rows)
+                self._names = Names(self._rows, places.names)
+                self._open.append(self._names)
+                self.standing = Standing()
+                self.head = self._verified(now)
         except BaseException:
             self.close()
             raise

@@ -25,6 +25,8 @@ from defense_lines.agent.openc2_seal import answers_key, seal_command, sealed_an
 from defense_lines.line import LineUnavailable, Orders
 from defense_lines.lines.openc2_plan import Plan, Step, plan
 
+MOST_EXCLUDED = 1_000  # devices that a message to the group leaves out; more would not fit in it
+
 _stray = Counter("portcullis_defense_lines_openc2_stray_total", "Messages that answer nothing we wait for", ["what"])
 
 
@@ -144,7 +146,7 @@ class Producer:
         told = self._gathering.pop(key)
         together = [call for call in told.calls if call.device in self._bound]
         others = self._ours() - {call.device for call in together}
-        if len(together) < 2 or len(others) > len(together):
+        if len(together) < 2 or len(others) > min(len(together), MOST_EXCLUDED):
             together = []
         else:
             self._send(self._group, together, told.plan.steps, told.orders.head, sorted(others))

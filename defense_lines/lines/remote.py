@@ -189,6 +189,7 @@ class RemoteLines:
         self.encoded = Encoded()
         self._on_attach = on_attach
         self._on_detach = on_detach
+        self.living: set[_Accepted] = set()  # connections, those that have not said who they are among them
         self._attached: dict[str, _Agent] = {}
 
     def connection(self, identify: Identify, ended: Callable[[], None] = lambda: None) -> Connection:
@@ -215,8 +216,8 @@ class RemoteLines:
 
     def close(self) -> None:
         """End every connection."""
-        for agent in tuple(self._attached.values()):
-            agent.close()
+        for connection in tuple(self.living):
+            connection.cut()
 
 
 class _Agent(Messages):
@@ -282,11 +283,17 @@ class _Accepted(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._end = transport
+        self._lines.living.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
+        self._lines.living.discard(self)
         self._ended()
+
+    def cut(self) -> None:
+        """End the connection now."""
+        self.transport.disconnect(False)
 
     def _upgrade(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         offered = request.headers.get("sec-websocket-protocol", "").split(",")

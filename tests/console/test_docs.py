@@ -46,6 +46,6 @@ def test_every_command_is_in_the_operations_handbook() -> None:
         "policy eval",
         "policy data",
     )
-    for noun in (*nouns, "audit verify", "agents list", "events tail", "events import"):
+    for noun in (*nouns, "audit verify", "agents list", "approvals", "events tail", "events import"):
         assert CliRunner().invoke(app, [*noun.split(), "--help"]).exit_code == 0
         assert f"portcullis {noun}" in text

@@ -103,10 +103,14 @@ class Gateway:
     def __init__(self, path: Path, name: str = "nftables", ledger: str = LEDGER, last: int = 1 << 40) -> None:
         self.path = path
         self.name = name
+        self.ended = asyncio.Event()  # a connection has
         self.attached: asyncio.Queue[RemoteLine] = asyncio.Queue()
         self.detached: asyncio.Queue[RemoteLine] = asyncio.Queue()
         followed = Followed(ledger, lambda: last)
         self.lines = RemoteLines(followed, self.attached.put_nowait, self.detached.put_nowait)
+
+    def connection(self) -> asyncio.BaseProtocol:
+        return self.lines.connection(self.identify, self.ended.set)
 
     def identify(self, _: asyncio.BaseTransport, path: str) -> str:
         return self.name if path == PATH else ""
@@ -115,14 +119,15 @@ class Gateway:
     async def listening(self) -> AsyncIterator[Gateway]:
         loop = asyncio.get_running_loop()
         self.path.unlink(missing_ok=True)
-        server = await loop.create_unix_server(lambda: self.lines.connection(self.identify), str(self.path))
+        server = await loop.create_unix_server(self.connection, str(self.path))
         try:
             async with asyncio.timeout(PATIENCE):
                 yield self
         finally:
             server.close()
             self.lines.close()
-            await asyncio.sleep(0.02)  # connections end
+            while self.lines.living:  # noqa: ASYNC110 - it can only be asked
+                await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -92,6 +93,11 @@ class Mosquitto:
             writer.close()
             await writer.wait_closed()
             return
+
+    def hold(self, *, still: bool) -> None:
+        """Stop it where it is, or let it go on."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
 
     async def kill(self) -> None:
         if self._child is not None:

@@ -354,6 +354,47 @@ async def test_a_killed_broker_is_line_unavailable_until_it_is_back_empty(tmp_pa
     await server.kill()
 
 
+async def test_what_a_broker_held_up_ends_when_it_was_meant_to(tmp_path: Path) -> None:
+    wall = Filter(time.time)
+    server = Mosquitto(tmp_path)
+    await server.start()
+    async with consumers(server.broker, wall), producer(server.broker, timeout=0.5) as (line,):
+        await answering(line)
+        server.hold(still=True)
+        held = block(1)
+        with pytest.raises(LineUnavailable, match="no answer"):
+            await line.carry_out(orders(held))
+        await asyncio.sleep(1.5)  # that it is late is the point
+        server.hold(still=False)
+        while not wall.standing:  # noqa: ASYNC110 - a firewall tells nobody
+            await asyncio.sleep(0.01)
+        (order,) = wall.standing.values()
+        assert order.expires == pytest.approx(held.expires, abs=0.5)
+    await server.kill()
+
+
+async def test_a_port_where_no_broker_is_costs_a_connection_and_no_more(tmp_path: Path) -> None:
+    said = iter((b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x20\x03\x00\x87\x00", b"", b"\x30" + b"\xff" * 9))
+    told = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (junk := next(said, None)) is None:
+            told.set()
+        else:
+            writer.write(junk)
+        writer.close()
+
+    before = counted(LOST, why="broker"), counted(LOST, why="fault")
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    made = Producer(Broker(port=server.sockets[0].getsockname()[1]), KEY)
+    task = asyncio.create_task(made.run())
+    await told.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    server.close()
+    assert (counted(LOST, why="broker") - before[0], counted(LOST, why="fault")) == (4, before[1])
+
+
 @pytest.mark.parametrize(
     "part", ["defense_lines.lines.openc2_producer.read_response", "defense_lines.agent.openc2_profile.read_command"]
 )

@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from defense_lines.agent.nftables_agent import NAME
 
 from defense_lines import EdgeLine, Hub, Ledger
 from gateway import lines, sources
 from gateway.blocklist import Blocklist
 from gateway.config import Lines, NftablesLine, OpenC2Lines, Telemetry
 from gateway.keeping import keep_running
+from gateway.line_agents import LOCAL
 from gateway.sessions import Sessions
 from telemetry import Event, EventBatch, Kind, Rejects
 
@@ -100,12 +100,12 @@ async def test_an_openc2_line_that_breaks_is_away_and_comes_back(
     monkeypatch.setattr("defense_lines.lines.openc2_producer.Producer.run", run)
     openc2 = OpenC2Lines(consumers=("openc2",), signing_key=tmp_path / "openc2.key")
     settings = Lines(openc2=openc2, nftables=NftablesLine())
-    assert lines.expected_lines(settings) == (NAME, "openc2")
+    assert lines.expected_lines(settings) == (LOCAL, "openc2")
     async with await Ledger.open(tmp_path / "ledger") as ledger:
         hub = Hub(ledger, [EdgeLine(Blocklist(Sessions()))], expected=lines.expected_lines(settings))
         assert [(line.name, line.state) for line in hub.status()][1:] == [("nftables", "away"), ("openc2", "away")]
         async with asyncio.timeout(DEADLINE):
-            running = asyncio.create_task(lines.run_lines(settings, hub, tmp_path / "lines.sock"))
+            running = asyncio.create_task(lines.run_lines(settings, hub, ledger, tmp_path / "lines.sock"))
             await broken.wait()
             await asyncio.sleep(0)
             assert {line.name: line.state for line in hub.status()}["openc2"] == "away"
