@@ -19,6 +19,7 @@ from defense_lines.supervisor import List, Push, Step, Supervisor
 _RECEIPTS = Counter("portcullis_defense_lines_receipts_total", "Batches and notes that lines answered", ["line"])
 _STRANGE = Counter("portcullis_defense_lines_strange_receipts_total", "Notes that answer no order", ["line"])
 _BROKEN = Counter("portcullis_defense_lines_broken_answers_total", "Answers that no working line gives", ["line"])
+_TICK = 0.001  # seconds by which a timer may be early: uvloop counts whole milliseconds
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -100,11 +101,15 @@ class Driven:
         due, loop = self.supervisor.due(), asyncio.get_running_loop()
         if due is None:
             return
-        at = loop.time() + max(0.0, due - self._monotonic())
-        if self._timer is None or self._looks > at or self._looks <= loop.time():
+        at = loop.time() + max(0.0, due - self._monotonic()) + _TICK
+        if self._timer is None or self._looks > at:
             self.stop()
             self._looks = at
-            self._timer = loop.call_at(at, self.kick)  # of uvloop no TimerHandle, where it is due already
+            self._timer = loop.call_at(at, self._look_again)  # of uvloop no TimerHandle, where it is due already
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self.kick()
 
     async def _answer(self, asked: Awaitable[T], seconds: float) -> T:
         """Raises TimeoutError."""
