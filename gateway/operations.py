@@ -59,7 +59,7 @@ class GatewayOperations:
         """What is old goes into an archive, while the gateway writes on."""
         before = time.time() - age
         done = await self._gateway.ledger.compact(before, Path(archive), f"operator:{by}", dry_run)
-        return {"outcome": "dry_run" if dry_run else "compacted"} | msgspec.to_builtins(done)
+        return {"outcome": "dry_run" if dry_run else "compacted", **msgspec.to_builtins(done)}
 
     async def serve_line(self, name: str, service: Service, by: str, reason: str) -> Record:
         """Give a line orders, or none for now, on record."""
