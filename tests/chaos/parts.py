@@ -110,11 +110,12 @@ def run_broker(folder: Path, port: int, namespace: str) -> None:
     _begin(namespace, folder / "broker.log")
     settings = folder / "mosquitto.conf"
     settings.write_text(_MOSQUITTO.format(port=port, folder=folder))
-    os.execv(_mosquitto(), ["mosquitto", "-c", str(settings)])
+    os.execv(tool("mosquitto") or "mosquitto", ["mosquitto", "-c", str(settings)])
 
 
-def _mosquitto() -> str:
-    return shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
+def tool(name: str) -> str | None:
+    """Where a program is, if it is anywhere."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def _begin(namespace: str, words: Path) -> None:

@@ -42,7 +42,9 @@ class Site:
     consumers: tuple[str, ...] = CONSUMERS
     _lookers: dict[str, Looker] = field(default_factory=dict)
 
-    async def ask(self, method: str, path: str, order: Mapping[str, object] | None = None) -> dict[str, Any] | list[Any]:
+    async def ask(
+        self, method: str, path: str, order: Mapping[str, object] | None = None
+    ) -> dict[str, Any] | list[Any]:
         """The admin API's answer. Raises aiohttp.ClientError, OSError, TimeoutError."""
         async with self.admin.request(method, path, json=order) as answer:
             told: dict[str, Any] | list[Any] = await answer.json()
