@@ -2,8 +2,9 @@
 
 A consumer knows no time of day. When it starts, and whenever it refuses, it names a nonce. A command that carries it
 was signed after that: it binds the consumer to the gateway's session, and tells how the session's time runs beside its
-own monotonic clock; to within DOUBT, for of the way there and back no more may be lost on the way. Within a session numbers ascend, and what was longer on its way than MAX_AGE is refused. Nothing
-needs to be kept on disk: what was signed before a consumer started is of no session that it is bound to. Pure.
+own monotonic clock, to within DOUBT: what was longer on its way binds nobody. Within a session numbers ascend, and what
+was longer on its way than MAX_AGE is refused. Nothing needs to be kept on disk: what was signed before a consumer
+started is of no session that it is bound to. Pure.
 """
 
 from __future__ import annotations

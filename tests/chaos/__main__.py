@@ -31,9 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument(
-        "--disk", choices=get_args(Disk), default="kept", help="what a death of the gateway leaves of it"
-    )
+    parser.add_argument("--disk", choices=get_args(Disk), default="kept", help="what the gateway's death leaves")
     parser.add_argument("--keep", type=Path, help="a new folder for all that the parts write")
     asked = parser.parse_args(arguments)
     print(f"seed {asked.seed}", file=sys.stderr)

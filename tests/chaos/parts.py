@@ -1,5 +1,5 @@
-"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, agents as `portcullis line`
-does, OpenC2 consumers, and Mosquitto. Each is forked from a process that has loaded everything.
+"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, agents as
+`portcullis line` does, OpenC2 consumers, and Mosquitto. Each is forked from a process that has loaded everything.
 """
 
 from __future__ import annotations

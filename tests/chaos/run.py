@@ -54,8 +54,13 @@ async def run(folder: Path, kills: int, seed: int, weather: Weather, disk: Disk 
         report.seconds, report.idle, report.longest = time.monotonic() - began, killers.idle, killers.longest
         report.kills = {part.name: part.kills for part in here.parts.values()}
         report.fell = {part.name: part.fell for part in here.parts.values() if part.fell}
-    report.tracebacks = sum(file.read_text(errors="replace").count("Traceback") for file in folder.glob("*.log"))
+    report.tracebacks = await asyncio.to_thread(_tracebacks, folder)
     return report
+
+
+def _tracebacks(folder: Path) -> int:
+    """In what the parts said."""
+    return sum(file.read_text(errors="replace").count("Traceback") for file in folder.glob("*.log"))
 
 
 async def _compare(here: Site, account: Account, report: Report) -> None:

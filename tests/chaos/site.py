@@ -86,7 +86,8 @@ async def site(folder: Path, seed: int, weather: Weather) -> AsyncIterator[Site]
         rooms = dict(zip(names, made, strict=True))
         wires = layout.links(rooms)
         await _carried(list(wires.values()), weather, seed)
-        lines = {line.name: line for line in (*layout.agents(folder, wires), *layout.consumers(folder, wires))}
+        every_line: list[Line | Consumer] = [*layout.agents(folder, wires), *layout.consumers(folder, wires)]
+        lines = {line.name: line for line in every_line}
         config = layout.configuration(folder, wires["broker"].addresses[1])
         every = _parts(folder, config, rooms, lines)
         connector = aiohttp.UnixConnector(str(config.state / "run" / "admin.sock"), limit=32)
