@@ -20,7 +20,7 @@ from defense_lines.agent.openc2_command import MAX_MESSAGE
 from defense_lines.agent.openc2_seal import open_command
 
 MAX_AGE = 5.0  # seconds that a command may be on its way, and that a nonce may be answered
-DOUBT = 0.8  # seconds that a nonce and the command that carries it may be on their ways: by so much a block may end late
+DOUBT = 0.5  # seconds that a nonce and the command with it may be on their ways: by so much a block may end late
 _MAX_NUMBER = 1 << 53
 
 Why = Literal["unsigned", "scope", "session", "sequence", "expired"]

@@ -88,7 +88,7 @@ class Producer:
         self._session, self._number = secrets.token_hex(16), 0
         self._keys: dict[str, bytes | None] = {}  # of each consumer's answers; None: not ours
         self._bound: set[str] = set()  # consumers that follow our session
-        self._nonces: dict[str, tuple[str, float]] = {}  # by which those that do not can be bound, and when it was heard
+        self._nonces: dict[str, tuple[str, float]] = {}  # by which those that do not can be bound, and when heard of
         self._requests: dict[str, _Request] = {}
         self._gathering: dict[int, _Gathering] = {}
         self._connection: Connection | None = None
