@@ -95,9 +95,12 @@ class Hub:
                 for driven in self._driven.values():
                     self._declare(driven)
                     driven.kick()
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:
+                    self._tasks = None  # before the others end: nothing begins any more
         finally:
             REGISTRY.unregister(collector)
-            self._tasks = None
             for driven in self._driven.values():
                 driven.stop()
             await self._outbox.flush()

@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from console.cli.main import app
 from defense_lines.agent import drop, unavailable
 from defense_lines.agent.actuation import Until, since_boot
 from defense_lines.agent.kernel import Kernel
+from defense_lines.agent.openc2_seal import enrol
 from defense_lines.agent.prefix import packed
 from defense_lines.line import Digest
 from tests.defense_lines.agent_rig import PATIENCE, Gateway, agent, batch, block, local
@@ -214,7 +217,7 @@ main()
     ("arguments", "cause"),
     [
         ((*PROGRAM, "--socket", "none.sock"), "needs CAP_NET_ADMIN"),
-        (("-m", "defense_lines.agent.openc2_consumer", "--device", "fw-1"), "OpenC2 consumer: needs CAP_NET_ADMIN"),
+        (("-m", "defense_lines.agent.openc2_consumer"), "OpenC2 consumer: needs CAP_NET_ADMIN"),
         (("-c", NO_LIBRARY, "line", "--socket", "none.sock"), "nftables unavailable: libnone.so not found"),
     ],
 )
@@ -223,7 +226,9 @@ def test_a_program_that_lacks_a_part_says_so_in_one_line(
 ) -> None:
     if reason := unavailable():
         pytest.skip(f"needs libnftables ({reason})")
-    state = () if cause.startswith("OpenC2") else ("--state", str(tmp_path))
+    enrolment = tmp_path / "enrolment"
+    enrolment.write_bytes(msgspec.json.encode(enrol(Ed25519PrivateKey.generate(), "fw-1")))
+    state = ("--enrolment", str(enrolment)) if cause.startswith("OpenC2") else ("--state", str(tmp_path))
     child = subprocess.run(
         [sys.executable, *arguments, *state],
         preexec_fn=lambda: drop(frozenset()),
