@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: demo test test-keycloak check peers conformance prove soak setup clean
+.PHONY: demo test test-keycloak check peers conformance chaos prove soak setup clean
 
 setup:
 	@deploy/setup
@@ -32,6 +32,10 @@ peers: setup
 # OPA's own suite; the last line is JSON.
 conformance: setup
 	@$(PY) -m tests.conformance.opa $(ARGS)
+
+# A thousand deaths of gateway, agents, consumers and broker, on bad wires; the last line is JSON.
+chaos: setup
+	@$(PY) -m tests.chaos $(ARGS)
 
 # What `make test` tries a fraction of, in full: tens of minutes.
 prove: conformance

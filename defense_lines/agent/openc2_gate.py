@@ -2,8 +2,9 @@
 
 A consumer knows no time of day. When it starts, and whenever it refuses, it names a nonce. A command that carries it
 was signed after that: it binds the consumer to the gateway's session, and tells how the session's time runs beside its
-own monotonic clock. Within a session numbers ascend, and what was longer on its way than MAX_AGE is refused. Nothing
-needs to be kept on disk: what was signed before a consumer started is of no session that it is bound to. Pure.
+own monotonic clock, to within DOUBT: what was longer on its way binds nobody. Within a session numbers ascend, and what
+was longer on its way than MAX_AGE is refused. Nothing needs to be kept on disk: what was signed before a consumer
+started is of no session that it is bound to. Pure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from defense_lines.agent.openc2_command import MAX_MESSAGE
 from defense_lines.agent.openc2_seal import open_command
 
 MAX_AGE = 5.0  # seconds that a command may be on its way, and that a nonce may be answered
+DOUBT = 0.5  # seconds that a nonce and the command with it may be on their ways: by so much a block may end late
 _MAX_NUMBER = 1 << 53
 
 Why = Literal["unsigned", "scope", "session", "sequence", "expired"]
@@ -40,6 +42,7 @@ class Stamp(msgspec.Struct, frozen=True, omit_defaults=True):
     scope: str  # the topic that it is for
     excluded: tuple[str, ...] = ()  # devices of that topic that it is not for
     nonce: str = ""  # of the one consumer that it is for
+    held: int = 0  # milliseconds since the gateway heard of the nonce
     head: str = ""  # the ledger's signed head, echoed in the answer
 
 
@@ -85,7 +88,7 @@ class Gate:
     def nonce(self) -> str:
         """What the next command has to carry if this consumer is to be bound by it."""
         now = self._clock()
-        if not self._nonce or now - self._named > MAX_AGE / 2:
+        if not self._nonce or now - self._named > DOUBT / 2:
             self._nonce, self._named = secrets.token_hex(16), now
         return self._nonce
 
@@ -110,7 +113,8 @@ class Gate:
         """Take the session from a command that answers our nonce, which is good for one."""
         if stamp.nonce != self._nonce:
             return "session"
-        if self._clock() - self._named > MAX_AGE:
+        waited = self._clock() - self._named
+        if waited > MAX_AGE or waited - stamp.held / 1000 > DOUBT:
             return "expired"
         if stamp.session == self._session and stamp.number <= self._number:
             return "sequence"

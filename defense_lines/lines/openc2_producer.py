@@ -88,7 +88,7 @@ class Producer:
         self._session, self._number = secrets.token_hex(16), 0
         self._keys: dict[str, bytes | None] = {}  # of each consumer's answers; None: not ours
         self._bound: set[str] = set()  # consumers that follow our session
-        self._nonces: dict[str, str] = {}  # by which those that do not can be bound
+        self._nonces: dict[str, tuple[str, float]] = {}  # by which those that do not can be bound, and when heard of
         self._requests: dict[str, _Request] = {}
         self._gathering: dict[int, _Gathering] = {}
         self._connection: Connection | None = None
@@ -183,9 +183,10 @@ class Producer:
         if self._keys[device] is None:
             return request(request_id, self._name, self.clock(), step.command)
         self._number += 1
-        nonce = "" if topic == self._group else self._nonces.pop(device, "")
-        since = int((self._monotonic() - self._began) * 1000)
-        stamp = Stamp(self._session, self._number, since, topic, tuple(excluded), nonce, head)
+        now = self._monotonic()
+        nonce, heard = ("", now) if topic == self._group else self._nonces.pop(device, ("", now))
+        since, held = int((now - self._began) * 1000), int((now - heard) * 1000)
+        stamp = Stamp(self._session, self._number, since, topic, tuple(excluded), nonce, held, head)
         return seal_command(request(request_id, self._name, self.clock(), step.command, stamp), self._key)
 
     def _give_up(self, request_ids: Sequence[str]) -> None:
@@ -210,7 +211,7 @@ class Producer:
 
     def _arrived(self, notification: Response) -> None:
         self._bound.discard(notification.sender)
-        self._nonces[notification.sender] = notification.nonce
+        self._nonces[notification.sender] = notification.nonce, self._monotonic()
         self._reachable(notification.sender)
 
     def _settle(self, answer: Response) -> None:
@@ -225,7 +226,7 @@ class Producer:
             del self._requests[answer.request_id]
         if answer.refused:
             self._bound.discard(answer.sender)
-            self._nonces[answer.sender] = answer.nonce
+            self._nonces[answer.sender] = answer.nonce, self._monotonic()
         else:
             self._bound.add(answer.sender)
         call.settle(asked.step, answer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from defense_lines.agent.prefix import Prefix, network, packed
+from tests.chaos.record import Ended
 
 LATE = 1.0  # seconds past its end that nothing may be enforced
 
@@ -28,16 +29,6 @@ class Asked:
     latest: float = float("inf")  # Unix seconds by which it has ended, if it ever stood
     id: str = ""  # where it was acknowledged
     lifted: bool = False  # whether its lift was acknowledged
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A block as the ledger has it."""
-
-    id: str
-    prefix: Prefix
-    expires: float  # Unix seconds
-    lifted: bool
 
 
 @dataclass(slots=True)

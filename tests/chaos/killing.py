@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.chaos.load import Load
-from tests.chaos.site import Part, Site
+from tests.chaos.part import Part
+from tests.chaos.site import Site
 
 ANY = 0.25  # share of kills that wait for nothing: a part may be killed while it starts
 LIVES = {"gateway": 3.0, "agent": 5.0, "consumer": 5.0, "broker": 8.0}  # mean seconds from work to the next kill
@@ -45,8 +46,8 @@ class Killers:
                 await asyncio.sleep(self.chance.expovariate(1 / LIVES[part.kind]))
             if self.kills < count:
                 self.kills += 1
-                await part.restart()
                 self.told(self.kills)
+                await part.restart()
 
     async def _worked(self, part: Part) -> None:
         await self.site.until(lambda: self._works(part), f"{part.name} works", _PATIENCE)

@@ -44,8 +44,7 @@ class Part:
         if self._process is None:
             return
         self._process.kill()
-        while self._process.exitcode is None:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(self._process.join)
         self._process = None
 
     async def restart(self) -> None:

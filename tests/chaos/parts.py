@@ -1,5 +1,5 @@
-"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, agents as `portcullis line`
-does, OpenC2 consumers, and Mosquitto. Each is forked from a process that has loaded everything.
+"""What runs in each process that is killed: the gateway as `portcullis run gateway` runs it, agents as
+`portcullis line` does, OpenC2 consumers, and Mosquitto. Each is forked from a process that has loaded everything.
 """
 
 from __future__ import annotations
@@ -110,11 +110,12 @@ def run_broker(folder: Path, port: int, namespace: str) -> None:
     _begin(namespace, folder / "broker.log")
     settings = folder / "mosquitto.conf"
     settings.write_text(_MOSQUITTO.format(port=port, folder=folder))
-    os.execv(_mosquitto(), ["mosquitto", "-c", str(settings)])
+    os.execv(tool("mosquitto") or "mosquitto", ["mosquitto", "-c", str(settings)])
 
 
-def _mosquitto() -> str:
-    return shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") or "mosquitto"
+def tool(name: str) -> str | None:
+    """Where a program is, if it is anywhere."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
 def _begin(namespace: str, words: Path) -> None:

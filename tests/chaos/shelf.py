@@ -53,9 +53,7 @@ class Shelf:
 
     def change(self, changes: Mapping[Prefix, Until | None], fresh: bool = False) -> Mapping[Prefix, str]:
         """One write, which a kill does or does not let happen: a transaction, as the kernel's."""
-        records = (
-            _RECORD.pack(len(prefix), prefix, until.end if until else 0.0) for prefix, until in changes.items()
-        )
+        records = (_RECORD.pack(len(prefix), prefix, until.end if until else 0.0) for prefix, until in changes.items())
         os.write(self._file, b"".join(records))
         return {}
 

@@ -42,7 +42,9 @@ class Site:
     consumers: tuple[str, ...] = CONSUMERS
     _lookers: dict[str, Looker] = field(default_factory=dict)
 
-    async def ask(self, method: str, path: str, order: Mapping[str, object] | None = None) -> dict[str, Any] | list[Any]:
+    async def ask(
+        self, method: str, path: str, order: Mapping[str, object] | None = None
+    ) -> dict[str, Any] | list[Any]:
         """The admin API's answer. Raises aiohttp.ClientError, OSError, TimeoutError."""
         async with self.admin.request(method, path, json=order) as answer:
             told: dict[str, Any] | list[Any] = await answer.json()
@@ -84,7 +86,8 @@ async def site(folder: Path, seed: int, weather: Weather) -> AsyncIterator[Site]
         rooms = dict(zip(names, made, strict=True))
         wires = layout.links(rooms)
         await _carried(list(wires.values()), weather, seed)
-        lines = {line.name: line for line in (*layout.agents(folder, wires), *layout.consumers(folder, wires))}
+        every_line: list[Line | Consumer] = [*layout.agents(folder, wires), *layout.consumers(folder, wires)]
+        lines = {line.name: line for line in every_line}
         config = layout.configuration(folder, wires["broker"].addresses[1])
         every = _parts(folder, config, rooms, lines)
         connector = aiohttp.UnixConnector(str(config.state / "run" / "admin.sock"), limit=32)

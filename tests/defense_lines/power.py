@@ -43,6 +43,15 @@ class Power:
         }
         return dict(os.environ) | power
 
+    def begin_anew(self) -> None:
+        """Take all that is in the folder now for synced."""
+        shutil.rmtree(self._shadow)
+        self._shadow.mkdir()
+        keys = {_identity(path): path for path in self.folder.iterdir()}
+        for key, path in keys.items():
+            shutil.copyfile(path, self._shadow / key)
+        (self._shadow / "names").write_text("".join(f"{key} {path.name}\n" for key, path in keys.items()))
+
     def cut(self, into: Path, torn: random.Random | None = None) -> Path:
         """What is left of the folder. With `torn`, pages that were written and not synced are there or not, by chance:
         disks write in what order they like. Returns `into`, made for it.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defense_lines.agent.openc2_command import MAX_MESSAGE
-from defense_lines.agent.openc2_gate import MAX_AGE, Admitted, Gate, Refused, Stamp
+from defense_lines.agent.openc2_gate import DOUBT, MAX_AGE, Admitted, Gate, Refused, Stamp
 from defense_lines.agent.openc2_message import deny, request
 from defense_lines.agent.openc2_seal import answers_key, enrol, open_command, seal_answer, seal_command, sealed_answer
 
@@ -108,10 +108,21 @@ def test_what_was_held_back_too_long_is_refused_and_else_its_age_is_known() -> N
     assert site.why(held) == "expired"
 
 
+def test_how_the_gateways_time_runs_is_not_learnt_from_what_was_on_its_way_for_long() -> None:
+    """Else every block would end late by as much."""
+    site = Site()
+    slow = site.command(1, nonce=site.gate.nonce(), scope=DEVICE)
+    site.now += DOUBT + 0.1
+    assert site.why(slow) == "expired"
+    nonce = site.gate.nonce()
+    site.now += 3.0  # while the gateway had nothing to say
+    assert site.why(site.command(2, nonce=nonce, scope=DEVICE, held=2_900)) == ""
+
+
 def test_a_bind_that_was_slow_is_set_right_by_what_is_faster() -> None:
     site = Site()
     bound = site.command(1, nonce=site.gate.nonce(), scope=DEVICE)
-    site.now += 3.0  # on its way
+    site.now += DOUBT - 0.1  # on its way
     assert site.why(bound) == ""
     assert site.why(site.command(2)) == ""
     held = site.command(3)
