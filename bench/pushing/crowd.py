@@ -41,7 +41,7 @@ async def crowd(
     admin: Admin, port: int, authority: Authority, folder: Path, agents: int, processes: int
 ) -> AsyncIterator[Crowd]:
     """So many agents, once all of them are in step. Their certificates must be there. Raises CannotRun."""
-    folder.mkdir(parents=True)
+    await asyncio.to_thread(folder.mkdir, parents=True)
     each = -(-agents // processes)
     start = time.monotonic()
     async with AsyncExitStack() as stack:
