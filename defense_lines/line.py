@@ -137,7 +137,7 @@ class DefenseLine(Protocol):
         ...
 
 
-class CallingLine(ABC):
+class CallingLine(DefenseLine, ABC):
     """A defense line that calls back when it has answered a batch: with a thousand of them, tasks that only wait would
     cost more than what they wait for.
     """
