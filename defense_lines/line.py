@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, Self
 
@@ -137,7 +137,7 @@ class DefenseLine(Protocol):
         ...
 
 
-class CallingLine(DefenseLine):
+class CallingLine(DefenseLine, ABC):
     """A defense line that calls back when it has answered a batch: with a thousand of them, tasks that only wait would
     cost more than what they wait for.
     """
