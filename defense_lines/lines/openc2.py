@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from defense_lines.agent.openc2_message import Response, list_orders
 from defense_lines.agent.openc2_rules import MAX_RULES
 from defense_lines.line import Capabilities, Digest, LineBroken, LineUnavailable, Orders, Receipts
-from defense_lines.lines.openc2_plan import TARGETS, Plan, Step, notes, words
+from defense_lines.lines.openc2_plan import TARGETS, Plan, Step, notes, plan, words
 from defense_lines.lines.openc2_producer import Producer
 
 _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
@@ -35,16 +35,15 @@ class OpenC2Line:
         start = clocks.perf_counter()
         planned, answers = await self._producer.tell(self.name, orders)
         if any(answer.refused for answer in answers):  # it named a nonce, and can be bound by it
-            answers = await self._ask(planned.steps, orders.head)
+            planned = plan(orders, self._producer.clock())  # less is left of each block than when it was told
+            answers = await self._ask(planned.steps, orders.head) if planned.steps else []
         return self._receipts(orders, planned, answers, (clocks.perf_counter() - start) * 1000)
 
     async def active(self, unless: Digest, time: float) -> Sequence[str] | None:
         """See DefenseLine."""
-        beyond = time - self._producer.clock()
-        steps = [Step(list_orders(unless, beyond), ())]
-        (answer,) = await self._producer.ask(self.name, steps)
+        (answer,) = await self._producer.ask(self.name, self._listing(unless, time))
         if answer.refused:
-            (answer,) = await self._ask(steps, "")
+            (answer,) = await self._ask(self._listing(unless, time), "")
         if answer.status != 200:
             raise LineUnavailable(f"{self.name}: {words(answer)}")
         if answer.in_step:
@@ -52,6 +51,9 @@ class OpenC2Line:
         if answer.orders is None:
             raise LineBroken(f"no list of orders: {answer.results}"[:500])
         return [block for block in answer.orders if _BLOCK_ID.fullmatch(block)]
+
+    def _listing(self, unless: Digest, time: float) -> list[Step]:
+        return [Step(list_orders(unless, time - self._producer.clock()), ())]
 
     async def _ask(self, steps: Sequence[Step], head: str) -> list[Response]:
         answers = await self._producer.ask(self.name, steps, head)
