@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from console.agent_api import AgentApi
+from console.ledger_api import LedgerApi
 from console.line_api import LineApi
 from console.operations import Operations, Record
 from console.orders import (
@@ -71,6 +72,7 @@ def admin_api(operations: Operations) -> Starlette:
         ("GET", "/v1/approvals", admin.approvals),
         ("POST", "/v1/approvals/{id}/approve", admin.approve),
         ("POST", "/v1/approvals/{id}/decline", admin.decline),
+        ("POST", "/v1/ledger/compact", LedgerApi(operations).compact),
         ("GET", "/v1/sessions", admin.sessions),
         ("POST", "/v1/sessions/cut", admin.cut),
         ("GET", "/v1/sessions/{id}", admin.session),

@@ -29,6 +29,12 @@ class Operations(Protocol):
         """One record a defense line: at least `name`, `state`, `service`, `pending`."""
         ...
 
+    async def compact_ledger(self, age: float, archive: str, by: str, dry_run: bool) -> Record:
+        """Move entries older than `age` seconds into an archive in a folder, but for what still matters: `outcome` is
+        "compacted" or "dry_run", with `upto`, `moved`, `kept`, `archive`. Raises OSError for a folder that cannot be.
+        """
+        ...
+
     async def serve_line(self, name: str, service: Service, by: str, reason: str) -> Record:
         """Whether a line is given orders: `outcome` is the service it has now, or "unknown" for no line of ours."""
         ...

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from defense_lines.ledger import Noted
-from defense_lines.line import DefenseLine, LineBroken, LineUnavailable, Orders, OutOfSequence, Receipts
+from defense_lines.line import CallingLine, DefenseLine, LineBroken, LineUnavailable, Orders, OutOfSequence, Receipts
 from defense_lines.pace import Pace
 from defense_lines.status import Delays
 from defense_lines.supervisor import List, Push, Step, Supervisor
@@ -51,36 +51,54 @@ class Driven:
         supervisor: Supervisor,
         desk: Desk,
         pace: Pace,
-        start: Callable[[Driven], asyncio.Task[None] | None],
+        running: Callable[[], asyncio.TaskGroup | None],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
-        """`start` runs `drive` in a task; None where nothing runs."""
+        """`running` is where tasks run; None where nothing does."""
         self.supervisor = supervisor
         self.line: DefenseLine | None = None
         self.delays = Delays()
         self._desk = desk
         self._pace = pace
-        self._start = start
+        self._running = running
         self._clock = clock
         self._monotonic = monotonic
-        self._task: asyncio.Task[None] | None = None  # while it is driven
+        self._task: asyncio.Task[None] | None = None  # while it is driven by one
+        self._told: tuple[CallingLine, Push, float] | None = None  # and since when, monotonic seconds, while it is not
         self._until = float("inf")  # monotonic seconds by which the line has to have answered
         self._overdue = False
         self._timer: asyncio.Handle | None = None
-        self._looks = 0.0  # loop seconds: when it looks again
+        self._looks = 0.0  # monotonic seconds: when it looks again
         self._counted = _RECEIPTS.labels(supervisor.name)
 
     def kick(self) -> None:
-        """There may be something to do."""
-        if self._task is None and self.line is not None:
-            self._task = self._start(self)
+        """There may be something to do: go on until the line has to be waited for, or there is nothing left."""
+        tasks = self._running()
+        if tasks is None or self._task is not None or (self._told and self._told[0] is self.line):
+            return
+        while (line := self.line) is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
+            if not (isinstance(step, Push) and isinstance(line, CallingLine)):
+                self._task = tasks.create_task(self._drive(line, step))
+                return
+            if self._tell(line, step):
+                return
+        self._rest()
 
     def look(self, tick: float) -> None:
         """End the wait for a line that has had its time. Looked at now and then: a timer for each batch costs more than
         the batch.
         """
-        if tick > self._until and self._task is not None:
+        if tick <= self._until:
+            return
+        if self._told is not None:
+            (line, step, _), self._told = self._told, None
+            self._until = float("inf")
+            line.give_up()
+            if line is self.line:
+                self._fault(step, TimeoutError())
+            self.kick()
+        elif self._task is not None:
             self._until, self._overdue = float("inf"), True
             self._task.cancel()
 
@@ -89,26 +107,49 @@ class Driven:
         if self._timer:
             self._timer.cancel()
 
-    async def drive(self) -> None:
-        """Until there is nothing to do; then again by the time that something is due."""
-        while self.line is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
-            await self._do(self.line, step)
+    def _tell(self, line: CallingLine, step: Push) -> bool:
+        """Whether it was told, and is to be waited for."""
+        started = self._monotonic()
+        try:
+            line.tell(step.orders, self._answered)
+        except Exception as error:
+            self._fault(step, error)
+            return False
+        self._told, self._until = (line, step, started), started + self._pace.deadline
+        return True
+
+    def _answered(self, line: CallingLine, answer: Receipts | Exception) -> None:
+        if self._told is None or self._told[0] is not line:
+            return  # another took its place, and is told again
+        (_, step, started), self._told = self._told, None
+        self._until = float("inf")
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            if line is self.line:
+                self._carried(step, answer, started)
+        except Exception as error:
+            if line is self.line:
+                self._fault(step, error)
+        self.kick()
+
+    async def _drive(self, line: DefenseLine, step: Step) -> None:
+        """One step; then the next."""
+        await self._do(line, step)
         self._task = None
-        self._rest()
+        self.kick()
 
     def _rest(self) -> None:
-        """Look again by the time that something is due; a timer that is early does no harm."""
-        due, loop = self.supervisor.due(), asyncio.get_running_loop()
-        if due is None:
+        """Look again by the time that something is due; a timer that is early does no harm, and costs less to keep."""
+        due, tick = self.supervisor.due(), self._monotonic()
+        if due is None or tick < self._looks <= due:
             return
-        at = loop.time() + max(0.0, due - self._monotonic()) + _TICK
-        if self._timer is None or self._looks > at:
-            self.stop()
-            self._looks = at
-            self._timer = loop.call_at(at, self._look_again)  # of uvloop no TimerHandle, where it is due already
+        self.stop()
+        self._looks = due
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, due - tick), self._look_again)
 
     def _look_again(self) -> None:
-        self._timer = None
+        self._looks = 0.0  # the loop's clock may be a moment ahead of ours: then there is to be another timer
         self.kick()
 
     async def _answer(self, asked: Awaitable[T], seconds: float) -> T:
@@ -148,8 +189,10 @@ class Driven:
     async def _push(self, line: DefenseLine, step: Push) -> None:
         started = self._monotonic()
         receipts = await self._answer(line.carry_out(step.orders), self._pace.deadline)
-        if line is not self.line:
-            return  # another took its place, and is told again
+        if line is self.line:  # else another took its place, and is told again
+            self._carried(step, receipts, started)
+
+    def _carried(self, step: Push, receipts: Receipts, started: float) -> None:
         if receipts.head != step.orders.head:
             raise LineBroken("echoed another head than it was given")
         now, tick = self._clock(), self._monotonic()

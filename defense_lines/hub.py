@@ -95,9 +95,12 @@ class Hub:
                 for driven in self._driven.values():
                     self._declare(driven)
                     driven.kick()
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:
+                    self._tasks = None  # before the others end: nothing begins any more
         finally:
             REGISTRY.unregister(collector)
-            self._tasks = None
             for driven in self._driven.values():
                 driven.stop()
             await self._outbox.flush()
@@ -224,12 +227,9 @@ class Hub:
         supervisor = Supervisor(name, self._ledger, self._ledger.cursor(name), self._pace)
         if posture := self._ledger.posture(name):
             supervisor.service = posture.state
-        driven = Driven(supervisor, self, self._pace, self._start, self._clock, self._monotonic)
+        driven = Driven(supervisor, self, self._pace, lambda: self._tasks, self._clock, self._monotonic)
         self._driven[name] = driven
         return driven
-
-    def _start(self, driven: Driven) -> asyncio.Task[None] | None:
-        return self._tasks.create_task(driven.drive()) if self._tasks else None
 
     async def _watch(self) -> None:
         """Nobody waits for a line longer than it may take."""

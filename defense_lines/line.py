@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, Self
 
 import msgspec
@@ -11,6 +12,7 @@ from policy import BlockPolicy, TargetKind
 
 Outcome = Literal["enforced", "lifted", "refused", "failed", "expired"]
 _WRAP = 1 << 64
+Answered = Callable[["CallingLine", "Receipts | Exception"], None]
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +24,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     room: int | None = None  # blocks that it can hold; None: as many as there will be
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """Enforce a block from now on, or stop enforcing it."""
 
     seq: int  # the ledger's entry that ordered it
@@ -133,6 +135,23 @@ class DefenseLine(Protocol):
         not list. Raises LineUnavailable, LineBroken.
         """
         ...
+
+
+class CallingLine(DefenseLine, ABC):
+    """A defense line that calls back when it has answered a batch: with a thousand of them, tasks that only wait would
+    cost more than what they wait for.
+    """
+
+    @abstractmethod
+    def tell(self, orders: Orders, answered: Answered) -> None:
+        """Have a batch carried out. `answered` is called once, later, with what `carry_out` would return or raise.
+
+        Raises LineUnavailable, and is not heard of again then.
+        """
+
+    @abstractmethod
+    def give_up(self) -> None:
+        """The batch that it was told is not waited for any longer; `answered` is not called."""
 
 
 class EdgePort(Protocol):

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 from prometheus_client import Counter
 
-from defense_lines import Activity, Sighting
+from defense_lines import Activity, Sighting, Snapshot
 
 _log = structlog.get_logger()
 _FAILED = Counter("portcullis_gateway_callers_file_failed_total", "Times that the good callers' file was of no use")
 _LARGEST = 256 << 20  # bytes
 _CHUNK = 2_000  # sightings encoded at a time: another thread's turn comes after a millisecond
 _LENGTH = 4  # bytes
-
-Seen = list[tuple[Sighting, float]]
-_DECODER = msgspec.msgpack.Decoder(Seen)
+_DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 
 class CallersFile:
@@ -58,26 +55,30 @@ class CallersFile:
             _log.error("good callers not kept", file=str(self._path), error=str(error))
 
 
-def _write(path: Path, seen: Sequence[tuple[Sighting, float]]) -> None:
+def _write(path: Path, seen: Snapshot) -> None:
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        for start in range(0, len(seen), _CHUNK):
-            chunk = msgspec.msgpack.encode(seen[start : start + _CHUNK])
+        for start in range(0, len(seen[0]), _CHUNK):
+            chunk = msgspec.msgpack.encode([column[start : start + _CHUNK] for column in seen])
             file.write(len(chunk).to_bytes(_LENGTH, "big") + chunk)
     fresh.replace(path)
 
 
-def _read(path: Path) -> Seen:
+def _read(path: Path) -> Snapshot:
     with path.open("rb") as file:
         data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ValueError(f"larger than {_LARGEST} bytes")
-    seen, at = Seen(), 0
+    sightings, times, at = list[Sighting](), list[float](), 0
     while at < len(data):
         end = at + _LENGTH + int.from_bytes(data[at : at + _LENGTH], "big")
         if end > len(data):
             raise ValueError("it ends early")
-        seen += _DECODER.decode(data[at + _LENGTH : end])
+        some, then = _DECODER.decode(data[at + _LENGTH : end])
+        sightings += some
+        times += then
         at = end
-    return seen
+    if len(sightings) != len(times):
+        raise ValueError("it has not as many times as sightings")
+    return sightings, times

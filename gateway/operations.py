@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,6 +54,12 @@ class GatewayOperations:
     def lines(self) -> list[Record]:
         """Each line's state."""
         return [msgspec.to_builtins(line) for line in self._gateway.hub.status()]
+
+    async def compact_ledger(self, age: float, archive: str, by: str, dry_run: bool) -> Record:
+        """What is old goes into an archive, while the gateway writes on."""
+        before = time.time() - age
+        done = await self._gateway.ledger.compact(before, Path(archive), f"operator:{by}", dry_run)
+        return {"outcome": "dry_run" if dry_run else "compacted", **msgspec.to_builtins(done)}
 
     async def serve_line(self, name: str, service: Service, by: str, reason: str) -> Record:
         """Give a line orders, or none for now, on record."""

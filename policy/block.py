@@ -14,7 +14,7 @@ class InvalidTarget(ValueError):
     """The author's target cannot be a target of its kind."""
 
 
-class Target(msgspec.Struct, frozen=True, order=True):
+class Target(msgspec.Struct, frozen=True, order=True, gc=False):
     """What is blocked. `value` is canonical: addresses and ranges as `ipaddress` prints them, ids as in `Principal`."""
 
     kind: TargetKind
@@ -32,7 +32,7 @@ class Target(msgspec.Struct, frozen=True, order=True):
         return cls(kind, value)
 
 
-class Cause(msgspec.Struct, frozen=True, kw_only=True):
+class Cause(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a block exists, for whoever has to answer for it."""
 
     reason: str  # in words
@@ -41,7 +41,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     technique: str = ""  # ATT&CK or ATLAS id
 
 
-class BlockPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class BlockPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One deny order. Immutable; identified by `id`; applying it twice is applying it once."""
 
     id: str  # "b-" and 16 hex digits

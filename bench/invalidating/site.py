@@ -36,5 +36,10 @@ def configuration(folder: Path, behind: Upstream, issuer: str) -> Config:
         identity=Identity(issuers=(trusted,)),
         policy=Policy(data=data),
         # The load is an attack by any measure, and nobody orders so many blocks: this is about how fast one counts.
-        guard=Guard(never_block_principals=(*CROWD, OWNER), blocks_per_minute=1_000_000, blast_radius_share=1.0),
+        guard=Guard(
+            never_block_principals=(*CROWD, OWNER),
+            blocks_per_minute=1_000_000,
+            blast_radius_share=1.0,
+            approval_share=1.0,
+        ),
     )

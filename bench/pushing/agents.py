@@ -8,25 +8,51 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 import uvloop
 
-from bench.pushing.authority import of
+from bench.pushing.authority import Authority, of
+from bench.pushing.crowd import Crowd, crowd
+from bench.pushing.site import Site, site
 from defense_lines.agent.actuation import Memory
 from defense_lines.agent.agent import Agent
 from defense_lines.agent.connecting import over_tls, proving
 from defense_lines.agent.disk import Disk
 from defense_lines.agent.enforcer import Enforcer
 from defense_lines.agent.journal import Journal
+from deploy.demo.ports import free_port
+from gateway.config import Agents, Lines, MutualTls, NftablesLine
 
-_APART = 0.003  # seconds from one agent's start to the next's: a gateway greets some hundreds a second
+_APART = 0.005  # seconds from one agent's start to the next's: a gateway greets some hundreds a second
 
 
 def name(number: int) -> str:
     """Of an agent."""
     return f"agent-{number:05d}"
+
+
+@asynccontextmanager
+async def agents(
+    folder: Path, models: Path, journals: Path, count: int, processes: int
+) -> AsyncIterator[tuple[Site, Crowd]]:
+    """A gateway, so many agents and this host's own, once all are connected. Raises CannotRun."""
+    names = [name(number) for number in range(count)]
+    authority, port = Authority(folder / "certificates"), free_port()
+    for each in names:
+        authority.line(each)
+    certificate, key = authority.gateway
+    tls = MutualTls(certificate=certificate, key=key, client_ca=authority.certificate, clients=tuple(names))
+    lines = Lines(agents=Agents(port=port, tls=tls), nftables=NftablesLine())
+    whose = (f"wss://127.0.0.1:{port}", str(authority.folder), str(journals))
+    async with (
+        site(folder / "site", models, lines) as ours,
+        crowd(ours.admin, "bench.pushing.agents", whose, names, processes) as connected,
+    ):
+        yield ours, connected
 
 
 def main(url: str, certificates: str, journals: str, first: int, count: int) -> None:
@@ -50,4 +76,5 @@ async def _run(url: str, certificates: Path, journals: Path, numbers: range) -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))  # type: ignore[arg-type]
+    _, url, certificates, journals, first, count = sys.argv
+    main(url, certificates, journals, int(first), int(count))

@@ -24,7 +24,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
         basic = x509.BasicConstraints(ca=True, path_length=0)
-        signed = self._builder(self._name, self._key).add_extension(basic, critical=True).sign(self._key, hashes.SHA256())
+        signed = (
+            self._builder(self._name, self._key).add_extension(basic, critical=True).sign(self._key, hashes.SHA256())
+        )
         self.certificate = folder / "authority.pem"
         self.certificate.write_bytes(signed.public_bytes(Encoding.PEM))
         self._issue(_GATEWAY, x509.IPAddress(IPv4Address("127.0.0.1")))

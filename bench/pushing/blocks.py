@@ -15,6 +15,7 @@ from bench.result import CannotRun
 
 APART = 0.25  # seconds from one order's answer to the next order: nothing of one is left when the next begins
 LIFE = 3600.0  # seconds
+KERNEL = "nftables"  # the line of this host
 _ANSWERED = 30.0  # seconds in which all have answered
 _FIRST = int(IPv4Address("100.64.0.0"))
 
@@ -34,6 +35,7 @@ class Told:
     first: float  # answer
     last: float  # answer: all have enforced it
     middle: float  # answer: half of them have
+    kernel: float | None  # answer of the line that drives this host's nftables; None without one
 
 
 async def order(admin: Admin, address: str) -> tuple[str, float]:
@@ -52,7 +54,8 @@ async def read(admin: Admin, block: str, acknowledged: float, lines: Set[str]) -
         if len(after) == len(lines):
             created = float(story["block"]["created"])
             durable = 1000 * float(story["stages"]["durable"])
-            return Told(created, acknowledged, durable, after[0], after[-1], after[len(after) // 2])
+            kernel = next(iter(_enforced(story, {KERNEL})), None)
+            return Told(created, acknowledged, durable, after[0], after[-1], after[len(after) // 2], kernel)
         await asyncio.sleep(0.5)
     raise CannotRun(f"{len(lines) - len(after)} of {len(lines)} lines do not say that they enforce {block}")
 

@@ -1,23 +1,52 @@
-"""Portcullis as it runs here: everything as by default, and a port for lines' agents."""
+"""Portcullis as it runs here: everything as by default, and lines in great number."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.pushing.authority import Authority
+from bench.machine import cpu_seconds
+from bench.pushing.admin import Admin, admin
+from bench.streams.running import Parts
+from bench.system import portcullis, until_idle
 from deploy.demo.ports import free_port
-from gateway.config import AgentLines, Config, Edge, Guard, Lines, MutualTls, Route, Service
+from gateway.config import Config, Detectors, Edge, Guard, Lines, Route, Service
 
 
-def configuration(folder: Path, authority: Authority) -> Config:
-    """The starter policy; the guard lets as many blocks pass as are ordered."""
-    certificate, key = authority.gateway
-    tls = MutualTls(certificate=certificate, key=key, client_ca=authority.certificate)
+@dataclass(frozen=True)
+class Site:
+    """What runs."""
+
+    admin: Admin
+    socket: Path  # of the operators
+    gateway: int  # pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The gateway's, so far."""
+        return cpu_seconds(self.gateway)
+
+
+@asynccontextmanager
+async def site(folder: Path, models: Path, lines: Lines) -> AsyncIterator[Site]:
+    """`portcullis up` in a folder of its own, with these lines; its models are trained already. Raises CannotRun."""
+    config = _configuration(folder, models, lines)
+    socket = config.state / "run" / "admin.sock"
+    async with portcullis(config, folder) as running, admin(socket) as operator:
+        await until_idle(running)
+        yield Site(operator, socket, Parts.of(running).pids["gateway"])
+
+
+def _configuration(folder: Path, models: Path, lines: Lines) -> Config:
+    folder.mkdir(mode=0o755)
     return Config(
         state=folder / "state",
         edge=Edge(port=free_port(), concurrency=1),
-        services={"accounts": Service(address="127.0.0.1", port=free_port())},  # nobody asks for it
-        routes=(Route(prefix="/accounts", service="accounts"),),
-        lines=Lines(agents=AgentLines(port=free_port(), tls=tls)),
+        services={"none": Service(address="127.0.0.1", port=free_port())},
+        routes=(Route(prefix="/", service="none"),),
+        detectors=Detectors(models=models),
         guard=Guard(blocks_per_minute=1_000_000),
+        lines=lines,
     )

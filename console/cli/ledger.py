@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -12,8 +13,9 @@ import msgspec
 import typer
 
 from console.cli.exits import Exit
-from console.cli.options import DEFAULT_FILE, ConfigFile, DryRun, Output, configuration, seconds
+from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, configuration, gateway, seconds
 from console.cli.output import Format, note, show
+from console.client import Unreachable
 
 if TYPE_CHECKING:
     from defense_lines.ledger import Compaction, Places
@@ -27,12 +29,19 @@ def compact(
     before: Annotated[str, typer.Option(metavar="TIME", help="How old: what was written before, 90d ago.")],
     archive: Annotated[Path, typer.Option(metavar="FOLDER", help="Where archives lie.")],
     ledger: Folder = None,
+    by: By = "",
     dry_run: DryRun = False,
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
 ) -> None:
-    """Move old entries into an archive, but for what still matters."""
-    told = asyncio.run(_compact(_places(ledger, config), time.time() - seconds(before), archive, dry_run))
+    """Move old entries into an archive, but for what still matters: by the gateway, or here where none is running."""
+    age = seconds(before)
+    order = {"age": age, "archive": str(archive.absolute()), "by": by, "dry_run": dry_run}
+    with contextlib.suppress(Unreachable):  # then nobody writes it, and it is done here
+        if ledger is None:
+            show(gateway(config).ask("POST", "/v1/ledger/compact", order), output)
+            return
+    told = asyncio.run(_compact(_places(ledger, config), time.time() - age, archive, dry_run))
     show({"outcome": "dry_run" if dry_run else "compacted"} | msgspec.to_builtins(told), output)
 
 

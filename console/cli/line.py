@@ -48,8 +48,8 @@ def line(
 
     if not TABLE_NAME.fullmatch(table):
         raise typer.BadParameter(f"--table must be {TABLE_NAME_RULE}")
-    confine(frozenset({Capability.NET_ADMIN}))
     connect = _connect(gateway, socket, (certificate, key, ca), proxy)
+    confine(frozenset({Capability.NET_ADMIN}))
 
     async def run() -> None:
         await serve(connect, state, table, told_to_stop(), follow)

@@ -43,7 +43,7 @@ class Agent:
     """One line. It carries out orders where they come in, or on a thread if its firewall waits for the kernel."""
 
     def __init__(self, enforcer: Enforcer, disk: Disk, instead: str = "") -> None:
-        """`disk` syncs the journal, and is run by whoever made it. `instead` names a ledger to follow from now on, where it
+        """`disk` syncs the journal, and is run by whoever made it. `instead` names a ledger to follow from now on if it
         is not the one that was followed.
         """
         self.enforcer = enforcer

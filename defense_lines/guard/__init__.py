@@ -4,7 +4,7 @@ callers of the last hour are, and the radius of a block is whom of them it would
 Nothing reaches the ledger or a line without a permit, and only the guard makes one.
 """
 
-from defense_lines.guard.activity import WEEK, Activity, Sighting
+from defense_lines.guard.activity import WEEK, Activity, Sighting, Snapshot
 from defense_lines.guard.blast_radius import Callers, Radius
 from defense_lines.guard.four_eyes import same_person
 from defense_lines.guard.judge import Guard, Judgement, Leave
@@ -33,6 +33,7 @@ __all__ = [
     "Refusal",
     "Request",
     "Sighting",
+    "Snapshot",
     "Span",
     "Watch",
     "Watches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import Counter
 
@@ -15,6 +15,7 @@ _FRESH = 120  # parts of a window, within one of which a second sighting changes
 _FORGOTTEN = Counter("portcullis_defense_lines_activity_forgotten_total", "Good sightings forgotten for lack of room")
 
 Sighting = tuple[str, str, str, str]  # principal, actor, address, session
+Snapshot = tuple[list[Sighting], list[float]]
 _Index = dict[str, dict[str, int]]  # where -> who -> sightings
 _NOBODY: dict[str, int] = {}
 
@@ -54,13 +55,13 @@ class Activity:
             del self._seen[sighting]
         self._seen[sighting] = now
 
-    def snapshot(self) -> list[tuple[Sighting, float]]:
-        """All sightings with their times, the oldest first."""
-        return list(self._seen.items())
+    def snapshot(self) -> Snapshot:
+        """All sightings, the oldest first, and the time of each: two lists, made in a few milliseconds."""
+        return list(self._seen), list(self._seen.values())
 
-    def restore(self, seen: Iterable[tuple[Sighting, float]], now: float) -> None:
+    def restore(self, seen: Snapshot, now: float) -> None:
         """Take a snapshot back, as far as it is young enough."""
-        for sighting, time in seen:
+        for sighting, time in zip(*seen, strict=True):
             if now - self._window < time <= now:
                 self.saw(*sighting, time)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from defense_lines.ledger.committer import Committer
 from defense_lines.ledger.faults import LedgerAltered, LedgerUnwritable, named_faults
 from defense_lines.ledger.places import Places
 from defense_lines.ledger.record import Compacted
-from defense_lines.ledger.snapshot import Snapshot, pack
+from defense_lines.ledger.snapshot import Snapshot, ordered, pack
 from defense_lines.ledger.store import Store
 from defense_lines.ledger.survey import Surveyed, survey
 
@@ -137,21 +136,21 @@ class Keeping:
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _survey(self, base: Snapshot | None, upto: int, kept: Sequence[int]) -> tuple[Surveyed, bytes]:
-        ordered = array("Q", sorted(set(kept)))
-        return survey(self._places.database, base, upto, ordered, self._pause), pack(ordered)
+        seqs = ordered(kept)
+        return survey(self._places.database, base, upto, seqs, self._pause), pack(seqs)
 
     def _archive(
         self, base: Snapshot | None, upto: int, kept: Sequence[int], folder: Path, first: int
     ) -> tuple[Surveyed, bytes]:
-        ordered, writer = array("Q", sorted(set(kept))), ArchiveWriter(folder, first, upto)
+        seqs, writer = ordered(kept), ArchiveWriter(folder, first, upto)
         try:
-            looked = survey(self._places.database, base, upto, ordered, self._pause, writer.add)
+            looked = survey(self._places.database, base, upto, seqs, self._pause, writer.add)
             writer.finish(self._store.sign_head(upto, looked.hash))
         except BaseException:
             with suppress(OSError, sqlite3.Error):
                 writer.discard()
             raise
-        return looked, pack(ordered)
+        return looked, pack(seqs)
 
     def _pause(self) -> None:
         if self._stop.wait(_REST):

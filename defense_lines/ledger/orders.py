@@ -107,7 +107,9 @@ class StandingOrders:
 
     def seqs(self) -> list[int]:
         """Places of all that this can be folded from again, in no order."""
-        return [*self._orders, *(lifted.began for lifted in self._lifted.values())]
+        found = list(self._orders)
+        found += (lifted.began for lifted in self._lifted.values())
+        return found
 
     def since(self, after: int, whom: Whom, now: float, limit: int) -> Told:
         """At most `limit` orders for a line that was told everything up to a place."""

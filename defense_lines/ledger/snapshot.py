@@ -84,10 +84,14 @@ class Digest:
         return self._hash.digest()
 
 
-def pack(seqs: Iterable[int]) -> bytes:
-    """Seqs, in any order and each once or more, as a snapshot has them."""
-    ordered = sorted(set(seqs))
-    deltas = array("Q", (after - before for before, after in itertools.pairwise([0, *ordered])))
+def ordered(seqs: Iterable[int]) -> array[int]:
+    """Seqs, given in any order and each once or more, ascending. Others run meanwhile, if they are nearly in order."""
+    return array("Q", (seq for seq, _ in itertools.groupby(sorted(seqs))))
+
+
+def pack(seqs: array[int]) -> bytes:
+    """Ascending seqs, as a snapshot has them."""
+    deltas = array("Q", (after - before for before, after in itertools.pairwise(itertools.chain((0,), seqs))))
     if sys.byteorder == "big":
         deltas.byteswap()
     return zlib.compress(deltas.tobytes(), 1)

@@ -70,8 +70,9 @@ class Standing:
     def seqs(self) -> list[int]:
         """Places of all entries that this can be folded from again, in no order."""
         others = (*self._risks.values(), *self._postures.values(), *self._declared.values(), *self._all_revocations())
-        restored = [self._restored[0]] if self._restored else []
-        return [*self.orders.seqs(), *(seq for seq, _ in others), *restored]
+        found = self.orders.seqs()
+        found += (seq for seq, _ in others)
+        return [*found, self._restored[0]] if self._restored else found
 
     def needs(self, seq: int, record: Record, now: float) -> bool:
         """Whether the block, risk or revocation of an entry is in force."""

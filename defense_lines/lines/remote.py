@@ -33,6 +33,8 @@ from defense_lines.agent.protocol import OutOfSequence as WireOutOfSequence
 from defense_lines.agent.protocol import Receipts as WireReceipts
 from defense_lines.agent.websocket import Connection, Messages
 from defense_lines.line import (
+    Answered,
+    CallingLine,
     Capabilities,
     Digest,
     LineBroken,
@@ -83,7 +85,7 @@ class Encoded:
         return self._message
 
 
-class RemoteLine:
+class RemoteLine(CallingLine):
     """A defense line whose agent is connected. Once the connection is lost every call raises LineUnavailable."""
 
     def __init__(self, name: str, hello: Hello, connection: Messages, encoded: Encoded) -> None:
@@ -93,30 +95,41 @@ class RemoteLine:
         self._connection = connection
         self._told = hello.cursor
         self._encoded = encoded
-        self._orders: asyncio.Future[Answer] | None = None
+        self._orders: Orders | None = None  # while they are not answered
+        self._answered: Answered = lambda line, answer: None
         self._audit: asyncio.Future[Answer] | None = None
         self._lost: LineUnavailable | LineBroken | None = None
 
     async def carry_out(self, orders: Orders) -> Receipts:
-        """See DefenseLine. An agent that is not waited for any longer is cut: its answer could be taken for another."""
-        self._send(self._encoded(orders, self._after(orders)), self._orders)
-        self._orders = asyncio.get_running_loop().create_future()
+        """See DefenseLine."""
+        done: asyncio.Future[Receipts | Exception] = asyncio.get_running_loop().create_future()
+        self.tell(orders, lambda _, answer: done.set_result(answer))
         try:
-            answer = await self._orders
+            answer = await done
         except asyncio.CancelledError:
-            self._connection.close("no answer in time")
+            self.give_up()
             raise
-        finally:
-            self._orders = None
-        if isinstance(answer, WireReceipts):
-            return self._receipts(answer, orders)
-        if isinstance(answer, WireOutOfSequence):
-            raise OutOfSequence(answer.cursor)
-        raise self._unable(answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def tell(self, orders: Orders, answered: Answered) -> None:
+        """See CallingLine."""
+        if self._orders is not None:
+            raise RuntimeError(f"{self.name}: told again before it answered")
+        self._send(self._encoded(orders, self._after(orders)))
+        self._orders, self._answered = orders, answered
+
+    def give_up(self) -> None:
+        """See CallingLine. The agent is cut: its answer could be taken for another."""
+        self._orders = None
+        self._connection.close("no answer in time")
 
     async def active(self, unless: Digest, time: float) -> Sequence[str] | None:
         """See DefenseLine."""
-        self._send(ENCODER.encode(Audit(unless.count, unless.sum, time)), self._audit)
+        if self._audit is not None:
+            raise RuntimeError(f"{self.name}: asked again before it answered")
+        self._send(ENCODER.encode(Audit(unless.count, unless.sum, time)))
         self._audit = asyncio.get_running_loop().create_future()
         try:
             answer = await self._audit
@@ -133,28 +146,42 @@ class RemoteLine:
 
     def hear(self, answer: Answer) -> bool:
         """Give an answer to who waits for it; whether anybody did."""
-        if isinstance(answer, Hello):
+        if isinstance(answer, InStep | Enforced | Unlisted):
+            return self._audited(answer)
+        if isinstance(answer, Hello) or self._orders is None:
             return False
-        waiting = self._audit if isinstance(answer, InStep | Enforced | Unlisted) else self._orders
-        if waiting is None or waiting.done():
-            return False
-        waiting.set_result(answer)
+        orders, self._orders = self._orders, None
+        self._answered(self, self._meaning(answer, orders))
         return True
 
     def lose(self, fault: str) -> None:
         """The connection is lost; a fault is what the agent did wrong. Whoever waits hears it."""
         kind = LineBroken if fault else LineUnavailable
-        self._lost = LineUnavailable(f"{self.name}: {fault or 'connection closed'}")
-        for waiting in (self._orders, self._audit):
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(kind(f"{self.name}: {fault or 'connection closed'}"))
+        words = f"{self.name}: {fault or 'connection closed'}"
+        self._lost = LineUnavailable(words)
+        if self._audit is not None and not self._audit.done():
+            self._audit.set_exception(kind(words))
+        if self._orders is not None:
+            self._orders = None
+            self._answered(self, kind(words))
 
-    def _send(self, message: bytes, waiting: asyncio.Future[Answer] | None) -> None:
+    def _send(self, message: bytes) -> None:
         if self._lost is not None:
             raise self._lost
-        if waiting is not None:
-            raise RuntimeError(f"{self.name}: asked again before it answered")
         self._connection.send(message)
+
+    def _audited(self, answer: InStep | Enforced | Unlisted) -> bool:
+        if self._audit is None or self._audit.done():
+            return False
+        self._audit.set_result(answer)
+        return True
+
+    def _meaning(self, answer: Answer, orders: Orders) -> Receipts | Exception:
+        if isinstance(answer, WireReceipts):
+            return self._receipts(answer, orders)
+        if isinstance(answer, WireOutOfSequence):
+            return OutOfSequence(answer.cursor)
+        return self._unable(answer)
 
     def _after(self, orders: Orders) -> int | None:
         """Nothing between what the agent was told last and these concerned it, so nothing of it was sent: to the agent
@@ -162,13 +189,13 @@ class RemoteLine:
         """
         return orders.after if orders.after is None else min(orders.after, self._told)
 
-    def _receipts(self, answer: WireReceipts, orders: Orders) -> Receipts:
+    def _receipts(self, answer: WireReceipts, orders: Orders) -> Receipts | LineBroken:
         asked = {order.id for order in orders.orders} if answer.notes else frozenset[str]()
         if answer.head == orders.head and all(note.block in asked for note in answer.notes):
             self._told = self._told if orders.after is None else orders.upto
             return Receipts(time=answer.time, ms=answer.ms, head=answer.head, notes=answer.notes)
         self._connection.close("receipts for what was not asked", fault=True)
-        raise LineBroken(f"{self.name}: receipts for what was not asked")
+        return LineBroken(f"{self.name}: receipts for what was not asked")
 
     def _unable(self, answer: Answer) -> LineUnavailable:
         return LineUnavailable(f"{self.name}: {getattr(answer, 'reason', 'no answer')[:_WORDS]}")

@@ -66,6 +66,12 @@ class BankOperations:
     def lines(self) -> list[dict[str, Any]]:
         return [LINE]
 
+    async def compact_ledger(self, age: float, archive: str, by: str, dry_run: bool) -> dict[str, Any]:
+        self.ordered.append(("compact", age, archive, by, dry_run))
+        if archive == "/nowhere":
+            raise FileNotFoundError(archive)
+        return {"outcome": "dry_run" if dry_run else "compacted", "upto": 7, "moved": 5, "kept": 2, "archive": "a"}
+
     async def serve_line(self, name: str, service: str, by: str, reason: str) -> dict[str, Any]:
         self.ordered.append(("serve", name, service, by, reason))
         return {"outcome": service if name == "edge" else "unknown", "line": name}

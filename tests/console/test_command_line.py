@@ -222,6 +222,16 @@ def test_people_see_of_a_line_what_they_act_on(file: Path, gateway: BankOperatio
     assert call_json(file, "lines", "list")[0]["p99_ms"] == 4.2
 
 
+def test_a_running_gateway_compacts_its_ledger(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    arguments = ("ledger", "compact", "--before", "90d", "--archive", str(tmp_path))
+    assert call_json(file, *arguments)["moved"] == 5
+    assert call_json(file, *arguments, "--dry-run")["outcome"] == "dry_run"
+    asked = [(order[1], order[2], order[4]) for order in gateway.ordered]
+    assert asked == [(90 * 86_400.0, str(tmp_path), False), (90 * 86_400.0, str(tmp_path), True)]
+    nowhere = call(file, *arguments[:-1], "/nowhere")
+    assert (nowhere.exit_code, "archive: /nowhere" in nowhere.stderr) == (1, True)
+
+
 def test_one_line_is_shown_tried_and_taken_out_of_service(file: Path, gateway: BankOperations) -> None:
     assert call_json(file, "lines", "show", "edge")["p99_ms"] == 4.2
     assert call_json(file, "lines", "test", "edge", "--reason", "is it there?")["enforced_ms"] == 1.2

@@ -1,10 +1,8 @@
-"""The line as the gateway sees it: an agent over a real Unix socket, and peers that misbehave."""
+"""The line of a host as the gateway sees it: the real program, the real kernel, killed and started again."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 import subprocess
 import sys
 import time
@@ -14,72 +12,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from defense_lines.agent.nftables_agent import serve
-from defense_lines.lines.nftables import RemoteLine, accept_lines
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
-from defense_lines.agent import drop, frames, unavailable
-from defense_lines.line import LineUnavailable, Receipt
-from policy import BlockPolicy, Cause, Target, TargetKind
-from telemetry import frame, read_frame
+from console.cli.main import app
+from defense_lines.agent import drop, unavailable
+from defense_lines.agent.actuation import Until, since_boot
+from defense_lines.agent.kernel import Kernel
+from defense_lines.agent.openc2_seal import enrol
+from defense_lines.agent.prefix import packed
+from defense_lines.line import Digest
+from tests.defense_lines.agent_rig import PATIENCE, Gateway, agent, batch, block, local
 from tests.defense_lines.nftables_rig import namespaces
+from tests.defense_lines.test_remote_line import Tls
 
-PATIENCE = 50.0  # seconds
 ROOT = Path(__file__).parent.parent.parent
-
-
-def block(number: int, value: str = "198.51.100.7", kind: TargetKind = "address", ttl: float = 60) -> BlockPolicy:
-    return BlockPolicy(
-        id=f"b-{number:016x}",
-        target=Target.of(kind, value),
-        created=time.time(),
-        expires=time.time() + ttl,
-        cause=Cause(reason="test", by="analyst:jo"),
-    )
-
-
-class Gateway:
-    """What a hub would do: keeps the lines that are attached."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.attached: asyncio.Queue[RemoteLine] = asyncio.Queue()
-        self.detached: asyncio.Queue[RemoteLine] = asyncio.Queue()
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Gateway]:
-        accept = accept_lines(self.path, self.attached.put_nowait, self.detached.put_nowait)
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
-            task = group.create_task(accept)
-            while not self.path.exists():  # noqa: ASYNC110 - the file is the event
-                await asyncio.sleep(0)
-            yield self
-            task.cancel()
-
-
-@asynccontextmanager
-async def peer(gateway: Gateway) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    while True:
-        try:
-            reader, writer = await asyncio.open_unix_connection(str(gateway.path))
-            break
-        except ConnectionRefusedError:  # bound, not listening yet
-            await asyncio.sleep(0)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-async def hello(gateway: Gateway, writer: asyncio.StreamWriter) -> RemoteLine:
-    writer.write(frame(frames.Hello("nftables", ("address", "range"))))
-    return await gateway.attached.get()
-
-
-async def closed(reader: asyncio.StreamReader) -> bool:
-    try:
-        return await reader.read() == b""
-    except ConnectionResetError:  # closed with bytes of ours unread
-        return True
+PROGRAM = ("-m", "console.cli", "line")
 
 
 def in_namespace(work: Callable[[], Awaitable[None]]) -> None:
@@ -91,146 +39,157 @@ def in_namespace(work: Callable[[], Awaitable[None]]) -> None:
 
 
 @asynccontextmanager
-async def agent(path: Path) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(serve(path, "portcullis_test", stop))
-        yield
-        stop.set()
+async def program(*options: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    quiet = asyncio.subprocess.DEVNULL
+    arguments = (*PROGRAM, *map(str, options), "--table", "t")
+    child = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stderr=quiet)
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+
+def listed() -> str:
+    return subprocess.run(["nft", "list", "table", "inet", "t"], capture_output=True, text=True).stdout
+
+
+def digest(*numbers: int) -> Digest:
+    return Digest.of(f"b-{number:016x}" for number in numbers)
 
 
 def test_an_order_goes_to_the_kernel_and_comes_back_as_a_receipt(tmp_path: Path) -> None:
     async def story() -> None:
-        async with Gateway(tmp_path / "lines.sock").listening() as gateway, agent(gateway.path):
+        async with (
+            Gateway(tmp_path / "lines.sock").listening() as gateway,
+            agent(tmp_path, local(gateway), Kernel("t")),
+        ):
             line = await gateway.attached.get()
-            assert (line.name, set(line.targets)) == ("nftables", {"address", "range"})
-            assert stat.S_IMODE(gateway.path.stat().st_mode) == 0o600
-            orders = [block(1), block(2, "198.51.100.0/24", "range"), block(3, "person:alice", "principal")]
-            receipts = await line.apply([*orders, block(4, ttl=-1)], "head-1")
-            assert [receipt.outcome for receipt in receipts] == ["enforced", "enforced", "refused", "expired"]
-            assert {receipt.head for receipt in receipts} == {"head-1"}
-            assert all(0 <= receipt.ms < 5000 and receipt.line == "nftables" for receipt in receipts)
-            assert set(await line.active()) == {orders[0].id, orders[1].id}
-            lifted = await line.revoke([orders[0].id, "b-unknown"], "head-2")
-            assert [(receipt.outcome, receipt.head) for receipt in lifted] == [("lifted", "head-2")] * 2
-            assert await line.active() == (orders[1].id,)
+            orders = [
+                block(1, "198.51.100.7"),
+                block(2, "198.51.100.0/24", "range"),
+                block(3, "2001:db8::/32", "range"),
+            ]
+            assert (await line.carry_out(batch(0, orders))).notes == ()
+            assert all(text in listed() for text in ("198.51.100.7", "198.51.100.0", "2001:db8::"))
+            assert await line.active(digest(1, 2, 3), time.time()) is None
+            assert (await line.carry_out(batch(3, [orders[0].id, "b-00000000000000ff"]))).notes == ()
+            assert "198.51.100.7" not in listed()
+            assert await line.active(digest(2, 3), time.time()) is None
 
     in_namespace(story)
 
 
-def test_many_orders_go_in_several_frames(tmp_path: Path) -> None:
+def test_what_somebody_did_to_the_table_is_repaired_and_what_is_foreign_stays(tmp_path: Path) -> None:
     async def story() -> None:
-        async with Gateway(tmp_path / "lines.sock").listening() as gateway, agent(gateway.path):
+        async with (
+            Gateway(tmp_path / "lines.sock").listening() as gateway,
+            agent(tmp_path, local(gateway), Kernel("t")) as running,
+        ):
             line = await gateway.attached.get()
-            orders = [block(number, f"10.0.{number >> 8}.{number & 255}") for number in range(frames.MAX_BATCH + 1)]
-            receipts = await line.apply(orders, "")
-            assert [receipt.block for receipt in receipts] == [order.id for order in orders]
-            assert {receipt.outcome for receipt in receipts} == {"enforced"}
-            assert len(await line.active()) == len(orders)
+            await line.carry_out(batch(0, [block(number) for number in range(1, 4)]))
+            for damage in (
+                "delete element inet t ipv4_32 { 10.0.0.1 }",
+                "add element inet t ipv4_32 { 203.0.113.9 timeout 1h }",
+                "flush chain inet t ingress",
+                "insert rule inet t ingress accept",
+                "delete table inet t",
+            ):
+                nft(damage)
+                assert await line.active(digest(1, 2, 3), time.time()) is None
+                found = running.enforcer.firewall.listing()
+                assert set(found.ends) == {packed(f"10.0.0.{number}") for number in range(1, 4)}
+                assert "ip saddr @ipv4_32 counter" in listed()
+                assert "accept\n\t\tip saddr" not in listed()
+                assert found.foreign == ("203.0.113.9" in listed())
 
     in_namespace(story)
 
 
-def test_the_agent_comes_back_to_a_gateway_that_was_away(tmp_path: Path) -> None:
+def nft(command: str) -> None:
+    subprocess.run(["nft", command], check=True, capture_output=True)
+
+
+def test_the_program_outlives_its_death_and_holds_net_admin_alone(tmp_path: Path) -> None:
     async def story() -> None:
-        path = tmp_path / "lines.sock"
-        async with agent(path):
-            async with Gateway(path).listening() as gateway:
+        options = ("--socket", tmp_path / "lines.sock", "--state", tmp_path / "state")
+        async with Gateway(tmp_path / "lines.sock").listening() as gateway:
+            async with program(*options) as child:
                 line = await gateway.attached.get()
-                await line.apply([block(1)], "")
-            with pytest.raises(LineUnavailable):
-                await line.active()
-            async with Gateway(path).listening() as gateway:
+                assert capabilities(child.pid) == {"0000000000001000"}
+                await line.carry_out(batch(0, [block(1), block(2, ttl=1.5), block(3)]))
+                child.kill()
+                assert await gateway.detached.get() is line
+            assert "10.0.0.1" in listed()  # the kernel enforces without the agent
+            nft("delete element inet t ipv4_32 { 10.0.0.3 }")
+            async with program(*options) as child:
                 line = await gateway.attached.get()
-                assert await line.active() == (block(1).id,)  # it stood all the while
+                assert line.cursor == 3
+                while "10.0.0.2" in listed():  # noqa: ASYNC110 - the kernel ends it by itself
+                    await asyncio.sleep(0.1)
+                assert await line.active(digest(1, 3), time.time()) is None
+                assert "10.0.0.3" in listed()
+                child.terminate()
+                assert await child.wait() == 0
+            assert "10.0.0.1" in listed()
 
     in_namespace(story)
 
 
-async def test_a_lost_connection_is_line_unavailable_at_once(tmp_path: Path) -> None:
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (reader, writer):
-        line = await hello(gateway, writer)
-        asking = asyncio.ensure_future(line.apply([block(1)], ""))
-        await read_frame(reader, frames.ORDER)
-        writer.close()
-        with pytest.raises(LineUnavailable):
-            await asking
-        assert await gateway.detached.get() is line
-        with pytest.raises(LineUnavailable):
-            await line.revoke([block(1).id], "")
+def test_the_program_comes_in_over_tls_by_its_certificate(tmp_path: Path) -> None:
+    async def story() -> None:
+        tls, gateway = Tls(tmp_path), Gateway(tmp_path / "none")
+        tls.line("fw-1")
+        files = ("--certificate", tmp_path / "line.pem", "--key", tmp_path / "line.key", "--ca", tmp_path / "ca.pem")
+        async with (
+            tls.listening(gateway) as url,
+            program("--gateway", url, *files, "--state", tmp_path / "state"),
+        ):
+            line = await gateway.attached.get()
+            assert line.name == "fw-1"
+            assert (await line.carry_out(batch(0, [block(1)]))).notes == ()
+            assert "10.0.0.1" in listed()
+
+    in_namespace(story)
 
 
-async def test_answers_find_their_request_in_any_order(tmp_path: Path) -> None:
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (reader, writer):
-        line = await hello(gateway, writer)
-        asking = [asyncio.ensure_future(line.revoke([f"b-{number}"], "")) for number in range(3)]
-        orders = [await read_frame(reader, frames.ORDER) for _ in asking]
-        for order in reversed(orders):
-            assert isinstance(order, frames.Revoke)
-            receipts = (Receipt(block=order.blocks[0], line="nftables", outcome="lifted", time=1.0, ms=1.0),)
-            writer.write(frame(frames.Receipts(order.request, receipts)))
-        writer.write(frame(frames.Receipts(999, ())))  # nobody asked
-        assert [(await done)[0].block for done in asking] == ["b-0", "b-1", "b-2"]
+def test_a_large_line_is_restarted_and_reconciled_soon(tmp_path: Path) -> None:
+    """A tenth of the 100,000 blocks that docs/lines-agent.md has figures of."""
+    count = 10_000
+
+    async def story() -> None:
+        async with Gateway(tmp_path / "lines.sock").listening() as gateway:
+            async with agent(tmp_path, local(gateway), Kernel("t")):
+                line = await gateway.attached.get()
+                for start in range(0, count, 1000):
+                    blocks = [block(number, ttl=3600) for number in range(start + 1, start + 1001)]
+                    assert (await line.carry_out(batch(start, blocks))).notes == ()
+            began = time.monotonic()
+            async with agent(tmp_path, local(gateway), Kernel("t")):
+                line = await gateway.attached.get()
+                assert await line.active(digest(*range(1, count + 1)), time.time()) is None
+            assert time.monotonic() - began < 5
+
+    in_namespace(story)
 
 
-async def test_receipts_for_other_blocks_are_not_taken(tmp_path: Path) -> None:
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (reader, writer):
-        line = await hello(gateway, writer)
-        asking = asyncio.ensure_future(line.apply([block(1)], ""))
-        order = await read_frame(reader, frames.ORDER)
-        writer.write(frame(frames.Receipts(order.request, ())))
-        with pytest.raises(LineUnavailable, match="other blocks"):
-            await asking
+@pytest.mark.parametrize("seconds", [0.3, 1.05])
+def test_an_order_ends_in_the_kernel_when_it_says_and_never_early(seconds: float) -> None:
+    def story() -> None:
+        kernel = Kernel("t")
+        kernel.start()
+        end = since_boot() + seconds
+        kernel.change({packed("198.51.100.7"): Until("b-0000000000000001", end)})
+        last_seen = asked = since_boot()
+        while kernel.listing().ends:
+            last_seen, asked = asked, since_boot()
+        assert since_boot() >= end  # the listing that did not find it was made before this
+        assert last_seen < end + 0.2
+        kernel.close()
 
-
-async def test_a_silent_agent_is_taken_for_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("defense_lines.lines.nftables.ORDER_SECONDS", 0.05)
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (_, writer):
-        line = await hello(gateway, writer)
-        with pytest.raises(LineUnavailable, match="no answer"):
-            await line.apply([block(1)], "")
-        assert await gateway.detached.get() is line
-
-
-async def test_a_second_agent_of_one_name_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (_, first):
-        old = await hello(gateway, first)
-        async with peer(gateway) as (_, second):
-            new = await hello(gateway, second)
-            assert await gateway.detached.get() is old
-            assert new is not old
-
-
-@pytest.mark.parametrize(
-    "greeting",
-    [
-        b"",
-        b"\0\0\0\4junk",
-        b"\xff\xff\xff\xff",
-        frame({"type": "hello", "name": "nftables", "targets": [], "version": 2}),
-        frame(frames.Active(1)),
-    ],
-)
-async def test_who_does_not_say_hello_is_not_let_in(tmp_path: Path, greeting: bytes) -> None:
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (reader, writer):
-        writer.write(greeting)
-        if not greeting:
-            writer.write_eof()
-        assert await closed(reader)
-        assert gateway.attached.empty()
-
-
-async def test_a_process_of_another_user_is_not_let_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("defense_lines.lines.nftables.peer_uid", lambda _: os.geteuid() + 1)
-    async with Gateway(tmp_path / "lines.sock").listening() as gateway, peer(gateway) as (reader, writer):
-        writer.write(frame(frames.Hello("nftables", ("address",))))
-        assert await closed(reader)
-        assert gateway.attached.empty()
-
-
-async def test_every_message_survives_its_frame() -> None:
-    for message in (frames.Apply(1, (block(1),), "h"), frames.Revoke(2, ("b-1",), "h"), frames.Active(3)):
-        assert frames.ORDER.decode(msgspec.msgpack.encode(message)) == message
+    with namespaces(1) as (host,):
+        host.run(story)
 
 
 def capabilities(pid: int) -> set[str]:
@@ -244,28 +203,34 @@ def capabilities(pid: int) -> set[str]:
     }
 
 
-AGENT = ["-m", "defense_lines.agent.nftables_agent", "--socket", "none.sock"]
 NO_LIBRARY = """
 import sys
-from defense_lines.agent import libnftables, nftables_agent
+from defense_lines.agent import libnftables
+from console.cli.main import main
 libnftables.LIBRARY = "libnone.so"
-sys.exit(nftables_agent.main())
+sys.argv[0] = "portcullis"
+main()
 """
 
 
 @pytest.mark.parametrize(
-    ("program", "cause"),
+    ("arguments", "cause"),
     [
-        (AGENT, "nftables line: needs CAP_NET_ADMIN"),
-        (["-m", "defense_lines.agent.openc2_consumer", "--device", "fw-1"], "OpenC2 consumer: needs CAP_NET_ADMIN"),
-        (["-c", NO_LIBRARY, *AGENT[2:]], "nftables line: nftables unavailable: libnone.so not found"),
+        ((*PROGRAM, "--socket", "none.sock"), "needs CAP_NET_ADMIN"),
+        (("-m", "defense_lines.agent.openc2_consumer"), "OpenC2 consumer: needs CAP_NET_ADMIN"),
+        (("-c", NO_LIBRARY, "line", "--socket", "none.sock"), "nftables unavailable: libnone.so not found"),
     ],
 )
-def test_a_program_that_lacks_a_part_says_so_in_one_line(program: list[str], cause: str) -> None:
+def test_a_program_that_lacks_a_part_says_so_in_one_line(
+    arguments: tuple[str, ...], cause: str, tmp_path: Path
+) -> None:
     if reason := unavailable():
         pytest.skip(f"needs libnftables ({reason})")
+    enrolment = tmp_path / "enrolment"
+    enrolment.write_bytes(msgspec.json.encode(enrol(Ed25519PrivateKey.generate(), "fw-1")))
+    state = ("--enrolment", str(enrolment)) if cause.startswith("OpenC2") else ("--state", str(tmp_path))
     child = subprocess.run(
-        [sys.executable, *program],
+        [sys.executable, *arguments, *state],
         preexec_fn=lambda: drop(frozenset()),
         capture_output=True,
         text=True,
@@ -277,17 +242,15 @@ def test_a_program_that_lacks_a_part_says_so_in_one_line(program: list[str], cau
     assert line.startswith(cause)
 
 
-def test_the_program_holds_net_admin_alone(tmp_path: Path) -> None:
-    async def story() -> None:
-        command = [sys.executable, "-m", "defense_lines.agent.nftables_agent"]
-        async with Gateway(tmp_path / "lines.sock").listening() as gateway:
-            child = await asyncio.create_subprocess_exec(*command, "--socket", str(gateway.path), "--table", "t")
-            line = await gateway.attached.get()
-            assert capabilities(child.pid) == {"0000000000001000"}
-            assert (await line.apply([block(1)], ""))[0].outcome == "enforced"
-            child.terminate()
-            assert await child.wait() == 0
-            listed = subprocess.run(["nft", "list", "table", "inet", "t"], capture_output=True, text=True)  # noqa: ASYNC221
-            assert "198.51.100.7" in listed.stdout  # the kernel enforces without the agent
-
-    in_namespace(story)
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--gateway", "wss://gw:8285"),
+        ("--gateway", "http://gw", "--certificate", "a", "--key", "b", "--ca", "c"),
+        ("--socket", "s", "--proxy", "http://proxy:3128"),
+        ("--socket", "s", "--table", "x; flush ruleset"),
+    ],
+)
+def test_what_does_not_fit_together_is_a_usage_error(options: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, ["line", *options]).exit_code == 2

@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from defense_lines.agent import NftError, Order, conntrack
+from defense_lines.agent import NftError, Order, conntrack, elements
 from defense_lines.agent.libnftables import answers
 from defense_lines.agent.orders import OrderBook
 from defense_lines.agent.ruleset import Ruleset, Standing, lengths, read
@@ -143,3 +143,47 @@ def test_any_datagram(datagram: bytes) -> None:
         assert error.errno  # noqa: PT017 - both outcomes are right
         return
     assert all(entry.source is None or len(entry.source) in (4, 16) for entry in entries)
+
+
+def element(key: bytes, comment: bytes, extra: bytes = b"") -> bytes:
+    """An element as the kernel lists it."""
+    times = attribute(4, struct.pack(">Q", 60_000)) + extra + attribute(5, struct.pack(">Q", 59_000))
+    userdata = attribute(6, bytes((0, len(comment) + 1)) + comment + b"\0") if comment else b""
+    return attribute(1, attribute(1, attribute(1, key)) + times + userdata)
+
+
+OURS = [element(bytes((10, 0, 0, last)), b"b-%016x" % last) for last in range(3)]
+
+
+def elements_of(*parts: bytes) -> list[elements.Element]:
+    return list(elements.read(memoryview(attribute(1, b"t\0") + attribute(3, b"".join(parts)))))
+
+
+def test_elements_are_read_whatever_stands_between_them() -> None:
+    want = [elements.Element(bytes((10, 0, 0, last)), 59.0, b"b-%016x" % last) for last in range(3)]
+    assert elements_of(*OURS) == want
+    foreign = element(bytes((10, 0, 0, 9)), b"")
+    odd = element(bytes((10, 0, 0, 9)), b"b-0000000000000009", attribute(8, b""))
+    assert elements_of(*OURS, foreign) == [*want, elements.Element(bytes((10, 0, 0, 9)), 59.0, b"")]
+    assert elements_of(odd, *OURS)[1:] == want
+    assert elements_of() == []
+
+
+@st.composite
+def nearly_elements(draw: st.DrawFn) -> bytes:
+    data = b"".join(OURS)
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(data)))
+        data = data[:start] + draw(st.binary(max_size=8)) + data[start + draw(st.integers(0, 8)) :]
+    return data
+
+
+@given(st.binary(max_size=200) | nearly_elements())
+def test_any_elements(data: bytes) -> None:
+    """Elements, or OSError with a number that has words."""
+    try:
+        found = elements_of(data)
+    except OSError as error:
+        assert error.errno  # noqa: PT017 - both outcomes are right
+        return
+    assert all(isinstance(each.key, bytes) for each in found)

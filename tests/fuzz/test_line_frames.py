@@ -1,108 +1,97 @@
-"""Hostile bytes on `lines.sock`, at both ends: the connection ends, and nothing is enforced that was not ordered."""
+"""Hostile messages between gateway and agent: one of the messages, whole, or the end of the connection."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import msgspec
-from defense_lines.agent.nftables_agent import attend
-from defense_lines.lines.nftables import RemoteLine
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from defense_lines.agent import Firewall, Order, Result, frames
-from defense_lines.agent.actuator import Actuator
-from defense_lines.line import LineUnavailable
-from telemetry import frame
+from defense_lines.agent.actuation import Memory
+from defense_lines.agent.protocol import ANSWER, ENCODER, ORDER, Orders, Receipts, Unable
+from defense_lines.line import LineBroken, LineUnavailable
+from tests.defense_lines.agent_rig import Gateway, Host, batch, block
+from tests.defense_lines.test_remote_line import HELLO, peer
 
 junk = st.binary(max_size=300)
 msgpack_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=20) | st.binary(max_size=20),
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=20) | st.floats() | junk,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=10,
 )
-shaped = st.fixed_dictionaries(
-    {"type": st.sampled_from(["apply", "revoke", "active", "receipts", "enforced", "unable", "hello"])},
-    optional={"request": msgpack_values, "blocks": msgpack_values, "head": msgpack_values, "receipts": msgpack_values},
+tags = st.sampled_from(["welcome", "hello", "orders", "receipts", "out_of_sequence", "audit", "in_step", "enforced"])
+shaped = st.tuples(tags, st.lists(msgpack_values, max_size=6)).map(lambda drawn: [drawn[0], *drawn[1]])
+orders = st.lists(
+    st.tuples(
+        st.integers(-1, 5),
+        st.sampled_from(["b-0000000000000001", "b-1", ""]),
+        st.sampled_from(["10.0.0.1", "::/0", "0.0.0.0/0", "x", None]),
+        st.floats(),
+    ),
+    max_size=4,
 )
-streams = st.lists(junk | msgpack_values.map(frame) | shaped.map(frame), max_size=4).map(b"".join)
+told = st.tuples(st.sampled_from([0, 1, None]), st.integers(-1, 5), st.just("head"), st.floats(), orders)
+messages = junk | msgpack_values.map(ENCODER.encode) | shaped.map(ENCODER.encode)
+messages |= told.map(lambda drawn: ENCODER.encode(["orders", *drawn]))
 
 
-class Wall(Firewall):
-    """A firewall that only remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[Order] = []
-
-    def apply(self, orders: list[Order], now: float) -> list[Result]:  # type: ignore[override]
-        self.told += orders
-        return [Result(order.id, "enforced") for order in orders]
-
-    def revoke(self, identities: list[str], now: float) -> list[Result]:  # type: ignore[override]
-        return [Result(identity, "lifted") for identity in identities]
-
-    def active(self, now: float) -> list[str]:
-        return []
-
-    def close(self) -> None:
-        pass
-
-
-@settings(deadline=None)
-@given(streams)
-def test_any_bytes_to_the_agent(data: bytes) -> None:
-    """The agent ends the connection when the bytes end or are no order; it never raises, and orders nothing of junk."""
-
-    async def story() -> None:
-        ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        wall = Wall()
-        actuator = Actuator(wall)
-        theirs.sendall(data)
-        theirs.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(5):
-            await attend(reader, writer, actuator)
-        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
-        theirs.close()
-        actuator.close()
-        assert all(isinstance(order, Order) for order in wall.told)
-
-    asyncio.run(story())
-
-
-@settings(deadline=None)
-@given(streams)
-def test_any_bytes_to_the_gateway(data: bytes) -> None:
-    """Whoever waits gets the answer to its own order or LineUnavailable; nothing else comes out, and nothing hangs."""
-
-    async def story() -> None:
-        ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        line = RemoteLine(frames.Hello("nftables", ("address",)), writer)
-        asking = asyncio.ensure_future(line.active())
-        await asyncio.sleep(0)
-        theirs.sendall(data)
-        theirs.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(5):
-            await line.listen(reader)
-            try:
-                answer = await asking
-            except LineUnavailable:
-                answer = ()
-        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
-        theirs.close()
-        assert isinstance(answer, tuple)
-
-    asyncio.run(story())
-
-
-@given(msgpack_values | shaped)
-def test_any_message(value: object) -> None:
+@given(messages)
+def test_any_message(message: bytes) -> None:
     """What decodes is one of the messages, whole; everything else is a DecodeError."""
-    for decoder in (frames.HELLO, frames.ORDER, frames.ANSWER):
+    for decoder in (ORDER, ANSWER):
         try:
-            found = decoder.decode(msgspec.msgpack.encode(value))
-        except msgspec.DecodeError:
+            found = decoder.decode(message)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         assert isinstance(found, msgspec.Struct)
+
+
+@settings(deadline=None)
+@given(st.lists(messages, max_size=5))
+def test_any_orders_to_the_agent(tmp_path_factory: pytest.TempPathFactory, stream: list[bytes]) -> None:
+    """Orders are answered or refused by a ValueError; what is enforced is what the journal says after a death."""
+    host = Host(tmp_path_factory.mktemp("line"))
+    for message in stream:
+        try:
+            found = ORDER.decode(message)
+            if isinstance(found, Orders):
+                host.enforcer.carry_out(found, message)
+        except (ValueError, UnicodeDecodeError):
+            continue
+    held, cursor = dict(host.firewall.listing().ends), host.enforcer.book.cursor
+    host.kill()
+    host.firewall.ends.clear()
+    host.start()
+    assert (dict(host.firewall.listing().ends).keys(), host.enforcer.book.cursor) == (held.keys(), cursor)
+    host.kill()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(messages, min_size=1, max_size=3))
+def test_any_answers_to_the_gateway(tmp_path_factory: pytest.TempPathFactory, stream: list[bytes]) -> None:
+    """Whoever waits gets the answer to its own order or an error that says why; nothing else, and nothing hangs."""
+
+    async def story() -> None:
+        path = tmp_path_factory.mktemp("gateway") / "s"
+        async with Gateway(path).listening() as gateway, peer(gateway, HELLO) as end:
+            line = await gateway.attached.get()
+            asking = asyncio.ensure_future(line.carry_out(batch(0, [block(1)])))
+            await end.heard.get()
+            for message in stream:
+                end.send(message)
+            end.say(Unable("the end"))
+            try:
+                receipts = await asking
+            except (LineUnavailable, LineBroken):
+                return
+            assert receipts.head == "head"
+
+    asyncio.run(story())
+
+
+def test_the_messages_are_read_back() -> None:
+    receipts = Receipts(1.0, 2.0, "head")
+    assert ANSWER.decode(ENCODER.encode(receipts)) == receipts
+    assert Memory().listing().foreign == 0

@@ -128,7 +128,7 @@ async def test_the_guard_has_the_last_word_and_says_why(bench: Bench) -> None:
     assert bench.ledger.live(NOW) == []
     (refusal,) = bench.records.refusals(10)
     assert (refusal["rule"], refusal["target"]) == ("never_block", "192.0.2.10")
-    assert [type(entry.record).__name__ for entry in await bench.ledger.recent()] == ["Refused"]
+    assert [type(entry.record).__name__ for entry in await bench.ledger.since(0, kinds=["refusal"])] == ["Refused"]
 
 
 async def test_a_verdict_that_names_no_address_blocks_nobody(bench: Bench) -> None:
@@ -236,4 +236,7 @@ async def test_a_refusal_that_repeats_is_counted_on_the_first(bench: Bench) -> N
     await bench.responder.verdict(msgspec.structs.replace(SCANNER, subject="192.0.2.11"))
     refusals = [(refusal["target"], refusal["repeated"]) for refusal in bench.records.refusals(10)]
     assert refusals == [("192.0.2.11", 0), ("192.0.2.10", 4)]
-    assert [type(entry.record).__name__ for entry in await bench.ledger.recent()] == ["Refused", "Refused"]
+    assert [type(entry.record).__name__ for entry in await bench.ledger.since(0, kinds=["refusal"])] == [
+        "Refused",
+        "Refused",
+    ]
