@@ -1,6 +1,6 @@
 """`python -m tests.chaos`: gateway, agents, consumers and broker are killed at random instants under load, with bad
-wires between them. The last line is JSON. The exit status is 1 where a block was lost, enforced too long or wrongly, a
-line differs from the ledger, or a part ended by itself; 77 where this host cannot run it.
+wires between them. The last line is JSON. The exit status is 1 where a block was lost, enforced too long, not long
+enough or wrongly, a line differs from the ledger, or a part ended by itself; 77 where this host cannot run it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         except pytest.skip.Exception as reason:
             print(reason, file=sys.stderr)
             return SKIPPED
-    for kind in ("lost", "late", "never", "drift"):
+    for kind in ("lost", "late", "gaps", "never", "drift"):
         for each in getattr(report, kind)[:_SHOWN]:
             print(f"{kind}: {each}")
     print(json.dumps(report.figures))

@@ -12,6 +12,7 @@ from defense_lines.agent.prefix import Prefix, network, packed
 from tests.chaos.record import Ended
 
 LATE = 1.0  # seconds past its end that nothing may be enforced
+_EARLY = 0.5  # seconds before its end that a block may be gone: how long an order was on its way is a guess
 
 Outcome = Literal["waiting", "accepted", "refused", "unknown"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,6 +29,7 @@ class Asked:
     outcome: Outcome = "waiting"
     latest: float = float("inf")  # Unix seconds by which it has ended, if it ever stood
     id: str = ""  # where it was acknowledged
+    lift_asked: bool = False
     lifted: bool = False  # whether its lift was acknowledged
 
 
@@ -39,7 +41,9 @@ class Account:
     asked: list[Asked] = field(default_factory=list)
     violations: dict[tuple[str, Prefix], float] = field(default_factory=dict)  # when seen first, Unix seconds
     late: dict[tuple[str, Prefix], float] = field(default_factory=dict)  # by how many seconds, at least
+    gaps: dict[tuple[str, Prefix], float] = field(default_factory=dict)  # when it was gone before its end, Unix seconds
     seen: dict[tuple[str, Prefix], float] = field(default_factory=dict)  # when last, Unix seconds
+    _held: dict[str, set[Prefix]] = field(default_factory=dict)  # by line, when looked at last
     _by_prefix: defaultdict[Prefix, list[Asked]] = field(default_factory=lambda: defaultdict(list))
 
     def ask(self, kind: str, value: str, ttl: float, now: float) -> Asked:
@@ -54,9 +58,14 @@ class Account:
         asked.outcome, asked.id = outcome, block_id
         asked.latest = float("-inf") if outcome == "refused" else now + asked.ttl
 
-    def look(self, line: str, prefixes: Iterable[Prefix], now: float) -> None:
-        """A line enforces these at this moment."""
-        for prefix in prefixes:
+    def look(self, line: str, prefixes: Iterable[Prefix], now: float, until: float) -> None:
+        """A line enforces these at some moment between `now` and `until`."""
+        held = set(prefixes)
+        for prefix in self._held.get(line, set()) - held:
+            if self._stands(prefix, until):
+                self.gaps[line, prefix] = now
+        self._held[line] = held
+        for prefix in held:
             self.seen[line, prefix] = now
             if self._is_never(prefix):
                 self.violations.setdefault((line, prefix), now)
@@ -76,6 +85,11 @@ class Account:
         """Acknowledged, and not on record: blocks, and lifts."""
         accepted = (asked for asked in self.asked if asked.outcome == "accepted")
         return [asked for asked in accepted if not _kept(asked, on_record.get(asked.id))]
+
+    def _stands(self, prefix: Prefix, now: float) -> bool:
+        """Whether a line that had a block on a network must have it still; known where there was only one."""
+        asked = self._by_prefix[prefix]
+        return len(asked) == 1 and not asked[0].lift_asked and asked[0].sent + asked[0].ttl > now + _EARLY
 
     def _is_never(self, prefix: Prefix) -> bool:
         found = network(prefix)

@@ -13,7 +13,7 @@ from tests.chaos.part import Part
 from tests.chaos.site import Site
 
 ANY = 0.25  # share of kills that wait for nothing: a part may be killed while it starts
-LIVES = {"gateway": 3.0, "agent": 5.0, "consumer": 5.0, "broker": 8.0}  # mean seconds from work to the next kill
+LIVES = {"gateway": 3.0, "agent": 5.0, "consumer": 5.0, "broker": 5.0}  # mean seconds from work to the next kill
 _START = 1.0  # mean seconds to a kill that waits for nothing
 _PATIENCE = 60.0  # seconds until a part must have worked again, on a machine that others use too
 

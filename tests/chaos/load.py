@@ -72,6 +72,7 @@ class Load:
 
     async def _lift(self, asked: Asked, after: float) -> None:
         await asyncio.sleep(after)
+        asked.lift_asked = True
         try:
             told = await self.site.ask("DELETE", f"/v1/blocks/{asked.id}", {"reason": "chaos", "by": "load"})
         except (aiohttp.ClientError, OSError, TimeoutError):

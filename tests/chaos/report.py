@@ -27,6 +27,7 @@ class Report:
     idle: int = 0  # kills that waited for nothing
     lost: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
     never: list[str] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     compared: int = 0  # blocks that stood when lines were compared with the ledger
@@ -40,6 +41,7 @@ class Report:
             "kills": sum(self.kills.values()),
             "lost": len(self.lost),
             "late": len(self.late),
+            "gaps": len(self.gaps),
             "never_block_violations": len(self.never),
             "drift": len(self.drift),
             "fell": sum(map(len, self.fell.values())),
@@ -58,11 +60,13 @@ class Report:
     @property
     def is_clean(self) -> bool:
         """Whether nothing was found."""
-        return not (self.lost or self.late or self.never or self.drift or self.fell or self.tracebacks)
+        findings = (self.lost, self.late, self.gaps, self.never, self.drift)
+        return not (any(findings) or self.fell or self.tracebacks)
 
     def watched(self) -> None:
         """What was seen on lines while they were watched."""
         self.late = [_late(*found) for found in self.account.late.items()]
+        self.gaps = [f"{line}: {network(prefix)} at {when}" for (line, prefix), when in self.account.gaps.items()]
         self.never = [f"{line}: {network(prefix)}" for line, prefix in self.account.violations]
 
     def gone(self, asked: Iterable[Asked]) -> None:

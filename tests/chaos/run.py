@@ -83,7 +83,7 @@ async def _look(here: Site, account: Account, name: str) -> tuple[float, Mapping
     """What a line enforces, and when: of a look that takes long, it is known that it was so when it began."""
     began = time.time()
     held = await here.held(name)
-    account.look(name, held, began)
+    account.look(name, held, began, time.time())
     return began, held
 
 

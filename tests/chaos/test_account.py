@@ -50,15 +50,15 @@ def test_what_nobody_acknowledged_may_be_on_record_or_not(account: Account) -> N
 
 def test_a_block_is_late_a_second_after_its_end(account: Account) -> None:
     accepted(account)
-    account.look("fw-1", [HERE], 1_011.0 + LATE)
+    account.look("fw-1", [HERE], 1_011.0 + LATE, 1_011.0 + LATE)
     assert not account.late
-    account.look("fw-1", [HERE], 1_011.0 + LATE + 0.01)
+    account.look("fw-1", [HERE], 1_011.0 + LATE + 0.01, 1_011.0 + LATE + 0.01)
     assert account.late.keys() == {("fw-1", HERE)}
 
 
 def test_the_ledger_knows_the_end_better_than_who_asked(account: Account) -> None:
     accepted(account)
-    account.look("fw-1", [HERE], 1_011.0 + LATE)
+    account.look("fw-1", [HERE], 1_011.0 + LATE, 1_011.0 + LATE)
     assert account.late_by_record(recorded(expires=1_011.0).values()) == {}
     assert account.late_by_record(recorded(expires=1_010.9).values()).keys() == {("fw-1", HERE)}
 
@@ -66,19 +66,39 @@ def test_the_ledger_knows_the_end_better_than_who_asked(account: Account) -> Non
 def test_the_last_block_on_a_network_counts(account: Account) -> None:
     accepted(account)
     accepted(account, ttl=60.0, block_id="b-2")
-    account.look("fw-1", [HERE], 1_050.0)
+    account.look("fw-1", [HERE], 1_050.0, 1_050.0)
     assert not account.late
 
 
 def test_what_was_refused_or_never_asked_for_is_late_at_once(account: Account) -> None:
     account.answered(account.ask("address", "198.18.0.1", 10.0, now=1_000.0), "refused", "", now=1_000.0)
-    account.look("fw-1", [HERE, packed("198.18.0.2")], 1_000.0)
+    account.look("fw-1", [HERE, packed("198.18.0.2")], 1_000.0, 1_000.0)
     assert len(account.late) == 2
+
+
+def test_what_was_enforced_and_is_gone_before_its_end_is_a_gap(account: Account) -> None:
+    asked = accepted(account)
+    account.look("fw-1", [HERE], 1_002.0, 1_002.1)
+    account.look("fw-2", [], 1_002.0, 1_002.1)  # was not told yet
+    asked.lift_asked = True
+    account.look("fw-1", [], 1_003.0, 1_003.1)
+    assert not account.gaps
+    asked.lift_asked = False
+    account.look("fw-1", [HERE], 1_004.0, 1_004.1)
+    account.look("fw-1", [], 1_005.0, 1_005.1)
+    assert account.gaps.keys() == {("fw-1", HERE)}
+
+
+def test_what_ends_leaves_no_gap(account: Account) -> None:
+    accepted(account)
+    account.look("fw-1", [HERE], 1_002.0, 1_002.1)
+    account.look("fw-1", [], 1_009.0, 1_009.6)
+    assert not account.gaps
 
 
 @pytest.mark.parametrize("never", ["192.0.2.7", "192.0.0.0/16", "2001:db8:feed::/64", "2001:db8::/32"])
 def test_what_may_never_be_blocked_is_seen_in_any_network_around_it(account: Account, never: str) -> None:
-    account.look("fw-1", [packed(never), HERE], 1_000.0)
+    account.look("fw-1", [packed(never), HERE], 1_000.0, 1_000.0)
     assert account.violations.keys() == {("fw-1", packed(never))}
 
 
