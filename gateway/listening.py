@@ -7,9 +7,8 @@ import grp
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -21,13 +20,6 @@ _HANDSHAKE = 5.0  # seconds
 _OUT_OF_FILES = 0.1  # seconds before the next try
 
 
-Enter = Callable[..., Awaitable[object]]  # asyncio's connect_accepted_socket, the loop first
-
-
-async def _enter(loop: asyncio.AbstractEventLoop, *arguments: Any, **options: Any) -> None:
-    await loop.connect_accepted_socket(*arguments, **options)
-
-
 class Door:
     """Lets so many connections in at once; the others wait in the kernel's queue."""
 
@@ -36,12 +28,10 @@ class Door:
         protocol: Callable[[Callable[[], None]], asyncio.Protocol],
         connections: int,
         failed: Callable[[], None],
-        enter: Enter = asyncio.AbstractEventLoop.connect_accepted_socket,
     ) -> None:
         """`protocol` makes the one for a connection, and is given what must be called when that is lost; `failed` hears
-        of each that never came in. `enter` is who makes its transport, uvloop by itself.
+        of each that never came in.
         """
-        self._enter = enter
         self._protocol = protocol
         self._free = asyncio.BoundedSemaphore(connections)
         self._failed = failed
@@ -56,11 +46,9 @@ class Door:
 
     async def _greet(self, client: socket.socket, trust: ssl.SSLContext | None) -> None:
         protocol = self._protocol(self._free.release)
-        loop = asyncio.get_running_loop()
+        enter = asyncio.get_running_loop().connect_accepted_socket
         try:
-            await self._enter(
-                loop, lambda: protocol, client, ssl=trust, ssl_handshake_timeout=_HANDSHAKE if trust else None
-            )
+            await enter(lambda: protocol, client, ssl=trust, ssl_handshake_timeout=_HANDSHAKE if trust else None)
         except (OSError, EOFError):  # whoever it was never came in
             self._failed()
             self._free.release()

@@ -54,7 +54,7 @@ def over_tls(url: str, trust: ssl.SSLContext, proxy: str | None = None) -> Conne
             max_frame_size=MAX_ORDERS,
             extra_headers=_HEADERS,
             max_redirects=0,
-            use_aiofastnet=True,
+            use_aiofastnet=False,
         )
 
     return connect
