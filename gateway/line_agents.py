@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+from contextlib import AsyncExitStack
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,22 +26,26 @@ _HTTP = "http/1.1"  # ALPN; WebSocket begins with it
 _failed = Counter("portcullis_gateway_agents_handshake_failures_total", "Connections to the agents' port without TLS")
 
 
-async def accept_agents(settings: Agents | None, hub: Hub, ledger: Ledger, socket: Path) -> None:
-    """Let agents in until cancelled: our own user's and root's on `socket`, others by their certificates. Raises
+async def accept_agents(settings: Agents | None, hub: Hub, ledger: Ledger, path: Path) -> None:
+    """Let agents in until cancelled: our own user's and root's on a Unix socket, others by their certificates. Raises
     OSError for a socket that cannot be had.
     """
     followed = Followed(await asyncio.to_thread(fingerprint, ledger.places.public_key), lambda: ledger.last_order)
     lines = RemoteLines(followed, hub.attach, hub.detach)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            local = await asyncio.to_thread(unix_listener, socket, None)
-            tasks.create_task(_door(lines, _local, _LOCAL_CONNECTIONS).serve(local, None))
-            if settings is not None:
-                trust = await asyncio.to_thread(mutual_tls, settings.tls, _HTTP)
-                door = _door(lines, _certified(settings.tls.clients), settings.max_connections)
-                tasks.create_task(door.serve(tcp_listener(settings.address, settings.port), trust))
-    finally:
-        lines.close()
+    async with AsyncExitStack() as stack:
+        stack.callback(lines.close)
+        trust = await asyncio.to_thread(mutual_tls, settings.tls, _HTTP) if settings is not None else None
+        doors: list[tuple[Door, socket.socket, ssl.SSLContext | None]] = [
+            (_door(lines, _local, _LOCAL_CONNECTIONS), unix_listener(path, None), None)
+        ]
+        if settings is not None:
+            door = _door(lines, _certified(settings.tls.clients), settings.max_connections)
+            doors.append((door, tcp_listener(settings.address, settings.port), trust))
+        for _, listener, _ in doors:
+            stack.enter_context(listener)  # ours, should its task end before it begins
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        for door, listener, context in doors:
+            tasks.create_task(door.serve(listener, context))
 
 
 def fingerprint(key: Path) -> str:

@@ -126,8 +126,8 @@ async def _flood(client: Client, some: bytes, times: int) -> None:
 
 
 async def empty(client: Client) -> None:
-    """Frames with nothing in them (CVE-2019-9518)."""
-    client.send(PREFACE + frame(_SETTINGS, 0, 0, b"") + client.request(1, client.asked["path"], False))
+    """Frames with nothing in them (CVE-2019-9518), of a request that is answered once all of it is there."""
+    client.send(PREFACE + frame(_SETTINGS, 0, 0, b"") + client.request(1, client.asked["echo"], False))
     client.send(frame(_DATA, 0, 1, b"") * 100)
     await client.ended()
 
