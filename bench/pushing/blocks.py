@@ -13,7 +13,6 @@ from typing import Any
 from bench.pushing.admin import Admin
 from bench.result import CannotRun
 
-APART = 0.25  # seconds from one order's answer to the next order: nothing of one is left when the next begins
 LIFE = 3600.0  # seconds
 KERNEL = "nftables"  # the line of this host
 _ANSWERED = 30.0  # seconds in which all have answered

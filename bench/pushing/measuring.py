@@ -68,13 +68,14 @@ class Place:
     async def _agents(self, name: str, count: int, processes: int, rounds: int, blocks: int) -> Figures:
         async with agents(self._folder, self._models, self._journals, count, processes) as (site, crowd):
             each, made = addresses(), list[Round]()
-            await warm(site, crowd, each)
+            idle = await warm(site, crowd, each)
             for number in range(rounds):
-                made.append(await one_round(site, crowd, each, blocks))
+                made.append(await one_round(site, crowd, each, blocks, idle))
                 _say(name, number, made[-1])
             found = figures(name, made)
             found |= shares(f"{name}_bystander", await beside_a_round(site, crowd, each, blocks))
             found |= shares(f"{name}_kernel", [told.kernel or 0.0 for one in made for told in one.told])
+            found[f"{name}_idle_gateway_cpu_percent"] = 100 * idle.gateway
             return found | {f"{name}_connected_seconds": crowd.connected_seconds}
 
     async def _openc2(self, rounds: int, blocks: int) -> tuple[Figures, Figures]:
@@ -83,13 +84,13 @@ class Place:
             port, broker = await stack.enter_async_context(mosquitto(self._folder))
             site, crowd = await stack.enter_async_context(consumers(self._folder, self._models, port, LINES, PROCESSES))
             each, made, alone = addresses(), list[Round](), list[list[float]]()
-            travels = await sizes(port, lambda: warm(site, crowd, each))
+            travels, idle = await sizes(port, lambda: warm(site, crowd, each))
             plain = await stack.enter_async_context(fanout(port, LINES, PROCESSES, travels))
             await _published(plain, 3)
             spent = 0.0
             for number in range(rounds):
                 before = cpu_seconds(broker)
-                made.append(await one_round(site, crowd, each, blocks))
+                made.append(await one_round(site, crowd, each, blocks, idle))
                 spent += cpu_seconds(broker) - before
                 alone.append(await _published(plain, blocks))
                 _say(name, number, made[-1])

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from mqtt5 import PublishPacket
 
 from bench.pushing.fanout import Sizes
 from defense_lines.agent.openc2_mqtt import Broker, Connection, stay_connected
 
+T = TypeVar("T")
 _COMMANDS, _ANSWERS = "oc2/cmd/#", "oc2/rsp/#"
 
 
-async def sizes(port: int, meanwhile: Callable[[], Awaitable[None]]) -> Sizes:
-    """The longest command and the longest answer of what is done meanwhile."""
+async def sizes(port: int, meanwhile: Callable[[], Awaitable[T]]) -> tuple[Sizes, T]:
+    """The longest command and the longest answer of what is done meanwhile, and what came of that."""
     longest = {"cmd": 0, "rsp": 0}
     there = asyncio.Event()
 
@@ -31,6 +33,6 @@ async def sizes(port: int, meanwhile: Callable[[], Awaitable[None]]) -> Sizes:
         topics = (_COMMANDS, _ANSWERS)
         listening = tasks.create_task(stay_connected(Broker(port=port), "sizes", topics, received, converse))
         await there.wait()
-        await meanwhile()
+        came = await meanwhile()
         listening.cancel()
-    return Sizes(longest["cmd"], longest["rsp"])
+    return Sizes(longest["cmd"], longest["rsp"]), came
