@@ -10,10 +10,10 @@ setup:
 demo: setup
 	@$(PY) -m console.cli demo $(ARGS)
 
-# As many at once as there are cores; a file's tests share what they start. The demo keeps to seconds: alone.
+# One more at once than there are cores, for many wait; a file's tests share what they start. The demo keeps to seconds: alone.
 STORY := tests/system/test_story.py
 test: setup
-	@$(PY) -m pytest -n $(shell nproc) --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore $(STORY))
+	@$(PY) -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore $(STORY))
 	@$(if $(ARGS),,$(PY) -m pytest $(STORY))
 
 # People, tokens and keys of a real Keycloak, which `make peers` brings.

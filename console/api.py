@@ -111,7 +111,7 @@ class _Admin:
         return JSONResponse(self._operations.status())
 
     async def blocks(self, _: Request) -> Response:
-        return JSONResponse(self._operations.blocks())
+        return StreamingResponse(_array(self._operations.blocks()), media_type="application/json")
 
     async def block(self, request: Request) -> Response:
         story = await self._operations.block(request.path_params["id"])
@@ -269,6 +269,16 @@ async def _no_such_path(_: Request, error: Exception) -> Response:
 
 def _error(status: int, what: str, fault: Fault) -> Response:
     return JSONResponse({"error": what, "fault": fault}, status)
+
+
+async def _array(pages: AsyncIterator[list[Record]]) -> AsyncIterator[bytes]:
+    """One JSON array, however long: what is whole is sent before the next is asked for."""
+    before = b"["
+    async for page in pages:
+        if page:
+            yield before + msgspec.json.encode(page)[1:-1]
+            before = b","
+    yield b"]" if before == b"," else b"[]"
 
 
 async def _lines(operations: Operations) -> AsyncIterator[bytes]:

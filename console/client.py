@@ -17,6 +17,10 @@ class Unreachable(Exception):
     """No gateway answers on the socket."""
 
 
+class NotRunning(Unreachable):
+    """Nobody listens on the socket."""
+
+
 class Refused(Exception):
     """The gateway answered with an error; `fault` is "caller" or "ours"."""
 
@@ -32,9 +36,18 @@ class Client:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ask(self, method: str, path: str, body: Any = None, decode: Callable[[bytes], Any] = json.loads) -> Any:
-        """Send `body` (bytes as they are, anything else as JSON) and return the answer. Raises Unreachable, Refused."""
-        with self._request(method, path, body) as answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        decode: Callable[[bytes], Any] = json.loads,
+        patience: float | None = _PATIENCE,
+    ) -> Any:
+        """Send `body` (bytes as they are, anything else as JSON) and return the answer, each part of which may take
+        `patience` seconds (None: any time). Raises Unreachable, NotRunning, Refused.
+        """
+        with self._request(method, path, body, patience) as answer:
             return _read(answer, decode)
 
     def follow(self, path: str) -> Iterator[Any]:
@@ -58,7 +71,8 @@ class Client:
                     connection.request(method, path, data, {"connection": "close"})
                 answer = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
-                raise Unreachable(
+                nobody = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+                raise (NotRunning if nobody else Unreachable)(
                     f"no gateway answers on {self._path} ({error}); is `portcullis up` running?"
                 ) from error
             with answer, _unless_cut():

@@ -43,8 +43,8 @@ class Operations(Protocol):
         """Have one line enforce and lift a harmless block: `outcome` is "passed", "failed", "refused" or "unknown"."""
         ...
 
-    def blocks(self) -> list[Record]:
-        """Every block that stands: at least `id`, `kind`, `value`, `expires`, `reason`, `by`."""
+    def blocks(self) -> AsyncIterator[list[Record]]:
+        """Every block that stands, some at a time: at least `id`, `kind`, `value`, `expires`, `reason`, `by`."""
         ...
 
     async def block(self, block_id: str) -> Record | None:

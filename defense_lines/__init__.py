@@ -4,6 +4,7 @@ them to every line at once; a line enforces and answers with a receipt.
 
 from defense_lines.guard import (
     WEEK,
+    WINDOW,
     Activity,
     Approved,
     Callers,
@@ -59,6 +60,7 @@ from defense_lines.ledger import (
     Risk,
     Staged,
     Story,
+    Sums,
     Whom,
     public_key,
     verify,
@@ -84,6 +86,7 @@ from defense_lines.status import LineStatus, Service
 
 __all__ = [
     "WEEK",
+    "WINDOW",
     "Activity",
     "Answer",
     "Answered",
@@ -149,6 +152,7 @@ __all__ = [
     "Snapshot",
     "Staged",
     "Story",
+    "Sums",
     "Watch",
     "Watches",
     "Whom",

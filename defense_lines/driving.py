@@ -14,7 +14,8 @@ from defense_lines.ledger import Noted
 from defense_lines.line import CallingLine, DefenseLine, LineBroken, LineUnavailable, Orders, OutOfSequence, Receipts
 from defense_lines.pace import Pace
 from defense_lines.status import Delays
-from defense_lines.supervisor import List, Push, Step, Supervisor
+from defense_lines.steps import List, Push, Seen, Step
+from defense_lines.supervisor import Supervisor
 
 _RECEIPTS = Counter("portcullis_defense_lines_receipts_total", "Batches and notes that lines answered", ["line"])
 _STRANGE = Counter("portcullis_defense_lines_strange_receipts_total", "Notes that answer no order", ["line"])
@@ -39,6 +40,9 @@ class Desk(Protocol):
     def delay(self, orders: Orders, tick: float) -> float | None:
         """Seconds since the first of these was ordered; None where that is not known any more."""
 
+    def seen(self, line: str, seen: Seen, now: float) -> None:
+        """What a line said that it was told, was seen to be carried out, but for what is noted."""
+
     async def ours(self, block_ids: set[str]) -> set[str]:
         """Of these, the ids of blocks that were ever ours to enforce, and that nobody else answers for now."""
 
@@ -58,30 +62,49 @@ class Driven:
         """`running` is where tasks run; None where nothing does."""
         self.supervisor = supervisor
         self.line: DefenseLine | None = None
+        self._calling: CallingLine | None = None  # the same, if it calls back; asked for once, for that takes long
         self.delays = Delays()
         self._desk = desk
         self._pace = pace
         self._running = running
         self._clock = clock
         self._monotonic = monotonic
-        self._task: asyncio.Task[None] | None = None  # while it is driven by one
-        self._told: tuple[CallingLine, Push, float] | None = None  # and since when, monotonic seconds, while it is not
-        self._until = float("inf")  # monotonic seconds by which the line has to have answered
+        self._task: asyncio.Task[None] | None = None  # while one does a step
+        self._until = float("inf")  # monotonic seconds by which the line has to have answered it
         self._overdue = False
+        self._asking = False  # until the question is on its way: what is told before it would be taken for drift
+        self._told: tuple[CallingLine, Push, float] | None = None  # and since when, monotonic seconds
         self._timer: asyncio.Handle | None = None
         self._looks = 0.0  # monotonic seconds: when it looks again
         self._counted = _RECEIPTS.labels(supervisor.name)
 
+    def attach(self, line: DefenseLine) -> None:
+        """The line is there, perhaps in place of another: what that one was asked is waited for no longer."""
+        self.detach()
+        self.line = line
+        self._calling = line if isinstance(line, CallingLine) else None
+
+    def detach(self) -> None:
+        """The line is gone."""
+        self.line = self._calling = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task, self._until, self._overdue = None, float("inf"), False
+
     def kick(self) -> None:
         """There may be something to do: go on until the line has to be waited for, or there is nothing left."""
         tasks = self._running()
-        if tasks is None or self._task is not None or (self._told and self._told[0] is self.line):
+        if tasks is None or self._waits():
             return
-        while (line := self.line) is not None and (step := self.supervisor.step(self._clock(), self._monotonic())):
-            if not (isinstance(step, Push) and isinstance(line, CallingLine)):
+        while (line := self.line) is not None and (step := self._next()):
+            calling = self._calling
+            if calling is None or isinstance(step, List):
                 self._task = tasks.create_task(self._drive(line, step))
+                if calling is not None:
+                    self._asking = True
+                    asyncio.get_running_loop().call_soon(self._asked)
                 return
-            if self._tell(line, step):
+            if self._tell(calling, step):
                 return
         self._rest()
 
@@ -89,16 +112,13 @@ class Driven:
         """End the wait for a line that has had its time. Looked at now and then: a timer for each batch costs more than
         the batch.
         """
-        if tick <= self._until:
-            return
-        if self._told is not None:
+        if self._told is not None and tick > self._told[2] + self._pace.deadline:
             (line, step, _), self._told = self._told, None
-            self._until = float("inf")
             line.give_up()
             if line is self.line:
                 self._fault(step, TimeoutError())
             self.kick()
-        elif self._task is not None:
+        if self._task is not None and tick > self._until:
             self._until, self._overdue = float("inf"), True
             self._task.cancel()
 
@@ -106,6 +126,24 @@ class Driven:
         """No more of it."""
         if self._timer:
             self._timer.cancel()
+
+    def _waits(self) -> bool:
+        """One step at a time; but who calls back is told while it is asked what it enforces: that may take long."""
+        told = self._told is not None and self._told[0] is self.line
+        return told or self._asking or (self._task is not None and self._calling is None)
+
+    def _asked(self) -> None:
+        """The question is on its way: orders may follow it."""
+        self._asking = False
+        self.kick()
+
+    def _next(self) -> Step | None:
+        supervisor, now, tick = self.supervisor, self._clock(), self._monotonic()
+        if self._task is not None:
+            return supervisor.push(now, tick)
+        if self._calling is not None and supervisor.told_all:
+            return supervisor.question(now, tick) or supervisor.push(now, tick)
+        return supervisor.step(now, tick)
 
     def _tell(self, line: CallingLine, step: Push) -> bool:
         """Whether it was told, and is to be waited for."""
@@ -115,14 +153,13 @@ class Driven:
         except Exception as error:
             self._fault(step, error)
             return False
-        self._told, self._until = (line, step, started), started + self._pace.deadline
+        self._told = line, step, started
         return True
 
     def _answered(self, line: CallingLine, answer: Receipts | Exception) -> None:
         if self._told is None or self._told[0] is not line:
             return  # another took its place, and is told again
         (_, step, started), self._told = self._told, None
-        self._until = float("inf")
         try:
             if isinstance(answer, Exception):
                 raise answer
@@ -136,12 +173,13 @@ class Driven:
     async def _drive(self, line: DefenseLine, step: Step) -> None:
         """One step; then the next."""
         await self._do(line, step)
-        self._task = None
-        self.kick()
+        if self._task is asyncio.current_task():  # else another line took its place
+            self._task = None
+            self.kick()
 
     def _rest(self) -> None:
         """Look again by the time that something is due; a timer that is early does no harm, and costs less to keep."""
-        due, tick = self.supervisor.due(), self._monotonic()
+        due, tick = self.supervisor.due(self._task is not None), self._monotonic()
         if due is None or tick < self._looks <= due:
             return
         self.stop()
@@ -154,16 +192,17 @@ class Driven:
 
     async def _answer(self, asked: Awaitable[T], seconds: float) -> T:
         """Raises TimeoutError."""
-        self._until = self._monotonic() + seconds
+        task, self._until = self._task, self._monotonic() + seconds
         try:
             return await asked
         except asyncio.CancelledError:
-            if self._overdue and self._task:
-                self._task.uncancel()
+            if self._overdue and task and task is self._task:
+                task.uncancel()
                 raise TimeoutError from None
             raise
         finally:
-            self._until, self._overdue = float("inf"), False
+            if task is self._task:
+                self._until, self._overdue = float("inf"), False
 
     async def _do(self, line: DefenseLine, step: Step) -> None:
         try:
@@ -179,12 +218,18 @@ class Driven:
         elif isinstance(error, OutOfSequence):
             supervisor.rewound(error.cursor, tick)
         elif isinstance(error, TimeoutError):
-            supervisor.overran(step.orders.orders if isinstance(step, Push) else (), "no answer in time", tick)
+            self._overran(step, "no answer in time", tick)
         elif isinstance(error, LineBroken):
-            self._broke(str(error))
+            self.broke(str(error))
         else:  # a driver's bug: counted, shown, tried again later
             log.error("line failed", line=supervisor.name, error=repr(error), at=_where(error))
             self._failed(step, repr(error))
+
+    def _overran(self, step: Step, error: str, tick: float) -> None:
+        if isinstance(step, Push):
+            self.supervisor.overran(step.orders.orders, error, tick)
+        else:
+            self.supervisor.unavailable(error, tick)
 
     async def _push(self, line: DefenseLine, step: Push) -> None:
         started = self._monotonic()
@@ -195,6 +240,8 @@ class Driven:
     def _carried(self, step: Push, receipts: Receipts, started: float) -> None:
         if receipts.head != step.orders.head:
             raise LineBroken("echoed another head than it was given")
+        if not receipts.is_sound:
+            raise LineBroken("gave a time that is none")
         now, tick = self._clock(), self._monotonic()
         if strange := self.supervisor.strange(step.orders, receipts):
             _STRANGE.labels(self.supervisor.name).inc(strange)
@@ -208,17 +255,19 @@ class Driven:
 
     async def _list(self, line: DefenseLine, step: List) -> None:
         ids = await self._answer(line.active(step.unless, step.time), self._pace.listing)
-        known: set[str] = set()
-        if ids is not None and (suspects := self.supervisor.suspects(step, ids, self._clock())):
-            known = await self._desk.ours(suspects)
+        found = None if ids is None else self.supervisor.compare(step, ids, self._clock())
+        known = await self._desk.ours(found.over) if found and found.over else set[str]()
         if line is self.line:
-            self.supervisor.listed(step, ids, known, self._clock(), self._monotonic())
+            now = self._clock()
+            seen = self.supervisor.listed(step, found, known, now, self._monotonic())
+            self._desk.seen(self.supervisor.name, seen, now)
 
-    def _broke(self, error: str) -> None:
+    def broke(self, error: str) -> None:
+        """The line did what no working line does."""
         _BROKEN.labels(self.supervisor.name).inc()
         log.error("line answered what it cannot mean", line=self.supervisor.name, error=error)
         if self.supervisor.broke(error, self._monotonic()):
-            self._desk.broken(self.supervisor.name, error)
+            self._desk.broken(self.supervisor.name, self.supervisor.last_error)
 
     def _failed(self, step: Step, error: str) -> None:
         now, tick = self._clock(), self._monotonic()

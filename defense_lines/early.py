@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 import structlog
 from prometheus_client import Counter
 
 from defense_lines.guard import Permit
-from defense_lines.ledger import Blocked, InvalidRecord, Ledger, LedgerUnwritable, Lift
+from defense_lines.ledger import Blocked, InvalidRecord, Ledger, LedgerUnwritable, Lift, Staged
 from defense_lines.lines.edge import EdgeLine
 from policy import BlockPolicy
 
@@ -39,9 +40,9 @@ class Early:
             self.edge.restore(blocks)
         return len(blocks)
 
-    def unwritten(self) -> Collection[str]:
-        """Ids of what is not acknowledged."""
-        return self._unwritten.keys()
+    def unwritten(self) -> Mapping[str, Permit]:
+        """What is not acknowledged, by its block's id."""
+        return MappingProxyType(self._unwritten)
 
     def enforce(self, permit: Permit) -> None:
         """At once. A port that fails is logged: the order comes again with the ledger's entry."""
@@ -65,8 +66,7 @@ class Early:
             self._let_go(block.id)
             raise
         except LedgerUnwritable:
-            if block.id in self._unwritten:  # not withdrawn meanwhile
-                self._retry.add(block.id)
+            self._again(block.id)
             raise
         self.written(block.id)
         if self._ledger.standing(block.id, self._clock()) is None:
@@ -110,15 +110,32 @@ class Early:
         self.written(block_id)
         self._release(block_id)
 
+    def _again(self, block_id: str) -> None:
+        if block_id in self._unwritten:  # not withdrawn meanwhile
+            self._retry.add(block_id)
+
     async def _append_again(self, permit: Permit) -> bool:
+        """With what stages it. Meanwhile it is on its way: a lift comes after it in the ledger."""
+        self._retry.discard(permit.block.id)
         try:
-            await self._ledger.append(permit)
+            await self._append(permit)
         except LedgerUnwritable:
+            self._again(permit.block.id)
             return False
         except InvalidRecord as error:
             log.error("block cannot be recorded, let go", block=permit.block.id, error=str(error))
             self._let_go(permit.block.id)
         return True
+
+    async def _append(self, permit: Permit) -> None:
+        if (staged := Staged.of(permit)) is None:
+            await self._ledger.append(permit)
+            return
+        first, block = await self._ledger.append_all([staged, permit])
+        if isinstance(first, InvalidRecord):
+            log.error("what stages a block cannot be recorded", block=permit.block.id, error=str(first))
+        if isinstance(block, InvalidRecord):
+            raise block
 
     async def _probe(self) -> None:
         """A write that changes nothing tells whether the disk works again, though nobody has anything to record."""

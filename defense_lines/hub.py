@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 from prometheus_client import REGISTRY
@@ -27,12 +27,13 @@ from defense_lines.ledger import (
     Story,
     everything,
 )
-from defense_lines.line import DefenseLine, Order, Orders, Outcome, Receipts
+from defense_lines.line import CallingLine, DefenseLine, Order, Orders, Outcome, Receipts
 from defense_lines.lines.edge import EdgeLine
 from defense_lines.metrics import LinesCollector
 from defense_lines.outbox import Outbox
 from defense_lines.pace import Pace
-from defense_lines.status import LineStatus, Service
+from defense_lines.status import LineStatus, Service, State
+from defense_lines.steps import Seen
 from defense_lines.supervisor import Supervisor
 from policy import BlockPolicy
 
@@ -110,11 +111,9 @@ class Hub:
         if isinstance(line, EdgeLine):
             self._early.edge = line
         driven = self._driven.get(line.name) or self._drive(line.name)
-        driven.line = line
+        driven.attach(line)
         told = None if line.cursor is None else self._ledger.trusted(line.name, line.cursor)
-        lost = driven.supervisor.connected(line.capabilities, told, self._clock(), self._monotonic())
-        if lost:
-            self._outbox.carried(*lost, "", Answered(line.name, self._clock(), 0.0, self._clock()))
+        driven.supervisor.connected(line.capabilities, told, self._clock(), self._monotonic())
         self._declare(driven)
         driven.kick()
 
@@ -122,7 +121,9 @@ class Hub:
         """A line has gone: it is shown as away, and what it is to be told waits. Nothing if another took its place."""
         driven = self._driven.get(line.name)
         if driven and driven.line is line:
-            driven.line = None
+            if isinstance(line, CallingLine) and line.fault:
+                driven.broke(line.fault)
+            driven.detach()
             driven.supervisor.disconnected("disconnected", self._monotonic())
 
     def wake(self, name: str) -> None:
@@ -157,12 +158,20 @@ class Hub:
         await self._ledger.append(Lift(block=block_id, by=by, reason=reason))
         return True
 
+    def unwritten(self) -> Mapping[str, Permit]:
+        """What the edge enforces and no entry orders yet, by its block's id."""
+        return self._early.unwritten()
+
     async def serve(self, line: str, service: Service, by: str, reason: str) -> bool:
         """Give a line orders, or none for now; on record. False if there is no such line. Raises LedgerUnwritable."""
         if line not in self._driven:
             return False
         await self._ledger.append(Posture(line=line, state=service, by=by, reason=reason))
         return True
+
+    def states(self) -> dict[str, State]:
+        """Every line ever attached, by name: at no cost, however many there are and whatever waits for them."""
+        return {name: self._driven[name].supervisor.state for name in sorted(self._driven)}
 
     def status(self) -> list[LineStatus]:
         """Every line ever attached, by name."""
@@ -205,6 +214,13 @@ class Hub:
         """See Desk."""
         self._outbox.noted(notes)
         self._answer.set()
+
+    def seen(self, line: str, seen: Seen, now: float) -> None:
+        """See Desk."""
+        for after, upto in seen.claims:
+            self._outbox.carried(after, upto, "", Answered(line, now, 0.0, now))
+        if seen.notes:
+            self.noted(line, seen.notes)
 
     def broken(self, line: str, error: str) -> None:
         """See Desk."""
@@ -276,7 +292,7 @@ class Hub:
 
     async def _quarantine(self, line: str, error: str) -> None:
         self._driven[line].supervisor.service = "quarantined"
-        await self._on_record(Posture(line=line, state="quarantined", by="hub", reason=error))
+        await self._on_record(Posture(line=line, state="quarantined", by="guard:lines", reason=error))
 
     async def _on_record(self, record: Declared | Posture) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, Self
@@ -12,6 +13,7 @@ from policy import BlockPolicy, TargetKind
 
 Outcome = Literal["enforced", "lifted", "refused", "failed", "expired"]
 _WRAP = 1 << 64
+_LATEST = 1e11  # Unix seconds, or milliseconds; beyond it is no time
 Answered = Callable[["CallingLine", "Receipts | Exception"], None]
 
 
@@ -58,6 +60,12 @@ class Receipts(msgspec.Struct, frozen=True, kw_only=True):
     ms: float  # what the batch took the line, milliseconds
     head: str  # that the orders carried, echoed
     notes: tuple[Note, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its times are times: no line that works says NaN, or a time before 1970."""
+        answered = 0 <= self.time < _LATEST and 0 <= self.ms < _LATEST
+        return answered and all(0 <= note.time < _LATEST for note in self.notes)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +150,27 @@ class CallingLine(DefenseLine, ABC):
     cost more than what they wait for.
     """
 
+    # once it is gone: what it did that no working line does, where `answered` was not given LineBroken for it
+    fault = ""
+
+    async def carry_out(self, orders: Orders) -> Receipts:
+        """See DefenseLine."""
+        done: asyncio.Future[Receipts | Exception] = asyncio.get_running_loop().create_future()
+
+        def answered(_: CallingLine, answer: Receipts | Exception) -> None:
+            if not done.done():  # else cancelled
+                done.set_result(answer)
+
+        self.tell(orders, answered)
+        try:
+            answer = await done
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     @abstractmethod
     def tell(self, orders: Orders, answered: Answered) -> None:
         """Have a batch carried out. `answered` is called once, later, with what `carry_out` would return or raise.
@@ -167,6 +196,10 @@ class EdgePort(Protocol):
 
     def active(self) -> Sequence[str]:
         """Ids refused at this moment."""
+        ...
+
+    def digest(self, time: float) -> Digest:
+        """Of the ids refused that live longer than `time` (Unix seconds). Costs the same however many there are."""
         ...
 
 

@@ -19,8 +19,16 @@ _GAUGES: Sequence[tuple[str, str, Callable[[LineStatus], float | None]]] = (
     ("foreign", "Blocks that the line enforces and no ledger of ours knows", lambda line: len(line.foreign)),
     ("drifted", "Blocks found missing or left over since the start, and repaired", lambda line: line.drifted),
     ("last_contact_seconds", "When the line last answered, Unix seconds", lambda line: line.last_contact),
-    ("delay_p50_seconds", "From ordered to receipt, half of the last thousand batches", lambda line: _s(line.p50_ms)),
-    ("delay_p99_seconds", "From ordered to receipt, 99 % of the last thousand batches", lambda line: _s(line.p99_ms)),
+    (
+        "delay_p50_seconds",
+        "From ordered to receipt, half of the last two hundred batches",
+        lambda line: _s(line.p50_ms),
+    ),
+    (
+        "delay_p99_seconds",
+        "From ordered to receipt, 99 % of the last two hundred batches",
+        lambda line: _s(line.p99_ms),
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from defense_lines.ledger import Answered, Answers, Batch, InvalidRecord, Ledger
 
 _ROOM = 500_000  # answers; beyond it further ones are dropped and counted
 _ROWS = 300  # answers in one record, which has a limit of its own
-_GATHER = 0.01  # seconds in which answers gather: they are waited for by nobody
+_GATHER = 0.2  # seconds in which answers gather: nobody waits for them, and lines that are being told wait for us
 _RETRY = 0.5  # seconds between attempts while the ledger is unwritable
 _DROPPED = Counter("portcullis_defense_lines_answers_dropped_total", "Answers not put on record", ["why"])
 _Carried = tuple[int, int, str]  # after, up to, the head that was echoed

@@ -133,7 +133,9 @@ class Gateway:
             {issuer.issuer for issuer in config.identity.issuers},
         )
         self.hub = Hub(ledger, [EdgeLine(self.blocklist)], expected=expected_lines(config.lines))
-        self.guarding = Guarding(config, policies.pdp, ledger, self.hub, self.records, self.bus.subscribe("guard"))
+        self.guarding = Guarding(
+            config, policies.pdp, ledger, self.hub, self.records, self.bus.subscribe("guard"), self.sessions
+        )
         self.responder = Responder(
             policies.pdp,
             self.guarding.blocking,
@@ -232,8 +234,9 @@ class Gateway:
             positions = self.config.state / "positions"
             tasks.create_task(run_sources(self.config.telemetry, self._publish_events, self.rejects, positions))
             tasks.create_task(run_lines(self.config.lines, self.hub, self.ledger, _fresh(self.run / "lines.sock")))
-            if self.config.lines.crowdsec is not None:
-                tasks.create_task(run_bouncers(self.config.lines.crowdsec, self.hub, self.ledger, time.time()))
+            if (crowdsec := self.config.lines.crowdsec) is not None:
+                longest = self.config.guard.max_ttl_seconds
+                tasks.create_task(run_bouncers(crowdsec, self.hub, self.ledger, longest, self.started))
             if self.config.decisions is not None:
                 tasks.create_task(keep_running("decisions", partial(self._run_decisions, self.config.decisions)))
             if self.config.mesh is not None:
@@ -323,6 +326,7 @@ class Gateway:
 
     def _reconfigured(self, config: Config) -> None:
         self.config = config
+        self.guarding.reconfigured(config)
         self._publish()
 
     def _publish(self) -> None:
@@ -353,9 +357,9 @@ class Gateway:
         """Here, or by a judge beside us."""
         self.records.keep(decided)
         if decided.effect == "allow":
-            actor = decided.actors[0].id if decided.actors else decided.subject
             session = decided.id if decided.stream else ""
-            self.guarding.saw(decided.subject, actor, decided.address, session, decided.time)
+            for actor in [actor.id for actor in decided.actors] or [decided.subject]:  # a block hits whoever is in it
+                self.guarding.saw(decided.subject, actor, decided.address, session, decided.time)
 
     def _keys_changed(self, issuer: str) -> None:
         self.rejudging.keys(issuer)

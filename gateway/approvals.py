@@ -7,11 +7,10 @@ from typing import Any
 import msgspec
 from prometheus_client import Counter, Gauge
 
-from defense_lines import Approval, Held, Hold, Ledger
+from defense_lines import Held, Hold, Ledger
 from policy import Target
 
 MOST = 1_000  # that wait at once
-_PAGE = 1_000
 _WAITING = Gauge("portcullis_gateway_approvals_waiting", "Blocks that wait for a second person")
 _ENDED = Counter("portcullis_gateway_approvals_total", "Blocks that waited for a second person", ["verdict"])
 
@@ -24,22 +23,16 @@ class Approvals:
         self._waiting: dict[str, Held] = {}  # the oldest first
         self._asked: dict[tuple[Target, str], str] = {}  # block ids, by target and author
 
-    @property
-    def full(self) -> bool:
-        """Whether no more may wait."""
+    def full(self, now: float) -> bool:
+        """Whether no more may wait; what waited too long makes room."""
+        if len(self._waiting) >= MOST:
+            self.expire(now)
         return len(self._waiting) >= MOST
 
-    async def restore(self, ledger: Ledger, now: float) -> None:
+    def restore(self, ledger: Ledger, now: float) -> None:
         """What waited when the gateway ended."""
-        seq = 0
-        while entries := await ledger.since(seq, _PAGE, ("held", "approval")):
-            for entry in entries:
-                if isinstance(entry.record, Held):
-                    self.put(entry.record)
-                elif isinstance(entry.record, Approval):
-                    self.take(entry.record.block)
-            seq = entries[-1].seq
-            self.expire(now)
+        for held in ledger.undecided.held(now):
+            self.put(held)
 
     def waiting(self, now: float) -> list[Held]:
         """All, the oldest first."""
@@ -53,8 +46,8 @@ class Approvals:
 
     def same(self, target: Target, by: str, now: float) -> Held | None:
         """What the same author asked already and waits."""
-        self.expire(now)
-        return self._waiting.get(self._asked.get((target, by), ""))
+        held = self._waiting.get(self._asked.get((target, by), ""))
+        return held if held is not None and held.until > now else None
 
     def hold(self, hold: Hold, now: float) -> Held:
         """It waits from now on; to be put on record."""
@@ -79,7 +72,9 @@ class Approvals:
         """It waits no more."""
         held = self._waiting.pop(block_id, None)
         if held is not None:
-            self._asked.pop((held.policy.target, held.policy.cause.by), None)
+            asked = (held.policy.target, held.policy.cause.by)
+            if self._asked.get(asked) == block_id:
+                del self._asked[asked]
             _WAITING.set(len(self._waiting))
         return held
 

@@ -48,7 +48,12 @@ class Approving:
         answer = {"outcome": "refused", "block": held.block, "rule": judged.rule, "reason": judged.reason}
         if isinstance(judged, Hold) and judged.rule != "four_eyes":
             again = self._approvals.again(held, judged, now)
-            await self._ledger.append(again)
+            try:
+                await self._ledger.append(again)
+            except LedgerUnwritable:
+                self._approvals.take(again.block)
+                self._approvals.put(held)
+                raise
             return answer | {"outcome": "held", "radius": msgspec.to_builtins(again.radius)}
         self._approvals.put(held)
         await self._ledger.append(refusal)

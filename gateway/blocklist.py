@@ -9,7 +9,7 @@ from typing import Protocol
 
 from prometheus_client import Gauge
 
-from defense_lines import Prefixes, canonical, span
+from defense_lines import Digest, EdgeLine, Prefixes, Sums, canonical, span
 from gateway.marks import UNMARKED, Marks
 from gateway.sessions import Sessions
 from policy import BlockPolicy, Principal, Target
@@ -47,6 +47,7 @@ class Blocklist:
         self._blocks: dict[str, BlockPolicy] = {}
         self._by: dict[tuple[str, str], set[str]] = {}
         self._ranges = Prefixes()
+        self._sums = Sums()
         self._ends: list[tuple[float, str]] = []  # heap
 
     def enforce(self, blocks: Sequence[BlockPolicy]) -> int:
@@ -73,6 +74,10 @@ class Blocklist:
         """Ids enforced at this moment."""
         now = self._clock()
         return [block.id for block in self._blocks.values() if block.expires > now]
+
+    def digest(self, time: float) -> Digest:
+        """See EdgePort."""
+        return self._sums.digest(EdgeLine.name, EdgeLine.capabilities.targets, time)
 
     def expire(self) -> None:
         """Forget what has run out; `find` ignores it in any case."""
@@ -102,6 +107,7 @@ class Blocklist:
 
     def _enforce(self, block: BlockPolicy) -> int:
         if block.id not in self._blocks:
+            self._sums.add(block)
             self._blocks[block.id] = block
             self._by.setdefault((block.target.kind, block.target.value), set()).add(block.id)
             if block.target.kind == "range":
@@ -116,6 +122,7 @@ class Blocklist:
         return self._sessions.cut(touched, "blocked", "block")
 
     def _forget(self, block: BlockPolicy) -> None:
+        self._sums.remove(block)
         key = (block.target.kind, block.target.value)
         self._by[key].discard(block.id)
         if not self._by[key]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 
 import uvicorn
@@ -12,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from defense_lines import Ledger
-from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers, Hub, Link
+from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers, Hub, Link, recall
 from gateway.config import Bouncer as Settings
 from gateway.config import CrowdSecLine, CrowdSecTls
 from gateway.keeping import keep_running
@@ -24,17 +25,20 @@ _SHORTEST_KEY = 16
 CUT = Counter("portcullis_gateway_bouncers_cut_total", "Connections cut, by what was wrong with them", ["why"])
 
 
-async def run_bouncers(settings: CrowdSecLine, hub: Hub, ledger: Ledger, now: float) -> None:
-    """Answer bouncers until cancelled; what fails starts again alone. `now` is Unix seconds."""
-    addresses = Addresses(ledger.live(now))
+async def run_bouncers(settings: CrowdSecLine, hub: Hub, ledger: Ledger, longest: float, opened: float) -> None:
+    """Answer bouncers until cancelled; what fails starts again alone. `longest`: seconds that a block may stand;
+    `opened`: Unix seconds when the ledger was.
+    """
+    addresses = Addresses()
     ledger.watch(addresses.committed)
-    await keep_running("bouncers", lambda: _serve(settings, hub, ledger, addresses))
+    await keep_running("bouncers", lambda: recall(addresses, ledger, longest, time.time(), opened))
+    await keep_running("bouncers", lambda: _serve(settings, hub, addresses, ledger))
 
 
-async def _serve(settings: CrowdSecLine, hub: Hub, ledger: Ledger, addresses: Addresses) -> None:
+async def _serve(settings: CrowdSecLine, hub: Hub, addresses: Addresses, ledger: Ledger) -> None:
     known = await asyncio.to_thread(_bouncers, settings.bouncers)
     trust = await asyncio.to_thread(_server_tls, settings.tls) if settings.tls else None
-    bouncers = Bouncers(known, addresses, hub, ledger.block, away=settings.away_seconds)
+    bouncers = Bouncers(known, addresses, hub, ledger.posture, away=settings.away_seconds)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(bouncers.run())
         tasks.create_task(serve_bouncers(BouncerApi(bouncers), settings, trust))

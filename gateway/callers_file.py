@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import msgspec
 import structlog
 from prometheus_client import Counter
 
-from defense_lines import Activity, Sighting, Snapshot
+from defense_lines import WINDOW, Activity, Sighting, Snapshot
 
 _log = structlog.get_logger()
 _FAILED = Counter("portcullis_gateway_callers_file_failed_total", "Times that the good callers' file was of no use")
@@ -28,16 +29,22 @@ class CallersFile:
         self._path = path
         self._activity = activity
         self._seconds = seconds
+        self._kept_until = 0.0  # Unix seconds: what could not be read is not written over before
 
-    async def restore(self, now: float) -> None:
-        """What an earlier gateway knew; what cannot be read is said, counted and left."""
+    async def restore(self, now: float) -> bool:
+        """What an earlier gateway knew; false where there is a file that cannot be read, which is said and counted. It
+        stays as it is for an hour, so that a gateway which starts once more knows as well that it does not know.
+        """
         try:
             self._activity.restore(await asyncio.to_thread(_read, self._path), now)
         except FileNotFoundError:
-            return
+            return True
         except (OSError, ValueError) as error:
             _FAILED.inc()
             _log.error("good callers not known from before", file=str(self._path), error=str(error))
+            self._kept_until = now + WINDOW
+            return False
+        return True
 
     async def keep(self) -> None:
         """Write from time to time, until cancelled."""
@@ -46,7 +53,9 @@ class CallersFile:
             await self.save()
 
     async def save(self) -> None:
-        """Write now. A disk that cannot take it is said and counted."""
+        """Write now, unless what is there could not be read. A disk that cannot take it is said and counted."""
+        if time.time() < self._kept_until:
+            return
         seen = self._activity.snapshot()
         try:
             await asyncio.to_thread(_write, self._path, seen)

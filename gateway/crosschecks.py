@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.bouncers_crosschecks import bouncers, bouncers_files
+from gateway.broker_crosschecks import broker_files, brokers
 from gateway.config import Branch, Config, Decisions, DecisionsTcp
 from gateway.edge_crosschecks import edge, service_files
 from gateway.guard_crosschecks import guard
@@ -46,6 +47,7 @@ def contradictions(config: Config) -> Iterator[Problem]:
     yield from mesh(config)
     yield from bouncers(config)
     yield from lines(config)
+    yield from brokers(config)
 
 
 def missing_files(config: Config) -> Iterator[Problem]:
@@ -60,6 +62,7 @@ def missing_files(config: Config) -> Iterator[Problem]:
         *service_files(config),
         *mesh_files(config),
         *lines_files(config),
+        *broker_files(config),
     ):
         yield from _file(place, path)
     if config.policy.opa.tls:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from defense_lines import Ledger, LedgerUnwritable, span
+from defense_lines import Hub, Ledger, LedgerUnwritable, span
 from gateway.blocking import Blocking
 from policy import BlockPolicy
 
-_AT_ONCE = 1_000  # looked at in one turn, and waiting for the disk together
+_AT_ONCE = 1_000  # waiting for the disk together
 _NAMED = 100  # blocks that an answer names
 
 
@@ -48,10 +46,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Lifting:
     """Ends what a selection holds, canaries too; what waits for a second person is not in force and waits on."""
 
-    def __init__(self, ledger: Ledger, blocking: Blocking, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, ledger: Ledger, hub: Hub, blocking: Blocking) -> None:
         self._ledger = ledger
+        self._hub = hub
         self._blocking = blocking
-        self._clock = clock
 
     async def lift(self, selection: Selection, by: str, reason: str, dry_run: bool) -> dict[str, Any]:
         """How many blocks were lifted, and the first of them. Raises LedgerUnwritable, saying how many were: the same
@@ -64,11 +62,12 @@ class Lifting:
         return {"outcome": outcome, "blocks": len(found), "ids": [block.id for block in found[:_NAMED]]}
 
     async def _found(self, selection: Selection) -> list[BlockPolicy]:
-        live, found = self._ledger.live(self._clock()), list[BlockPolicy]()
-        for start in range(0, len(live), _AT_ONCE):
-            found += filter(selection.holds, live[start : start + _AT_ONCE])
-            await asyncio.sleep(0)
-        return found
+        """What the edge enforces without an entry goes first: it can be lifted though nothing can be written."""
+        unwritten = [permit.block for permit in self._hub.unwritten().values()]
+        found = {block.id: block for block in unwritten if selection.holds(block)}
+        async for page in self._ledger.pages():
+            found |= {block.id: block for block in page if selection.holds(block)}
+        return list(found.values())
 
     async def _lift_all(self, blocks: list[BlockPolicy], by: str, reason: str) -> None:
         for start in range(0, len(blocks), _AT_ONCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from defense_lines import DefenseLine, Hub, Ledger
@@ -14,6 +15,7 @@ from defense_lines.lines.openc2_producer import Producer
 from gateway.config import Lines, OpenC2Lines
 from gateway.keeping import keep_running
 from gateway.line_agents import LOCAL, accept_agents
+from telemetry import broker_tls
 
 
 async def run_lines(settings: Lines, hub: Hub, ledger: Ledger, socket: Path) -> None:
@@ -39,7 +41,8 @@ async def _run_openc2(settings: OpenC2Lines, hub: Hub) -> None:
     broker = settings.broker
     password = broker.password.get_secret_value() if broker.password else None
     key = await asyncio.to_thread(signing_key, settings.signing_key)
-    where = Broker(broker.host, broker.port, broker.username, password)
+    tls = partial(broker_tls, **dict(broker.tls)) if broker.tls else None
+    where = Broker(broker.host, broker.port, broker.username, password, tls)
     producer = Producer(where, key, group=settings.group, timeout=settings.timeout_seconds)
     lines: list[DefenseLine] = [OpenC2Line(name, producer) for name in settings.consumers]
     lines += [ForeignLine(name, producer) for name in settings.foreign]

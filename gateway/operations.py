@@ -68,13 +68,14 @@ class GatewayOperations:
 
     async def test_line(self, name: str, by: str, reason: str) -> Record:
         """A harmless block on one line, there and back."""
-        if all(line.name != name for line in self._gateway.hub.status()):
+        if name not in self._gateway.hub.states():
             return {"outcome": "unknown", "line": name}
         return {"line": name} | await self._gateway.guarding.testing.test(name, f"analyst:{by}", reason)
 
-    def blocks(self) -> list[Record]:
-        """Every block that stands."""
-        return [_block(block) for block in self._gateway.ledger.live(time.time())]
+    async def blocks(self) -> AsyncIterator[list[Record]]:
+        """Every block that stands, some at a time."""
+        async for page in self._gateway.ledger.pages():
+            yield [_block(block) for block in page]
 
     async def block(self, block_id: str) -> Record | None:
         """One block's story, line by line."""
@@ -254,7 +255,7 @@ class GatewayOperations:
             "edge": msgspec.to_builtins(edge),
             "detectors": gateway.detection.connected,
             "ledger": gateway.ledger.writable,
-            "lines": {line.name: line.state for line in gateway.hub.status()},
+            "lines": gateway.hub.states(),
             "judges": {str(number): pid for number, pid in sorted(gateway.judges().items())},
         }
         configured = edge.envoys > 0 and bool(edge.accepted) and edge.accepted == edge.desired

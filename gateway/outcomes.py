@@ -1,4 +1,8 @@
-"""What became of requests, as the edge's log says it: who passed, who failed, who was refused; each named once."""
+"""What became of requests, as the edge's log says it: who passed, who failed, whom blocks refused; each named once.
+
+Only who has proved who they are counts: an address is nobody's name, and whoever has many would be many. And only a
+block's refusal is a block's doing: what policy or identification refuses anybody can bring about at will.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,21 @@ _OURS = "edge"  # the only source believed: what agents and other Envoys report 
 
 
 class Outcomes(NamedTuple):
-    """Callers are principals, or addresses of requests that name nobody."""
+    """Of those who were identified. Who was refused otherwise than by a block neither passed nor failed."""
 
-    passed: set[str]
+    passed: set[str]  # principals
     failed: set[str]
     refused: set[Request]
 
 
 def outcomes(batch: EventBatch) -> Outcomes:
     """Of a batch of events; what is no request at our own edge is left out."""
-    ours = _is(batch.source, _OURS)
-    refused = ours & _is(batch.outcome, "deny")
-    failed = ours & ~refused & ((batch.status == 0) | (batch.status >= 500) | _is(batch.outcome, "error"))
-    passed = ours & ~refused & ~failed
-    return Outcomes(_callers(batch, passed), _callers(batch, failed), _requests(batch, refused))
+    ours = _is(batch.source, _OURS) & ~_is(batch.subject, "")
+    denied = _is(batch.outcome, "deny")
+    failed = ours & ((batch.status == 0) | (batch.status >= 500) | _is(batch.outcome, "error"))
+    blocked = ours & denied & ~_is(batch.name, "")
+    passed = ours & ~denied & ~failed
+    return Outcomes(_named(batch.subject, passed), _named(batch.subject, failed), _requests(batch, blocked))
 
 
 def _is(words: Words, text: str) -> NDArray[np.bool_]:
@@ -36,15 +41,12 @@ def _is(words: Words, text: str) -> NDArray[np.bool_]:
     return equal
 
 
-def _callers(batch: EventBatch, rows: NDArray[np.bool_]) -> set[str]:
-    named = {batch.subject.values[code] for code in np.unique(batch.subject.codes[rows])}
-    nobodys = rows & _is(batch.subject, "")
-    addresses = {batch.address.values[code] for code in np.unique(batch.address.codes[nobodys])}
-    return (named | addresses) - {""}
+def _named(words: Words, rows: NDArray[np.bool_]) -> set[str]:
+    return {words.values[code] for code in np.unique(words.codes[rows])}
 
 
 def _requests(batch: EventBatch, rows: NDArray[np.bool_]) -> set[Request]:
-    columns = (batch.subject, batch.actor, batch.address)
+    columns = (batch.subject, batch.actor, batch.address, batch.name)
     mixed: NDArray[Any] = np.zeros(int(rows.sum()), np.int64)
     for words in columns:
         mixed = mixed * len(words.values) + words.codes[rows]

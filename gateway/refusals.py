@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter
 
@@ -16,23 +16,45 @@ _REPEATED = Counter("portcullis_gateway_refusals_repeated_total", "Refusals coun
 Answer = dict[str, Any]
 
 
+class Key(NamedTuple):
+    """What makes two refusals the same."""
+
+    rule: str
+    kind: str
+    value: str
+    by: str
+
+
+_Recent = OrderedDict[Key, tuple[float, Answer]]
+
+
 class Refusals:
-    """The different refusals of the last minute, and how often each came again. `monotonic` gives seconds."""
+    """The different refusals of the last minute, and how often each came again. `monotonic` gives seconds. Detectors'
+    and people's are apart: no detector run wild leaves what analysts were refused off the record.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._recent: OrderedDict[tuple[str, ...], tuple[float, Answer]] = OrderedDict()  # the oldest first
+        self._detectors: _Recent = OrderedDict()  # the oldest first
+        self._people: _Recent = OrderedDict()
 
-    def first(self, key: tuple[str, ...], refused: Answer) -> bool:
+    def first(self, key: Key, refused: Answer) -> bool:
         """Whether this is to go on record; else it counts as one more of what is on record, or of too many."""
-        now = self._monotonic()
-        while self._recent and next(iter(self._recent.values()))[0] <= now - _WINDOW:
-            self._recent.popitem(last=False)
-        earlier = self._recent.get(key)
-        if earlier is None and len(self._recent) < _MOST:
-            self._recent[key] = (now, refused)
+        now, recent = self._monotonic(), self._of(key)
+        while recent and next(iter(recent.values()))[0] <= now - _WINDOW:
+            recent.popitem(last=False)
+        earlier = recent.get(key)
+        if earlier is None and len(recent) < _MOST:
+            recent[key] = (now, refused)
             return True
         if earlier is not None:
             earlier[1]["repeated"] += 1
         _REPEATED.labels(refused["rule"]).inc()
         return False
+
+    def forget(self, key: Key) -> None:
+        """It could not be put on record: the next is the first."""
+        self._of(key).pop(key, None)
+
+    def _of(self, key: Key) -> _Recent:
+        return self._detectors if key.by.startswith("detector:") else self._people

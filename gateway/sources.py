@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.config import MqttSource, Telemetry
 from gateway.keeping import keep_running
-from telemetry import EventBatch, Parse, Rejects, Topic, ZeekParser, follow, parse_eve, subscribe
+from telemetry import EventBatch, Parse, Rejects, Topic, ZeekParser, broker_tls, follow, parse_eve, subscribe
 
 Publish = Callable[[EventBatch], None]
 
@@ -47,4 +47,5 @@ def _topic(settings: MqttSource) -> Topic:
         username=broker.username,
         password=password,
         identifier="portcullis-telemetry",
+        tls=partial(broker_tls, **dict(broker.tls)) if broker.tls else None,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -15,13 +14,13 @@ from defense_lines import (
     Concluded,
     Guard,
     Harmed,
+    Hold,
     InvalidRecord,
-    Judgement,
     Leave,
     Ledger,
     LedgerUnwritable,
     Permit,
-    Staged,
+    Refusal,
     Watch,
     Watches,
 )
@@ -32,7 +31,6 @@ from telemetry import Subscription
 
 _log = structlog.get_logger()
 _LOOK = 0.5  # seconds between looks
-_PAGE = 1_000
 _ENDED = Counter("portcullis_gateway_watches_total", "Watches of new blocks, by what they came to", ["outcome"])
 
 
@@ -56,22 +54,14 @@ class Watching:
         self._clock = clock
         self._ending: set[str] = set()  # block ids
 
-    async def restore(self) -> None:
+    def restore(self) -> None:
         """Canaries that stood when the gateway ended are watched anew; what did harm is remembered."""
-        now, staged = self._clock(), dict[str, Staged]()
-        seq = 0
-        while entries := await self._ledger.since(seq, _PAGE, ("staged", "concluded")):
-            for entry in entries:
-                if isinstance(entry.record, Staged):
-                    staged[entry.record.block] = entry.record
-                elif isinstance(entry.record, Concluded):
-                    staged.pop(entry.record.block, None)
-                    if entry.record.outcome == "harm":
-                        self._guard.harmed(entry.record.policy.target, entry.time)
-            seq = entries[-1].seq
-        for block_id, record in staged.items():
-            if block := self._ledger.standing(block_id, now):
-                self._watches.add(block, record.policy, record.bearable, record.approved, now)
+        now, undecided = self._clock(), self._ledger.undecided
+        for target, time in undecided.harmful().items():
+            self._guard.harmed(target, time)
+        for staged in undecided.staged():
+            if block := self._ledger.standing(staged.block, now):
+                self._watches.add(block, staged.policy, staged.bearable, staged.approved, now)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -87,6 +77,7 @@ class Watching:
 
     def _look(self, tasks: asyncio.TaskGroup) -> None:
         now = self._clock()
+        self._blocking.expire(now)
         for harmed in self._watches.harmed(now):
             self._begin(tasks, harmed.watch, self._take_back(harmed))
         for watch in self._watches.over(now):
@@ -118,29 +109,29 @@ class Watching:
         block = watch.block
         _log.warning("block taken back for harm", block=block.id, figures=figures)
         self._guard.harmed(block.target, self._clock())
-        await self._blocking.lift(block.id, "guard:harm", figures)
-        await self._ledger.append(Concluded(block=block.id, policy=block, outcome="harm", reason=figures))
+        because = Concluded(block=block.id, policy=block, outcome="harm", reason=figures)
+        await self._blocking.lift(block.id, "guard:harm", figures, because=because)
         return "harm"
 
     async def _promote(self, watch: Watch, whole: BlockPolicy) -> str:
-        """To all lines, as it was asked for, if it may still stand; the canary ends once it does."""
+        """To all lines, as it was asked for, if it may still stand; the canary ends with it."""
         canary, now = watch.block, self._clock()
-        if self._ledger.standing(canary.id, now) is None:
+        if canary.id not in self._watches or canary.expires <= now:
             return "gone"
+        if self._ledger.standing(canary.id, now) is None:
+            raise LedgerUnwritable("the canary is not on record yet")
         follows, leave = msgspec.structs.replace(whole, id=new_id()), Leave(approved=watch.approved, watched=True)
-        judged = self._guard.consider(follows, now, leave)
-        concluded = _concluded(watch, follows, judged)
-        await self._ledger.append(concluded)
-        await self._blocking.acknowledged(self._blocking.judged(follows, now, leave))
-        with suppress(LedgerUnwritable):  # then it stands beside the other until it expires
-            ended = f"{concluded.outcome} {concluded.follows}".strip()
-            await self._blocking.lift(canary.id, "guard:canary", ended, mistaken=False)
-        return concluded.outcome
+        judged = self._guard.judge(follows, now, leave)
+        if not isinstance(judged, Permit):
+            return await self._stop(canary, judged)
+        said = f"{len(watch.refused)} good callers refused, {watch.bearable} are borne"
+        ended = Concluded(block=canary.id, policy=canary, outcome="promoted", follows=follows.id, reason=said)
+        await self._blocking.succeed(canary, judged, ended, now)
+        return "promoted"
 
-
-def _concluded(watch: Watch, follows: BlockPolicy, judged: Judgement) -> Concluded:
-    canary = watch.block
-    if not isinstance(judged, Permit):
-        return Concluded(block=canary.id, policy=canary, outcome="stopped", reason=judged.reason)
-    said = f"{len(watch.refused)} good callers refused, {watch.bearable} are borne"
-    return Concluded(block=canary.id, policy=canary, outcome="promoted", follows=follows.id, reason=said)
+    async def _stop(self, canary: BlockPolicy, judged: Refusal | Hold) -> str:
+        """It may not go to all lines any more, and who asked learns why."""
+        because = Concluded(block=canary.id, policy=canary, outcome="stopped", reason=judged.reason)
+        await self._blocking.lift(canary.id, "guard:canary", "stopped", mistaken=False, because=because)
+        await self._blocking.acknowledged(self._blocking.refused(judged, self._clock()))
+        return "stopped"

@@ -22,11 +22,15 @@ class Target(msgspec.Struct, frozen=True, order=True, gc=False):
 
     @classmethod
     def of(cls, kind: TargetKind, value: str) -> Target:
-        """Parse and make canonical (IPv4-mapped IPv6 becomes IPv4). Raises InvalidTarget."""
+        """Parse and make canonical: IPv4-mapped IPv6 becomes IPv4, a range of one its address. Raises InvalidTarget,
+        for a zone (RFC 4007) too: it is one host's own word for one of its links.
+        """
+        if kind in ("address", "range") and "%" in value:
+            raise InvalidTarget(f"{kind} {value!r}: a zone means nothing to others")
         if kind == "address":
             return cls(kind, str(_unmapped(_address(value))))
         if kind == "range":
-            return cls(kind, str(_range(value)))
+            return _ranged(_range(value))
         if not value or len(value) > 512 or not value.isprintable():
             raise InvalidTarget(f"{kind} {value!r}: must be 1 to 512 printable characters")
         return cls(kind, value)
@@ -54,6 +58,12 @@ class BlockPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def remaining(self, now: float) -> float:
         """Seconds left, never below zero."""
         return max(0.0, self.expires - now)
+
+
+def _ranged(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Target:
+    if network.prefixlen == network.max_prefixlen:
+        return Target("address", str(network.network_address))
+    return Target("range", str(network))
 
 
 def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -3,6 +3,7 @@ words into events, or into Malformed where they say nothing; the door refuses wh
 was refused; the bus carries batches to its subscriptions and counts what it had to shed.
 """
 
+from telemetry.broker_tls import broker_tls
 from telemetry.bus import Bus, Closed, Subscription
 from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
 from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
@@ -54,6 +55,7 @@ __all__ = [
     "ZeekParser",
     "access_logs",
     "batch_length",
+    "broker_tls",
     "cleanse",
     "concatenate",
     "edge_log",

@@ -40,7 +40,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     resource: str = ""  # path, domain name, file: what was touched
     action: str = ""  # method, event type
     outcome: str = ""  # "allow", "deny", "S0", "error": how it ended, in the source's words
-    name: str = ""  # alert signature, technique id, process name
+    name: str = ""  # alert signature, technique id, process name; of a request: id of the block that refused it
     status: int = 0  # HTTP or gRPC status
     port: int = 0  # destination port
     severity: int = 0  # 0 unknown, 1 low … 4 critical

@@ -51,12 +51,12 @@ class Memory:
             self._standing.pop(identity, None)
         return [Result(identity, "lifted") for identity in identities]
 
-    async def active(self) -> list[str]:
+    async def active(self) -> list[Order]:
         """See PacketFilter."""
         now = self.clock()
-        return [order.id for order in self._standing.values() if order.expires > now]
+        return [order for order in self._standing.values() if order.expires > now]
 
-    async def orders(self) -> list[Order]:
+    async def read(self) -> list[Order]:
         """See PacketFilter."""
         return list(self._standing.values())
 

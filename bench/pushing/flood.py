@@ -14,7 +14,7 @@ from bench.result import CannotRun
 
 _CONNECTIONS = 32
 _WAITING = 2_000  # orders that are due and not sent; beyond that the gateway does not keep up
-_LOOK = 1.0  # seconds between looks at what lines have still to be told
+_LOOK = 5.0  # seconds between looks at what lines have still to be told: as often as a monitor looks
 _LEFT = 120.0  # seconds in which the last of it must be gone
 
 
@@ -25,7 +25,7 @@ class Flood:
     ordered: int = 0
     seconds: float = 0.0  # from the first order until the last one's answer
     late_ms: list[float] = field(default_factory=list)  # from when an order was due until it was durable
-    pending: list[int] = field(default_factory=list)  # of the line that was furthest behind, each second
+    pending: list[int] = field(default_factory=list)  # of the line that was furthest behind, at each look
     gone_seconds: float = 0.0  # after the last order, until no line had anything left to be told
     story_ms: float = 0.0  # `blocks show` of one of them, afterwards
     gateway_cpu_seconds: float = 0.0

@@ -18,7 +18,7 @@ Block = Annotated[str, typer.Argument(help="Block id, as `approvals list` shows 
 
 @app.command("list")
 def list_(config: ConfigFile = DEFAULT_FILE, output: Output = Format.human) -> None:
-    """Show what waits, and why; `-o json` has whom each would hit, when it was asked for and now."""
+    """Show what waits, and why; `-o json` has whom each would have hit when it was held."""
     rows = gateway(config).ask("GET", "/v1/approvals")
     show_rows(rows if output is Format.json else [{name: row.get(name) for name in _SHOWN} for row in rows], output)
 

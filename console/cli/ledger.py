@@ -15,7 +15,7 @@ import typer
 from console.cli.exits import Exit
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, configuration, gateway, seconds
 from console.cli.output import Format, note, show
-from console.client import Unreachable
+from console.client import NotRunning
 
 if TYPE_CHECKING:
     from defense_lines.ledger import Compaction, Places
@@ -37,9 +37,9 @@ def compact(
     """Move old entries into an archive, but for what still matters: by the gateway, or here where none is running."""
     age = seconds(before)
     order = {"age": age, "archive": str(archive.absolute()), "by": by, "dry_run": dry_run}
-    with contextlib.suppress(Unreachable):  # then nobody writes it, and it is done here
+    with contextlib.suppress(NotRunning):  # then nobody writes it, and it is done here
         if ledger is None:
-            show(gateway(config).ask("POST", "/v1/ledger/compact", order), output)
+            show(gateway(config).ask("POST", "/v1/ledger/compact", order, patience=None), output)
             return
     told = asyncio.run(_compact(_places(ledger, config), time.time() - age, archive, dry_run))
     show({"outcome": "dry_run" if dry_run else "compacted"} | msgspec.to_builtins(told), output)
@@ -52,13 +52,14 @@ def backup(
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
 ) -> None:
-    """Copy the ledger into one file, while the gateway runs or not. Without its keys: keep those elsewhere."""
-    from defense_lines.ledger import back_up
+    """Copy the ledger, while the gateway runs or not: into FILE, and the keys of people's names into FILE.names."""
+    from defense_lines.ledger import back_up, names_beside
 
     places = _places(ledger, config)
     _must_be(places.database)
-    show({"file": str(file), "head": str(back_up(places, file))}, output)
-    note("without ledger.key and ledger.names: what goes into the place of a lost ledger is all three")
+    head = back_up(places, file)
+    show({"file": str(file), "names": str(names_beside(file)), "head": str(head)}, output)
+    note("what takes the place of a lost ledger is both, and ledger.key; a name that is erased stays in FILE.names")
 
 
 @app.command()
@@ -68,7 +69,7 @@ def restore(
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
 ) -> None:
-    """Put a backup into the place of a lost ledger, beside its keys; on record. Overwrites nothing."""
+    """Put a backup into the place of a lost ledger, beside its key; on record. Overwrites nothing."""
     from defense_lines.ledger import restore as restored
 
     _must_be(file)

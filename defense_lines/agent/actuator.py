@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from defense_lines.agent import conntrack
+from defense_lines.agent.actuation import since_boot
 from defense_lines.agent.capabilities import Capability, require
 from defense_lines.agent.firewall import Firewall, Result
 from defense_lines.agent.orders import Network, Order
@@ -31,7 +31,7 @@ _unforgotten = Counter("portcullis_defense_lines_agent_conntrack_failures_total"
 class Actuator:
     """One firewall. Orders go one after another; a listing, which may be long, keeps none waiting."""
 
-    def __init__(self, firewall: Firewall, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, firewall: Firewall, clock: Callable[[], float] = since_boot) -> None:
         self.clock = clock
         self._firewall = firewall
         self._writer = ThreadPoolExecutor(1, "kernel")
@@ -54,12 +54,13 @@ class Actuator:
         _count("revoke", results)
         return results
 
-    async def active(self) -> list[str]:
-        """Ids that the kernel enforces at this moment. Raises NftError."""
+    async def active(self) -> list[Order]:
+        """What the kernel enforces at this moment. Raises NftError."""
         return await self._in(self._reader, self._firewall.active, self.clock())
 
-    async def orders(self) -> list[Order]:
-        """The order book."""
+    async def read(self) -> list[Order]:
+        """The order book, once read back from the kernel. Raises NftError."""
+        await self.ensure()
         return await self._in(self._writer, self._firewall.orders)
 
     async def ensure(self) -> None:
@@ -101,7 +102,7 @@ class Actuator:
 
 
 @asynccontextmanager
-async def actuate(firewall: Firewall, clock: Callable[[], float] = time.time) -> AsyncIterator[Actuator]:
+async def actuate(firewall: Firewall, clock: Callable[[], float] = since_boot) -> AsyncIterator[Actuator]:
     """Make the firewall's table stand and drive it. Raises CapabilityError or NftError if it cannot stand."""
     require(Capability.NET_ADMIN)
     actuator = Actuator(firewall, clock)

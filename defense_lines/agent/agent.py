@@ -17,7 +17,7 @@ from picows import WSError
 from prometheus_client import Counter
 
 from defense_lines.agent.disk import Disk
-from defense_lines.agent.enforcer import Enforcer, Malformed, OtherLedger
+from defense_lines.agent.enforcer import Asked, Enforcer, Malformed, OtherLedger
 from defense_lines.agent.libnftables import NftError
 from defense_lines.agent.protocol import ENCODER, MAX_ORDERS, ORDER, Answer, Audit, Orders, Unlisted, Welcome
 from defense_lines.agent.websocket import Messages
@@ -64,13 +64,16 @@ class Agent:
         finally:
             self._close()
 
-    async def check(self, audit: Audit | None = None) -> Answer | None:
-        """Have the firewall hold what the book says; the answer to an audit, if there is one. Raises NftError."""
+    async def check(self, asked: Awaitable[Asked] | None = None) -> Answer | None:
+        """Have the firewall hold what the book says; the answer to an audit, if there is one, of which `asked` is what
+        the enforcer finds when it is asked. Raises NftError, Malformed.
+        """
+        found = await asked if asked is not None else None
         async with self._listing:
             await on(self.writer, self.enforcer.listing_begins)
             listing = await on(self._reader, self.enforcer.firewall.listing)
-            if audit is not None:
-                return await on(self.writer, self.enforcer.audit, audit, listing)
+            if found is not None:
+                return await on(self.writer, self.enforcer.audit, found, listing)
             await on(self.writer, self.enforcer.check, listing)
             return None
 
@@ -141,7 +144,9 @@ class _Link(Messages):
             self._carry_out(order, message)
         elif isinstance(order, Audit):
             self._waiting += 1
-            self._tasks.create_task(self._audit(order))
+            enforcer = self._agent.enforcer
+            asked = on(self._agent.writer, enforcer.asked, order, enforcer.boottime())
+            self._tasks.create_task(self._audit(asked))
         else:
             self.welcomed = True
             self._waiting += 1
@@ -183,12 +188,15 @@ class _Link(Messages):
         finally:
             self._waiting -= 1
 
-    async def _audit(self, audit: Audit) -> None:
+    async def _audit(self, asked: Awaitable[Asked]) -> None:
         try:
-            answer = await self._agent.check(audit)
+            answer = await self._agent.check(asked)
         except NftError as error:
             _unlisted.inc()
             answer = Unlisted(str(error))
+        except Malformed as error:
+            self._wrong(str(error))
+            return
         self._waiting -= 1
         if answer is not None:
             self._answer(answer)
@@ -199,8 +207,13 @@ class _Link(Messages):
         self.close(words, fault=True)
 
 
-async def on(threads: ThreadPoolExecutor | None, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    """Do it on a thread, or here where there is none."""
-    if threads is None:
-        return work(*arguments)
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+def on(threads: ThreadPoolExecutor | None, work: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
+    """Do it on a thread, after all that was asked of it before; or here and now where there is none."""
+    if threads is not None:
+        return asyncio.get_running_loop().run_in_executor(threads, work, *arguments)
+    done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    try:
+        done.set_result(work(*arguments))
+    except Exception as error:
+        done.set_exception(error)
+    return done

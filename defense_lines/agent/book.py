@@ -6,8 +6,9 @@ Two orders may name the same prefix; it is blocked until the last of them ends.
 from __future__ import annotations
 
 import heapq
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView, Mapping
 from typing import Final, NamedTuple
 
 from defense_lines.agent.orders import InvalidOrder
@@ -44,9 +45,17 @@ class Book:
     def __iter__(self) -> Iterator[tuple[str, Standing]]:
         return iter(self._orders.items())
 
-    def prefixes(self) -> Iterator[tuple[Prefix, str, float]]:
-        """Everything that is blocked, with the id and end of the order that ends last."""
-        return ((prefix, last, self._orders[last].expires) for prefix, last in self._last.items())
+    def misplaced(self, ends: Mapping[Prefix, float], offset: float, apart: float) -> list[Prefix]:
+        """Prefixes that are blocked, and of which `ends` says nothing, or an end that is `apart` seconds or more from
+        that of the order that ends last; `ends` are in seconds of a clock to which `offset` is added for ours. All that
+        stands is compared again and again: one pass, and nothing made of what is in its place.
+        """
+        orders, end = self._orders, ends.get
+        return [p for p, last in self._last.items() if abs(end(p, math.inf) + offset - orders[last].expires) >= apart]
+
+    def unblocked(self, prefixes: KeysView[Prefix]) -> set[Prefix]:
+        """Of these, those that nothing blocks."""
+        return prefixes - self._last.keys()
 
     def blocked(self, prefix: Prefix) -> tuple[str, float] | None:
         """The order that ends last for a prefix, and when; None if none stands."""

@@ -9,14 +9,15 @@ the host was away, until the gateway is there again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple
 
 import structlog
 from prometheus_client import Counter, Histogram
 
 from defense_lines.agent.actuation import Firewall, Listing, Until, since_boot
 from defense_lines.agent.book import LATEST, Book
+from defense_lines.agent.gateway_clock import GatewayClock
 from defense_lines.agent.journal import Journal, Told
 from defense_lines.agent.orders import InvalidOrder
 from defense_lines.agent.prefix import Prefix, address, packed
@@ -39,8 +40,6 @@ from defense_lines.line import Digest, Note
 from policy import TargetKind
 
 TARGETS: Final[tuple[TargetKind, ...]] = ("address", "range")
-_DRIFT: Final = 1e-4  # by which a clock may run faster than another
-_STEP: Final = 10.0  # seconds; no message is longer on its way
 _APART: Final = 0.5  # seconds by which a prefix may end too early or late in the firewall
 _SMALL: Final = 1 << 20  # bytes of a journal that is never compacted
 _RECORD: Final = 100  # bytes of one order in a journal, about
@@ -69,6 +68,13 @@ class OtherLedger(Exception):
     """The gateway has another ledger than the one that this agent follows."""
 
 
+class Asked(NamedTuple):
+    """What was found as an audit came."""
+
+    book: Book  # that it was asked of
+    in_step: bool  # whether what should stand was in it
+
+
 class Enforcer:
     """One line's book, journal and firewall, together. Not for two threads at once."""
 
@@ -86,9 +92,10 @@ class Enforcer:
         self.firewall = firewall
         self.clock = clock
         self.boottime = boottime
-        self._seen = boottime()  # when the gateway last told its time
-        self._offset = clock() - self._seen  # the gateway's clock less `boottime`
+        self.gateway_clock = GatewayClock(clock() - boottime(), boottime())
+        self._heard = False  # whether the gateway told its time since this process began
         self._touched: set[Prefix] = set()  # since the last listing began
+        self._left: dict[str, Prefix] = {}  # by order: what the firewall may hold against it, as a change failed
         self._in_step = False  # whether everything that should stand is in the book
         self._repairs = 0  # since the gateway was last told
         for each in told:
@@ -101,19 +108,21 @@ class Enforcer:
 
     def now(self) -> float:
         """Unix seconds by the gateway's clock."""
-        return self.boottime() + self._offset
+        return self.boottime() + self.gateway_clock.offset
 
     def welcome(self, welcome: Welcome, instead: str = "") -> Hello:
         """The gateway is there. Raises OtherLedger, unless the other is the one to follow `instead`; OSError."""
-        if not 0 < welcome.time < LATEST:
-            raise Malformed(f"time {welcome.time!r}")
+        _refuse_no_time(welcome.time)
         if welcome.ledger != self.journal.ledger:
             self._follow(welcome.ledger, instead)
         elif self.book.cursor > welcome.last:
             _log.error("the ledger went back: told again", told=self.book.cursor, last=welcome.last)
             self._begin_anew(welcome.ledger)
-        self._seen = self.boottime()
-        self._offset = welcome.time - self._seen
+        if self._heard:
+            self.gateway_clock.see(welcome.time, self.boottime())
+        else:
+            self.gateway_clock.set(welcome.time, self.boottime())
+        self._heard = True
         return Hello(TARGETS, None, self.book.cursor, self.clock())
 
     def carry_out(self, orders: Orders, message: bytes) -> Answer:
@@ -129,7 +138,7 @@ class Enforcer:
         except OSError as error:
             _unwritten.inc()
             return Unable(f"journal: {error.strerror or error}")
-        self._see(orders.time, now)
+        self.gateway_clock.see(orders.time, now)
         notes, touched = self._take(orders)
         notes += self._do(touched)
         took = time.perf_counter() - began
@@ -150,26 +159,42 @@ class Enforcer:
         missing = {prefix: until for prefix, until in changes.items() if prefix not in listing.ends}
         wrong = {prefix: until for prefix, until in changes.items() if prefix in listing.ends}
         failed = {**self.firewall.change(missing, fresh=True), **self.firewall.change(wrong)}
+        held = listing.ends.keys() - changes.keys()
+        self._left = {found: prefix for found, prefix in self._left.items() if self._is_left(prefix, failed, held)}
         if changes:
-            self._repairs += len(changes)
-            _repaired.inc(len(changes))
+            self._repairs += len(changes) - len(failed)
+            _repaired.inc(len(changes) - len(failed))
             _log.warning("firewall repaired", prefixes=len(changes), failed=len(failed), foreign=listing.foreign)
         return frozenset(failed)
 
-    def audit(self, audit: Audit, listing: Listing) -> Answer:
-        """Answer for what is enforced, once repaired."""
+    def asked(self, audit: Audit, now: float) -> Asked:
+        """Whether what should stand is what is in the book, as of the question, which came at `now` (seconds since the
+        boot): a listing may take long, and what ends meanwhile makes no difference. Raises Malformed.
+        """
+        _refuse_no_time(audit.time)
+        self.gateway_clock.see(audit.time, now)
+        self.book.expire(audit.time)
+        return Asked(self.book, self.book.digest() == Digest(audit.count, audit.sum))
+
+    def audit(self, asked: Asked, listing: Listing) -> Answer | None:
+        """Answer for what is enforced, once repaired; `asked` is what was found when it was asked. None where the agent
+        began anew since: who asked then is gone, and had told another book everything.
+        """
+        if asked.book is not self.book:
+            self.check(listing)
+            return None
         self._in_step = True  # who asks has told everything
         wrong = self.check(listing)
         repaired, self._repairs = self._repairs, 0
-        self.book.expire(max(self.now(), audit.time))
-        if not wrong and self.book.digest() == Digest(audit.count, audit.sum):
+        if asked.in_step and not wrong:
             return InStep(repaired, listing.foreign)
-        blocks = tuple(found for found, order in self.book if order.prefix not in wrong)
-        return Enforced(blocks, repaired, listing.foreign)
+        blocks = [found for found, order in self.book if order.prefix not in wrong]
+        blocks += (found for found, prefix in self._left.items() if prefix in wrong and not self.book.blocked(prefix))
+        return Enforced(tuple(blocks), repaired, listing.foreign)
 
     def compact(self) -> None:
         """Rewrite the journal, if most of it is dead. Raises OSError."""
-        if self.journal.size > max(_SMALL, _DEAD * _RECORD * len(self.book)):
+        if self.journal.size > max(_SMALL, _DEAD * _RECORD * (len(self.book) + 2 * len(self._left))):
             self.book.expire(self.now())
             self._rewrite(self.journal.ledger)
 
@@ -178,19 +203,13 @@ class Enforcer:
         self.firewall.close()
         self.journal.close()
 
-    def _see(self, time: float, now: float) -> None:
-        """The gateway said what time it is. What says an earlier time than we count was longer on its way: only by as
-        much as clocks drift apart, or by a step of its clock, are we ahead.
-        """
-        ahead, drifted = time - now, _DRIFT * (now - self._seen)
-        self._seen = now
-        self._offset = ahead if self._offset - ahead > _STEP else max(ahead, self._offset - drifted)
-
     def _recall(self, told: Told) -> None:
         orders = ORDER.decode(told.message)
         if isinstance(orders, Orders):
-            self._offset = orders.time - told.boottime if told.boottime is not None else self._away(orders.time, told)
-            self._take(orders)
+            boottime = told.boottime
+            self.gateway_clock.offset = self._away(orders.time, told) if boottime is None else orders.time - boottime
+            _, touched = self._take(orders)
+            self._left |= {found: prefix for prefix, found in touched}  # it may have failed: a listing will tell
 
     def _away(self, then: float, told: Told) -> float:
         """The offset after a boot: the host's clock says how long it was away, and that is not less than nothing."""
@@ -203,13 +222,16 @@ class Enforcer:
 
     def _begin_anew(self, ledger: str) -> None:
         """The firewall keeps what it has until the gateway has told everything and asks."""
-        self.book, self._in_step = Book(), False
+        self._left |= {found: order.prefix for found, order in self.book}
+        self.book, self._in_step, self._heard = Book(), False, False
         self._rewrite(ledger)
 
     def _rewrite(self, ledger: str) -> None:
+        """What the firewall may hold against the book is written as what it was: told, and lifted."""
         now, boottime = self.now(), self.boottime()
-        standing = [WireOrder(0, found, _target(order.prefix), order.expires) for found, order in self.book]
-        chunks = [tuple(standing[start : start + _CHUNK]) for start in range(0, len(standing), _CHUNK)]
+        orders = [each for found, prefix in self._left.items() for each in _lifted(found, prefix)]
+        orders += (WireOrder(0, found, _target(order.prefix), order.expires) for found, order in self.book)
+        chunks = [tuple(orders[start : start + _CHUNK]) for start in range(0, len(orders), _CHUNK)]
         messages = [ENCODER.encode(Orders(None, 0, "", now, chunk)) for chunk in chunks]
         messages.append(ENCODER.encode(Orders(0, self.book.cursor, "", now, ())))
         self.journal.rewrite(ledger, messages, boottime, self.clock())
@@ -222,8 +244,7 @@ class Enforcer:
             if order.target is not None and order.expires > now:
                 self._put(order, order.target, notes, touched)
                 continue
-            if (prefix := self.book.strike(order.id)) is not None:
-                touched.append((prefix, order.id))
+            touched += self._no_longer(order.id, self.book.strike(order.id))
             if order.target is not None:
                 notes.append(Note(order.id, "expired"))
         if orders.after is not None:
@@ -238,8 +259,11 @@ class Enforcer:
             notes.append(Note(order.id[:_SHOWN], "refused", str(error)))
             return
         touched.append((prefix, order.id))
-        if before is not None:
-            touched.append((before, order.id))
+        touched += (other for other in self._no_longer(order.id, before) if other[0] != prefix)
+
+    def _no_longer(self, block_id: str, prefix: Prefix | None) -> set[_Touched]:
+        """What an order no longer blocks: in the book until now, or in the firewall still."""
+        return {(each, block_id) for each in (prefix, self._left.pop(block_id, None)) if each is not None}
 
     def _do(self, touched: Sequence[_Touched]) -> list[Note]:
         """Have the firewall hold what the book says of these prefixes; the orders for which it does not."""
@@ -248,28 +272,28 @@ class Enforcer:
         changes = {prefix: self._until(prefix) for prefix, _ in touched}
         self._touched.update(changes)
         failed = self.firewall.change(changes)
-        return (
-            [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed] if failed else []
-        )
+        if not failed:
+            return []
+        self._left |= {order: prefix for prefix, order in touched if prefix in failed}
+        return [Note(order, "failed", failed[prefix]) for prefix, order in touched if prefix in failed]
+
+    def _is_left(self, prefix: Prefix, failed: Collection[Prefix], held: Collection[Prefix]) -> bool:
+        """After a check at which some changes failed, and which changed nothing of what else is held."""
+        return prefix in failed or prefix in self._touched or (prefix in held and self.book.blocked(prefix) is None)
 
     def _until(self, prefix: Prefix) -> Until | None:
         blocked = self.book.blocked(prefix)
-        return Until(blocked[0], blocked[1] - self._offset) if blocked else None
+        return Until(blocked[0], blocked[1] - self.gateway_clock.offset) if blocked else None
 
     def _differences(self, listing: Listing) -> dict[Prefix, Until | None]:
-        changes: dict[Prefix, Until | None] = {}
-        for prefix, block_id, expires in self.book.prefixes():
-            end = listing.ends.get(prefix)
-            if end is None or not -_APART < end - (expires - self._offset) < _APART:
-                changes[prefix] = Until(block_id, expires - self._offset)
+        wrong = set(self.book.misplaced(listing.ends, self.gateway_clock.offset, _APART))
         if self._in_step:
-            changes |= {prefix: None for prefix in listing.ends if self.book.blocked(prefix) is None}
-        return {prefix: until for prefix, until in changes.items() if prefix not in self._touched}
+            wrong |= self.book.unblocked(listing.ends.keys())
+        return {prefix: self._until(prefix) for prefix in wrong - self._touched}
 
 
 def _refuse_malformed(orders: Orders) -> None:
-    if not 0 < orders.time < LATEST:
-        raise Malformed(f"time {orders.time!r}")
+    _refuse_no_time(orders.time)
     last = orders.after
     if last is None:
         return
@@ -281,12 +305,21 @@ def _refuse_malformed(orders: Orders) -> None:
         raise Malformed(f"up to {orders.upto} after {last}")
 
 
+def _refuse_no_time(time: float) -> None:
+    if not 0 < time < LATEST:
+        raise Malformed(f"time {time!r}")
+
+
 def _count(orders: Orders, notes: Sequence[Note], seconds: float) -> None:
     _batches.inc()
     _orders.inc(len(orders.orders))
     _seconds.observe(seconds)
     for note in notes:
         _noted.labels(note.outcome).inc()
+
+
+def _lifted(block_id: str, prefix: Prefix) -> tuple[WireOrder, WireOrder]:
+    return WireOrder(0, block_id, _target(prefix), LATEST - 1), WireOrder(0, block_id)
 
 
 def _target(prefix: Prefix) -> str:

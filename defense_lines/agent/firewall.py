@@ -6,13 +6,17 @@ goes on standing and ends on time; a new agent reads the order book back and goe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from defense_lines.agent.libnftables import Nftables, NftError, NoSuchTable
-from defense_lines.agent.orders import Order, OrderBook
-from defense_lines.agent.ruleset import Field, Length, Ruleset, Standing, lengths, read
+from defense_lines.agent.elements import Element, elements
+from defense_lines.agent.libnftables import Nftables, NftError
+from defense_lines.agent.orders import Network, Order, OrderBook
+from defense_lines.agent.prefix import Prefix
+from defense_lines.agent.ruleset import BOOK, Field, Length, Ruleset, Standing, entry, lengths, read, set_name
 from defense_lines.line import Outcome
 
 
@@ -27,22 +31,23 @@ class Result(msgspec.Struct, frozen=True):
 class Firewall:
     """One nftables table. Calls block for as long as the kernel takes: about 0.3 ms for one order, 30 us each in bulk.
 
-    Not for two threads at once, except for `active`, which may run beside the others.
+    Orders end, and `now` is, in seconds by any one clock that nobody sets. Not for two threads at once, except for
+    `active`, which may run beside the others.
     """
 
     def __init__(self, table: str, fields: Sequence[Field] = ("saddr",)) -> None:
         """Raises NftablesUnavailable, or ValueError for a name that cannot be a table's."""
+        self._table = table
         self._ruleset = Ruleset(table, fields)
         self._writer = Nftables()
-        self._reader = Nftables()  # a context of its own: a long listing keeps no order waiting
+        self._reader = Nftables(terse=True)  # a context of its own: a listing keeps no order waiting
         self._book = OrderBook()
         self._lengths: set[Length] = set()
 
     def ensure(self, now: float) -> None:
         """Read back what stands and state the frame of the table. Idempotent. Raises NftError."""
-        standing = self._read()
-        self._book = OrderBook(standing.orders)
-        self._book.expire(now)
+        standing = self._standing()
+        self._book = OrderBook(self._ordered(now))
         self._lengths = set(standing.sets) | lengths(self._book)
         self._writer.run(self._ruleset.frame(self._lengths))
 
@@ -67,9 +72,15 @@ class Firewall:
             for identity in identities
         ]
 
-    def active(self, now: float) -> list[str]:
-        """Ids of the orders that the kernel enforces at this moment, read from the kernel. Raises NftError."""
-        return self._read().enforced(self._ruleset, now)
+    def active(self, now: float) -> list[Order]:
+        """The orders that the kernel enforces at this moment: in its book, in its set, and a rule reads it.
+
+        Read from the kernel, ends too. Raises NftError.
+        """
+        standing = self._standing()
+        enforced = [length for length in standing.sets if standing.reads(self._ruleset, length)]
+        dropped = {prefix for length in enforced for prefix in self._dropped(length)}
+        return [order for order in self._ordered(now) if _prefix(order.network) in dropped]
 
     def orders(self) -> list[Order]:
         """The order book as last known; after `ensure`, what the kernel holds."""
@@ -85,11 +96,28 @@ class Firewall:
         self._writer.close()
         self._reader.close()
 
-    def _read(self) -> Standing:
+    def _standing(self) -> Standing:
+        # A listing of all tables is the one for which libnftables does not ask the kernel for any element.
+        return read(self._ruleset.of_table(self._reader.run(["list ruleset"])))
+
+    def _ordered(self, now: float) -> Iterator[Order]:
+        """The kernel's order book."""
+        began = time.monotonic()  # a long listing tells at its end what is left at its end
+        for element in self._elements(BOOK):
+            order = entry(element, now + time.monotonic() - began)
+            if order is not None:
+                yield order
+
+    def _dropped(self, length: Length) -> Iterator[Prefix]:
+        tail = bytes((length[1],))
+        return (element.key + tail for element in self._elements(set_name(length)))
+
+    def _elements(self, name: str) -> Iterator[Element]:
         try:
-            return read(self._reader.run([self._ruleset.listing()]))
-        except NoSuchTable:
-            return read(())
+            yield from elements(self._table, name)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise NftError(f"listing {name}: {error.strerror}") from error
 
     def _change(self, put: Sequence[Order], strike: Sequence[str], now: float) -> str:
         """Change the book and the kernel together; the failure in words, with both as they were."""
@@ -118,3 +146,7 @@ class Firewall:
             self._book.put(order)
         for identity in strike:
             self._book.remove(identity)
+
+
+def _prefix(network: Network) -> Prefix:
+    return network.network_address.packed + bytes((network.prefixlen,))

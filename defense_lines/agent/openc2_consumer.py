@@ -9,137 +9,53 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import ssl
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import structlog
 import uvloop
-from mqtt5 import PublishPacket
-from prometheus_client import Counter
 
+from defense_lines.agent.actuation import since_boot
 from defense_lines.agent.actuator import actuate
 from defense_lines.agent.capabilities import Capability, CapabilityError, confine
 from defense_lines.agent.firewall import Firewall
 from defense_lines.agent.libnftables import NftablesUnavailable, NftError
-from defense_lines.agent.openc2_gate import WORDS, Admitted, Gate, Refused, Why
-from defense_lines.agent.openc2_message import arrival
-from defense_lines.agent.openc2_mqtt import (
-    RECEIVE,
-    Broker,
-    BrokerLost,
-    Connection,
-    kind,
-    response_topic,
-    stay_connected,
-)
-from defense_lines.agent.openc2_outbox import Outgoing
-from defense_lines.agent.openc2_profile import Consumer, Outcome, PacketFilter, Reply
-from defense_lines.agent.openc2_seal import Enrolment, read_enrolment, seal_answer
+from defense_lines.agent.openc2_desk import Desk
+from defense_lines.agent.openc2_mqtt import GROUP, Broker, stay_connected
+from defense_lines.agent.openc2_profile import PacketFilter
+from defense_lines.agent.openc2_seal import Enrolment, read_enrolment
+from defense_lines.agent.openc2_sentry import Sentry
 from defense_lines.agent.until_signal import until_signal
-from telemetry import plain_logs
-
-PRODUCER = "portcullis"  # the gateway's id as a producer
-
-_log = structlog.get_logger()
-_ignored = Counter("portcullis_defense_lines_openc2_ignored_total", "Messages that are no OpenC2 command in JSON")
-_refused = Counter(
-    "portcullis_defense_lines_openc2_refused_total", "Commands that did not come through the gate", ["why"]
-)
-
-
-class Sentry:
-    """A consumer behind its gate: what it is told is checked, and what it answers is sealed."""
-
-    def __init__(
-        self, enrolment: Enrolment, topics: tuple[str, ...], actuator: PacketFilter, clock: Callable[[], float]
-    ) -> None:
-        """`clock` as the gate's."""
-        self._consumer = Consumer(enrolment.device, actuator)
-        self._device, self._secret = enrolment.device, enrolment.secret
-        self._gate = Gate(enrolment.device, topics, enrolment.public, clock)
-        self._logged: set[Why] = set()
-
-    async def start(self) -> None:
-        """Take over the rules that stand already."""
-        await self._consumer.start()
-
-    async def answer(self, message: bytes) -> Reply | None:
-        """Carry out one command if it is to be obeyed; the sealed reply. Never raises for what comes from outside."""
-        match self._gate.admit(message):
-            case Admitted(inner, age, head):
-                reply = await self._consumer.answer(inner, age, {"head": head} if head else None)
-            case Refused(why):
-                reply = self._refuse(message, why)
-            case _:
-                reply = None
-        return reply._replace(payload=seal_answer(reply.payload, self._secret)) if reply else None
-
-    def arrival(self) -> Reply:
-        """What is told once connected: that we are there, and the nonce that binds us."""
-        notification = arrival(self._device, self._consumer.now(), self._gate.nonce())
-        return Reply(response_topic(PRODUCER), seal_answer(notification, self._secret))
-
-    def _refuse(self, message: bytes, why: Why) -> Reply | None:
-        _refused.labels(why).inc()
-        if why not in self._logged:  # the first of each kind; who can publish shall not fill our disk
-            self._logged.add(why)
-            _log.warning("command refused", why=WORDS[why])
-        status = 401 if why == "unsigned" else 403
-        return self._consumer.refuse(
-            message, Outcome(status, WORDS[why]), {"refused": why, "nonce": self._gate.nonce()}
-        )
+from telemetry import broker_tls, plain_logs
 
 
 async def attend(
     broker: Broker,
     enrolment: Enrolment,
     actuator: PacketFilter,
-    group: str = "slpf",
-    clock: Callable[[], float] | None = None,
+    group: str = GROUP,
+    clock: Callable[[], float] = since_boot,
+    wall: Callable[[], float] = time.time,
 ) -> None:
-    """Answer the commands of one consumer until cancelled, through any loss of the broker."""
-    topics = ("oc2/cmd/all", f"oc2/cmd/ap/{group}", f"oc2/cmd/device/{enrolment.device}")
-    sentry = Sentry(enrolment, topics, actuator, clock or _since_boot)
+    """Answer the commands of one consumer until cancelled, through any loss of the broker.
+
+    `clock` as the gate's; `wall` gives Unix seconds, for people.
+    """
+    own = f"oc2/cmd/device/{enrolment.device}"
+    topics = tuple(dict.fromkeys(("oc2/cmd/all", "oc2/cmd/ap/slpf", f"oc2/cmd/ap/{group}", own)))
+    sentry = Sentry(enrolment, topics, actuator, clock, wall)
     await sentry.start()
-    inbox: asyncio.Queue[tuple[Connection, PublishPacket]] = asyncio.Queue(RECEIVE)
-
-    def received(connection: Connection, message: PublishPacket) -> None:
-        if kind(message) not in ("req", ""):
-            _ignored.inc()
-            connection.acknowledge(message)
-            return
-        try:
-            inbox.put_nowait((connection, message))
-        except asyncio.QueueFull:
-            connection.close(BrokerLost(f"more than {RECEIVE} messages at once"))
-
-    async def converse(connection: Connection) -> None:
-        here = sentry.arrival()
-        connection.publish(Outgoing(here.topic, here.payload, "ntf"))
-        await connection.ended()
-
+    desk = Desk(sentry)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_answer(sentry, inbox))
-        tasks.create_task(stay_connected(broker, f"oc2-{enrolment.device}", topics, received, converse))
-
-
-async def _answer(sentry: Sentry, inbox: asyncio.Queue[tuple[Connection, PublishPacket]]) -> None:
-    """Answer one after another; the loss of a connection interrupts no order that is being carried out."""
-    while True:
-        connection, message = await inbox.get()
-        try:
-            reply = await sentry.answer(message.payload)
-            connection.acknowledge(message)
-            if reply is not None:
-                connection.publish(Outgoing(reply.topic, reply.payload, "rsp"))
-        except Exception as error:  # a bug of ours
-            connection.close(error)
+        tasks.create_task(desk.run())
+        tasks.create_task(stay_connected(broker, f"oc2-{enrolment.device}", topics, desk.received, desk.converse))
 
 
 async def consume(
-    broker: Broker, enrolment: Enrolment, firewall: Firewall, stop: asyncio.Event, group: str = "slpf"
+    broker: Broker, enrolment: Enrolment, firewall: Firewall, stop: asyncio.Event, group: str = GROUP
 ) -> None:
     """Answer commands until `stop`, through any loss of the broker; the rules go on standing.
 
@@ -151,8 +67,13 @@ async def consume(
         attending.cancel()
 
 
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+def _tls(arguments: argparse.Namespace) -> Callable[[], ssl.SSLContext] | None:
+    """Raises OSError for files that cannot be read: better at once than at each attempt to connect."""
+    if arguments.ca is None and arguments.certificate is None:
+        return None
+    made = partial(broker_tls, arguments.ca, arguments.certificate, arguments.key)
+    made()
+    return made
 
 
 def main() -> int:
@@ -162,17 +83,22 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the MQTT 5 broker")
     parser.add_argument("--port", type=int, default=1883)
     parser.add_argument("--username")
+    parser.add_argument("--ca", type=Path, help="TLS to the broker: who vouches for it (PEM); the system's if not said")
+    parser.add_argument("--certificate", type=Path, help="TLS to the broker: ours (PEM), where it asks for one")
+    parser.add_argument("--key", type=Path, help="its private key (PEM)")
     parser.add_argument("--table", default="portcullis_oc2", help="name of the nftables table, family inet")
-    parser.add_argument("--group", default="slpf", help="commands for all come on oc2/cmd/ap/GROUP")
+    parser.add_argument("--group", default=GROUP, help="commands for all come on oc2/cmd/ap/GROUP")
     parser.add_argument(
         "--enrolment", type=Path, required=True, help="file made by `defense_lines.lines.openc2_enrolment`"
     )
     arguments = parser.parse_args()
+    if (arguments.certificate is None) != (arguments.key is None):
+        parser.error("--certificate and --key come together")
     try:
         enrolment = read_enrolment(arguments.enrolment)
         confine(frozenset({Capability.NET_ADMIN}))
         password = os.environ.pop("PORTCULLIS_MQTT_PASSWORD", None)
-        broker = Broker(arguments.host, arguments.port, arguments.username, password)
+        broker = Broker(arguments.host, arguments.port, arguments.username, password, _tls(arguments))
         firewall = Firewall(arguments.table, ("saddr", "daddr"))  # SLPF: a net is the source or the destination
         uvloop.run(until_signal(lambda stop: consume(broker, enrolment, firewall, stop, arguments.group)))
     except (CapabilityError, NftablesUnavailable, NftError, OSError, ValueError) as error:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import time as clocks
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import structlog
 from mqtt5 import (
@@ -39,6 +41,7 @@ SESSION_SECONDS = 300  # the broker keeps a session, and what waits in it, this 
 RECEIVE = 1_000  # messages that the broker may send before we have dealt with the first of them
 MAX_PACKET = 4 << 20  # bytes
 HANDSHAKE_SECONDS = 5.0
+GROUP = "x-portcullis"  # whom a command is for that is for all consumers of ours; `slpf` is any actuator of the profile
 BACKOFF_SECONDS = (0.05, 5.0)  # first and longest wait before connecting again
 
 _GRANTED = SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
@@ -60,6 +63,7 @@ class Broker:
     port: int = 1883
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Callable[[], ssl.SSLContext] | None = None  # made anew for each connection: certificates are renewed
 
 
 class Connection(asyncio.Protocol):
@@ -73,27 +77,37 @@ class Connection(asyncio.Protocol):
         self._outbox = outbox
         self._received = received
         self._transport: asyncio.Transport | None = None
+        self._tcp: Any = None  # its socket, if it has one
         self._rest = b""
         self._unsent: list[bytes] = []
         self._heard = loop.time()
         self._fault: Exception | None = None
+        self._stands = False  # from when the broker has agreed until it ends; else what is published waits
         self._ticking: asyncio.TimerHandle | None = None
 
     async def open(self, broker: Broker, identifier: str, topics: Sequence[str]) -> None:
         """Become the client `identifier`, subscribed to the topics. Raises BrokerLost."""
-        agreed = await self._ask(_connect(broker, identifier))
+        agreed = await self._ask(_connect(broker, identifier, clean_start=self._outbox.to_be_forgotten))
         if not isinstance(agreed, ConnAckPacket) or agreed.reason_code != ConnAckReasonCode.SUCCESS:
             raise BrokerLost(f"refused: {getattr(agreed, 'reason_code', agreed)!r}")
         filters = [TopicFilter(topic, max_qos=QoS.AT_LEAST_ONCE) for topic in topics]
         granted = await self._ask(SubscribePacket(1, filters))
         if not isinstance(granted, SubAckPacket) or granted.reason_codes != [_GRANTED] * len(filters):
             raise BrokerLost(f"subscription refused: {topics}")
-        self._write(self._outbox.resume(agreed.session_present, agreed.receive_max))
+        if self._transport is None:
+            raise BrokerLost("connection closed")
+        self._stands = True
+        self._write(self._outbox.resume(agreed.session_present, agreed.receive_max, clocks.monotonic()))
+        self._send()
         self._tick()
 
     def publish(self, message: Outgoing) -> None:
-        """Send a message, at the latest when the broker takes more. Raises BufferError if too many wait."""
-        self._write(self._outbox.put(message))
+        """Send a message, at the latest when the broker takes more, or over the next connection if this one has ended.
+
+        Raises BufferError if too many wait.
+        """
+        self._outbox.put(message, clocks.monotonic())
+        self._send()
 
     def acknowledge(self, message: PublishPacket) -> None:
         """The message has been dealt with."""
@@ -102,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def close(self, fault: Exception | None = None) -> None:
         """End the connection, after writing what waits; `fault` is a bug of ours."""
-        self._fault = self._fault or fault
+        self._fault, self._stands = self._fault or fault, False
         if self._transport is not None:
             self._flush()
             self._transport.close()
@@ -115,8 +129,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
-        end = transport.get_extra_info("socket")
+        end = transport.get_extra_info("socket")  # asked for once: uvloop makes another each time
         if end is not None and end.family in (socket.AF_INET, socket.AF_INET6):
+            self._tcp = end
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
@@ -140,8 +155,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._outbox.pause()
-        self._transport = None
+        self._transport, self._tcp, self._stands = None, None, False
         if self._ticking is not None:
             self._ticking.cancel()
         why = str(error) if error else "connection closed"
@@ -167,7 +181,8 @@ class Connection(asyncio.Protocol):
             case PublishPacket():
                 self._received(packet)
             case PubAckPacket():
-                self._write(self._outbox.acknowledge(packet.packet_id))
+                self._outbox.acknowledge(packet.packet_id)
+                self._send()
                 self._acknowledge_segments()
             case ConnAckPacket() | SubAckPacket():
                 if not self._handshake.done():
@@ -181,10 +196,14 @@ class Connection(asyncio.Protocol):
         """A broker that leaves Nagle's algorithm on (Mosquitto's default) holds back its next message to us until TCP
         has acknowledged that PUBACK, which Linux delays by 40 ms: acknowledge it now.
         """
-        end = self._transport.get_extra_info("socket") if self._transport else None
-        if end is not None and end.family in (socket.AF_INET, socket.AF_INET6):
+        if self._tcp is not None:
             with suppress(OSError):  # lost meanwhile; `lost` tells
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def _send(self) -> None:
+        """What is sent over a connection that has ended would count as under way for good."""
+        if self._stands:
+            self._write(self._outbox.due(clocks.monotonic()))
 
     def _write(self, data: bytes) -> None:
         if not data or self._transport is None:
@@ -250,7 +269,8 @@ async def _converse(
     connection = Connection(outbox, lambda message: received(connection, message))
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(HANDSHAKE_SECONDS):
-        await loop.create_connection(lambda: connection, broker.host, broker.port)
+        trust = await asyncio.to_thread(broker.tls) if broker.tls else None
+        await loop.create_connection(lambda: connection, broker.host, broker.port, ssl=trust)
     try:
         await connection.open(broker, identifier, topics)
         _log.info("connected to the broker", client=identifier, host=broker.host, port=broker.port, topics=topics)
@@ -280,12 +300,12 @@ def kind(message: PublishPacket) -> str | None:
     return said.get("msgType", "") if is_json and not message.retain else None
 
 
-def _connect(broker: Broker, identifier: str) -> ConnectPacket:
+def _connect(broker: Broker, identifier: str, clean_start: bool) -> ConnectPacket:
     return ConnectPacket(
         identifier,
         username=broker.username,
         password=broker.password.encode() if broker.password is not None else None,
-        clean_start=False,
+        clean_start=clean_start,
         keep_alive=KEEP_ALIVE,
         session_expiry_interval=SESSION_SECONDS,
         receive_max=RECEIVE,

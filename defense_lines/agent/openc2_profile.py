@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import asyncio
 import re
-from collections import OrderedDict
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import Counter
@@ -20,7 +21,6 @@ from defense_lines.agent.openc2_command import (
     Features,
     ListOrders,
     Update,
-    read_command,
     read_network,
 )
 from defense_lines.agent.openc2_message import OURS, response
@@ -29,8 +29,7 @@ from defense_lines.agent.openc2_rules import MAX_RULES, Rules, command, number
 from defense_lines.agent.orders import Order
 from defense_lines.line import Digest
 
-REMEMBERED = 10_000  # answers kept, so that a command delivered twice gets the same one; beyond it the oldest go
-
+SLEPT = 1.0  # seconds of a host's sleep by which rules may end late without our looking what still stands
 _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
 _answers = Counter("portcullis_defense_lines_openc2_answers_total", "Commands answered, by status", ["status"])
 
@@ -41,7 +40,7 @@ class PacketFilter(Protocol):
     """What carries out the rules: an Actuator."""
 
     def clock(self) -> float:
-        """Unix seconds."""
+        """Seconds by the clock in which orders end."""
         ...
 
     async def apply(self, orders: list[Order]) -> list[Result]:
@@ -52,12 +51,12 @@ class PacketFilter(Protocol):
         """Drop them no longer."""
         ...
 
-    async def active(self) -> list[str]:
-        """Ids enforced at this moment. Raises NftError."""
+    async def active(self) -> list[Order]:
+        """What is enforced at this moment. Raises NftError."""
         ...
 
-    async def orders(self) -> list[Order]:
-        """The order book."""
+    async def read(self) -> list[Order]:
+        """The order book, read back from where it is kept. Raises NftError."""
         ...
 
 
@@ -79,42 +78,41 @@ class Outcome(NamedTuple):
 class Consumer:
     """Answers commands, one after another."""
 
-    def __init__(self, device: str, actuator: PacketFilter) -> None:
+    def __init__(
+        self,
+        device: str,
+        actuator: PacketFilter,
+        wall: Callable[[], float] = time.time,
+        awake: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`wall` gives Unix seconds, for people; what is done goes by the actuator's clock alone. `awake` is a clock
+        that, as the kernel's timeouts, stands still while the host sleeps.
+        """
         self._device = device
         self._actuator = actuator
+        self._wall = wall
+        self._awake = awake
         self._rules = Rules()
-        self._answered: OrderedDict[str, Reply | None] = OrderedDict()
+        self._read_at = self._asleep()
 
     async def start(self) -> None:
-        """Take over the rules that stand already."""
-        self._rules = Rules(await self._actuator.orders(), last=int(self._actuator.clock()))
+        """Take over the rules that stand already. Raises NftError."""
+        asleep, last = self._asleep(), max(self._rules.last, int(self._wall()))
+        standing = await self._actuator.read()
+        self._rules = await asyncio.to_thread(Rules, standing, last)  # 65,536 take 0.25 s
+        self._read_at = asleep
 
-    async def answer(self, payload: bytes, age: float = 0.0, said: dict[str, str] | None = None) -> Reply | None:
+    async def answer(self, order: Command, age: float = 0.0, said: dict[str, str] | None = None) -> Reply | None:
         """Carry out one command that was `age` seconds on its way; the reply, or None where none is wanted or the
         command is for others. `said` is echoed in its header.
-
-        Never raises for what comes from outside; a command whose request id was answered gets the same answer.
         """
-        order = read_command(payload)
         if order.foreign or order.asset not in ("", self._device):
             return None
-        key = f"{order.producer} {order.request_id}"
-        if order.request_id and key in self._answered:
-            return self._answered[key]
-        outcome = await self._carry_out(order, age)
-        reply = self._reply(order, outcome, said)
-        if order.request_id and not isinstance(order.action, Features | ListOrders):
-            self._remember(key, reply)
-        return reply
+        return self._reply(order, await self._carry_out(order, age), said)
 
-    def refuse(self, payload: bytes, outcome: Outcome, said: dict[str, str]) -> Reply | None:
-        """The reply to a command that is not carried out, whatever it is."""
-        order = read_command(payload)
+    def say(self, order: Command, outcome: Outcome, said: dict[str, str]) -> Reply | None:
+        """The reply to a command that is not carried out, or not yet, whatever it is."""
         return self._reply(order, outcome, said)
-
-    def now(self) -> float:
-        """Unix seconds by this host's clock."""
-        return self._actuator.clock()
 
     async def _carry_out(self, order: Command, age: float) -> Outcome:
         self._rules.expire(self._actuator.clock())
@@ -130,13 +128,13 @@ class Consumer:
             case Features(names):
                 return Outcome(200, results=_features(names))
             case ListOrders() as action:
-                return await self._list(action)
+                return await self._list(action, age)
 
     async def _deny(self, action: Deny, command_id: str, age: float) -> Outcome:
-        if len(self._rules) >= MAX_RULES:
+        standing = self._rules.of(command_id)
+        if standing is None and len(self._rules) >= MAX_RULES:
             return Outcome(503, f"{MAX_RULES} rules stand")
         identity = self._rules.order_id(command_id)
-        standing = self._rules.get(number(identity))
         if standing is not None and standing.network != action.network:
             return Outcome(400, "command_id stands for another network")
         order = Order(identity, action.network, self._actuator.clock() + action.seconds - age)
@@ -157,11 +155,17 @@ class Consumer:
         return Outcome(200)
 
     async def _update(self, action: Update, age: float) -> Outcome:
+        sent = self._actuator.clock() - age  # before anything is done: that takes nothing off what is asked for
         notes = await self._end(action.delete)
-        notes += await self._put(action.deny, age)
+        notes += await self._put(action.deny, sent)
         return Outcome(200, results={OURS: {"notes": notes}} if notes else {})
 
     async def _end(self, command_ids: tuple[str, ...]) -> list[Row]:
+        if self._asleep() - self._read_at > SLEPT and any(self._rules.of(each) is None for each in command_ids):
+            try:
+                await self.start()  # what has ended by our clock, the kernel holds for as long as the host slept
+            except NftError as error:
+                return [(each, "failed", str(error)) for each in command_ids]
         standing = [order for order in map(self._rules.of, command_ids) if order]
         results = await self._actuator.revoke([order.id for order in standing]) if standing else []
         for order, result in zip(standing, results, strict=True):
@@ -169,12 +173,18 @@ class Consumer:
                 self._rules.remove(order)
         return [(command(each.order), each.outcome, each.detail) for each in results if each.outcome != "lifted"]
 
-    async def _put(self, denials: tuple[tuple[str, str, int], ...], age: float) -> list[Row]:
+    def _asleep(self) -> float:
+        """Seconds that the host has slept since some moment."""
+        return self._actuator.clock() - self._awake()
+
+    async def _put(self, denials: tuple[tuple[str, str, int], ...], sent: float) -> list[Row]:
         orders: list[Order] = []
         notes: list[Row] = []
+        room = MAX_RULES - len(self._rules)
         for command_id, network, milliseconds in denials:
-            read = self._order(command_id, network, milliseconds / 1000 - age, len(orders))
+            read = self._order(command_id, network, sent + milliseconds / 1000, room)
             if isinstance(read, Order):
+                room -= self._rules.of(command_id) is None
                 orders.append(read)
             else:
                 notes.append(read)
@@ -185,33 +195,33 @@ class Consumer:
         undone = [(command(each.order), each.outcome, each.detail) for each in results if each.outcome != "enforced"]
         return notes + undone
 
-    def _order(self, command_id: str, network: str, seconds: float, more: int) -> Order | Row:
+    def _order(self, command_id: str, network: str, expires: float, room: int) -> Order | Row:
         """The order of one denial in an update, or why it is none."""
         read, standing = read_network(network), self._rules.of(command_id)
         if read is None:
             return command_id, "refused", "not a network in CIDR notation"
         if standing is not None and standing.network != read:
             return command_id, "refused", "command_id stands for another network"
-        if standing is None and len(self._rules) + more >= MAX_RULES:
-            return command_id, "failed", f"{MAX_RULES} rules stand"
-        if seconds <= 0:
+        if standing is None and room <= 0:
+            return command_id, "failed", f"{MAX_RULES} rules stand"  # there may be room in a moment
+        if expires <= self._actuator.clock():
             return command_id, "expired", "ended on its way"
-        return Order(self._rules.order_id(command_id), read, self.now() + seconds)
+        return Order(self._rules.order_id(command_id), read, expires)
 
-    async def _list(self, action: ListOrders) -> Outcome:
+    async def _list(self, action: ListOrders, age: float) -> Outcome:
+        time = self._actuator.clock() + action.beyond - age
         try:
-            standing = [found for found in await self._actuator.active() if number(found)]
+            standing = [found for found in await self._actuator.active() if number(found.id)]
         except NftError as error:
             return Outcome(500, str(error))
-        if action.unless is not None and self._digest(standing, self.now() + action.beyond) == action.unless:
+        if action.unless is not None and self._digest(standing, time) == action.unless:
             return Outcome(200, results={OURS: {"in_step": True}})
-        orders = [{"rule_number": number(found), "command_id": command(found)} for found in standing]
+        orders = [{"rule_number": number(found.id), "command_id": command(found.id)} for found in standing]
         return Outcome(200, results={OURS: {"orders": orders}})
 
-    def _digest(self, standing: list[str], time: float) -> Digest:
-        """Of the blocks that stand and live longer than `time`."""
-        ends = {found: order.expires if (order := self._rules.get(number(found))) else math.inf for found in standing}
-        names = [command(found) for found in standing if ends[found] > time]
+    def _digest(self, standing: list[Order], time: float) -> Digest:
+        """Of the blocks that stand and live longer than `time`. A block stands a little longer than it was meant to."""
+        names = [command(found.id) for found in standing if (self._rules.get(number(found.id)) or found).expires > time]
         return Digest.of(name for name in names if _BLOCK_ID.fullmatch(name))
 
     def _reply(self, order: Command, outcome: Outcome, said: dict[str, str] | None) -> Reply | None:
@@ -223,13 +233,8 @@ class Consumer:
             status, text = 102, ""
         if order.answer != "complete":
             results = {}
-        payload = response(order, self._device, self.now(), status, text, results, said)
+        payload = response(order, self._device, self._wall(), status, text, results, said)
         return Reply(response_topic(order.producer), payload)
-
-    def _remember(self, key: str, reply: Reply | None) -> None:
-        self._answered[key] = reply
-        if len(self._answered) > REMEMBERED:
-            self._answered.popitem(last=False)
 
 
 def _features(names: tuple[str, ...]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Rules:
         self._book = OrderBook()
         self._by_number: dict[int, Order] = {}
         self._by_command: dict[str, Order] = {}
-        self._last = last
+        self.last = last  # number that was given
         for order in orders:
             if number(order.id) > 0:
                 self.put(order)
@@ -33,8 +33,8 @@ class Rules:
         """The id under which a command's order stands, or is to stand; a command given twice is one order."""
         standing = self.of(command_id)
         if standing is None:
-            self._last += 1  # whether it comes to stand or not
-        return standing.id if standing else f"{self._last}/{command_id}"
+            self.last += 1  # whether it comes to stand or not
+        return standing.id if standing else f"{self.last}/{command_id}"
 
     def of(self, command_id: str) -> Order | None:
         """The order of a command, if it stands."""
@@ -46,7 +46,7 @@ class Rules:
         self._by_number[number(order.id)] = order
         if command(order.id):
             self._by_command[command(order.id)] = order
-        self._last = max(self._last, number(order.id))
+        self.last = max(self.last, number(order.id))
 
     def get(self, rule: int) -> Order | None:
         """The order behind a rule number, if it stands."""

@@ -1,9 +1,9 @@
-"""Our table in the kernel: how it is stated in nft commands, and how it is read back from libnftables's JSON.
+"""Our table in the kernel: how it is stated in nft commands, and how it is read back.
 
 One table of family inet holds:
 
 - `orders`, the order book, where the kernel is the record of what was ordered and no file is: one element for each
-  order, with its own timeout; its comment is `ID NETWORK EXPIRES`. No rule reads it.
+  order, with its own timeout, which alone says when it ends; its comment is `ID NETWORK`. No rule reads it.
 - `ipv4_LEN` and `ipv6_LEN`, one hash set for each prefix length in use: the networks that are dropped, each with a
   timeout and with the id of the order that ends last as its comment. Networks of different length are in different
   sets, so ranges may overlap freely, which one interval set refuses.
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from defense_lines.agent.elements import Element
 from defense_lines.agent.libnftables import Answer, NftError
 from defense_lines.agent.orders import Network, Order, OrderBook
 
@@ -36,7 +37,7 @@ Field = Literal["saddr", "daddr"]
 Length = tuple[int, int]  # IP version, prefix length
 
 _CHAIN = "ingress"
-_BOOK = "orders"
+BOOK = "orders"
 _COUNTER = "dropped"
 _BLOCK_ID = re.compile(r"b-[0-9a-f]{16}")
 
@@ -103,11 +104,11 @@ class Ruleset:
 
     def put(self, order: Order, now: float) -> Change:
         """Write one order into the order book."""
-        return Change(_BOOK, _key(order.id), _remaining(order, now), _entry(order))
+        return Change(BOOK, _key(order.id), _remaining(order, now), _entry(order))
 
     def drop(self, identity: str) -> Change:
         """Strike one order from the order book, whether or not it is there."""
-        return Change(_BOOK, _key(identity))
+        return Change(BOOK, _key(identity))
 
     def enforce(self, network: Network, last: Order | None, now: float) -> Change:
         """Drop packets of exactly this network for as long as its last order lives, or not at all."""
@@ -140,36 +141,26 @@ class Ruleset:
 
     def _book_set(self) -> list[str]:
         """One that is left of an older agent goes."""
-        made = self._set(_BOOK, "mark . mark")
-        return [made] if self._book else [made, f"delete set {self._table} {_BOOK}"]
+        made = self._set(BOOK, "mark . mark")
+        return [made] if self._book else [made, f"delete set {self._table} {BOOK}"]
 
     def _set(self, name: str, kind: str) -> str:
         return f"add set {self._table} {name} {{ type {kind}; flags timeout; }}"
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What was read back from the kernel."""
+    """What was read back from the kernel, but for the sets' elements."""
 
-    orders: tuple[Order, ...]  # the order book
-    dropped: frozenset[Network]  # networks in the sets
     sets: frozenset[Length]  # prefix lengths that have a set
     rules: tuple[Any, ...]  # expressions of the rules of a chain that is hooked as it must be
 
-    def enforced(self, ruleset: Ruleset, now: float) -> list[str]:
-        """Ids of the orders whose packets are dropped at this moment: in the book, in its set, and a rule reads it."""
-        length_stands: dict[Length, bool] = {}
-        for length in self.sets:
-            length_stands[length] = all(rule in self.rules for rule in ruleset.rules(length))
-        return [
-            order.id
-            for order in self.orders
-            if order.expires > now and order.network in self.dropped and length_stands.get(_length(order.network))
-        ]
+    def reads(self, ruleset: Ruleset, length: Length) -> bool:
+        """Whether packets of what is in the set of a length are dropped."""
+        return all(rule in self.rules for rule in ruleset.rules(length))
 
 
 class _Set(msgspec.Struct):
     name: str
-    elem: list[Any] = []
 
 
 class _Chain(msgspec.Struct):
@@ -201,14 +192,10 @@ def read(answers: Sequence[Answer]) -> Standing:
         listed = msgspec.convert(answers, list[_Listed])
     except msgspec.ValidationError as error:
         raise NftError(f"libnftables listed what cannot be: {error}") from error
-    elements = {found.set.name: found.set.elem for found in listed if found.set}
-    sets = {LENGTHS[name]: elements[name] for name in elements.keys() & LENGTHS.keys()}
     rules = [found.rule.expr for found in listed if found.rule and found.rule.chain == _CHAIN]
     hooked = any(found.chain and found.chain.is_ours() for found in listed)
     return Standing(
-        orders=tuple(order for order in map(_order, elements.get(_BOOK, ())) if order),
-        dropped=frozenset(network for length in sets for network in _networks(sets[length], length)),
-        sets=frozenset(sets),
+        sets=frozenset(LENGTHS[found.set.name] for found in listed if found.set and found.set.name in LENGTHS),
         rules=_effective(rules) if hooked else (),
     )
 
@@ -218,30 +205,15 @@ def lengths(book: OrderBook) -> set[Length]:
     return {_length(network) for network in book.networks()}
 
 
-def _networks(elements: Iterable[Any], length: Length) -> Iterator[Network]:
-    version, prefix = length
-    for element in elements:
-        address, _ = _parts(element)
-        try:
-            yield (ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network)(f"{address}/{prefix}")
-        except ValueError:
-            continue  # somebody else's element
-
-
-def _order(element: Any) -> Order | None:
-    _, comment = _parts(element)
+def entry(element: Element, now: float) -> Order | None:
+    """The order in an element of the order book; None if it is none of ours."""
+    if element.left is None:
+        return None
     try:
-        identity, network, expires = comment.split(" ")
-        return Order.parse(identity, network, float(expires))
+        identity, network, *_ = element.comment.decode().split(" ")
+        return Order.parse(identity, network, now + element.left)
     except ValueError:
         return None
-
-
-def _parts(element: Any) -> tuple[str, str]:
-    """Value and comment of an element, as far as they are text; a value that has nothing else is listed bare."""
-    inner = element.get("elem") if isinstance(element, dict) else None
-    value, comment = (inner.get("val"), inner.get("comment")) if isinstance(inner, dict) else (element, None)
-    return value if isinstance(value, str) else "", comment if isinstance(comment, str) else ""
 
 
 def _effective(rules: list[Any]) -> tuple[Any, ...]:
@@ -306,7 +278,7 @@ def _key(identity: str) -> str:
 
 
 def _entry(order: Order) -> str:
-    return f"{order.id} {order.network} {order.expires!r}"
+    return f"{order.id} {order.network}"
 
 
 def _duration(milliseconds: int) -> str:

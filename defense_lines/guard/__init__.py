@@ -4,7 +4,7 @@ callers of the last hour are, and the radius of a block is whom of them it would
 Nothing reaches the ledger or a line without a permit, and only the guard makes one.
 """
 
-from defense_lines.guard.activity import WEEK, Activity, Sighting, Snapshot
+from defense_lines.guard.activity import WEEK, WINDOW, Activity, Sighting, Snapshot
 from defense_lines.guard.blast_radius import Callers, Radius
 from defense_lines.guard.four_eyes import same_person
 from defense_lines.guard.judge import Guard, Judgement, Leave
@@ -17,6 +17,7 @@ from defense_lines.guard.watches import Harmed, Request, Watch, Watches
 
 __all__ = [
     "WEEK",
+    "WINDOW",
     "Activity",
     "Approved",
     "Callers",

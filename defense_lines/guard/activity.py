@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from prometheus_client import Counter
 
@@ -11,6 +12,8 @@ from policy import Target
 
 WINDOW = 3600.0  # seconds
 WEEK = 8 * 86_400.0  # seconds: who comes on Mondays is known on the next one, through a holiday
+LOOKED = 2_000  # addresses of one range that are looked at one by one: some milliseconds
+MOST_EACH = 256  # sightings of one principal
 _FRESH = 120  # parts of a window, within one of which a second sighting changes nothing: keeps the usual call short
 _FORGOTTEN = Counter("portcullis_defense_lines_activity_forgotten_total", "Good sightings forgotten for lack of room")
 
@@ -22,7 +25,8 @@ _NOBODY: dict[str, int] = {}
 
 class Activity:
     """Sightings of allowed requests within `window` seconds, bounded: beyond `limit` the oldest is forgotten and
-    counted.
+    counted. Nobody makes others forgotten by coming from many places: who has `MOST_EACH`, or more than the others
+    have on average where there is no more room, makes room for themselves.
 
     `now` is Unix seconds. Not thread-safe: the gateway's loop owns it.
     """
@@ -32,7 +36,7 @@ class Activity:
         self._window = window
         self._refresh = window / _FRESH
         self._seen: dict[Sighting, float] = {}  # in order of refresh, the oldest first
-        self._principals: dict[str, int] = {}
+        self._principals: dict[str, list[Sighting]] = {}  # the oldest first
         self._sessions: _Index = {}  # session -> principals and actors
         self._by_actor: _Index = {}  # actor -> principals
         self._by_address: _Index = {}  # address -> principals
@@ -84,17 +88,15 @@ class Activity:
         """Whether a principal is one of the good ones."""
         return principal in self._principals
 
-    def seen_at(self, address: str) -> bool:
-        """Whether a good caller was seen at an address."""
-        return canonical(address) in self._by_address
-
     def owners(self, session: str, now: float) -> frozenset[str]:
         """Principals and actors seen in a session."""
         self._expire(now)
         return frozenset(self._sessions.get(session, ()))
 
     def hit(self, target: Target, now: float, enough: float = float("inf")) -> frozenset[str]:
-        """Good principals that a block of this target would hit; in a range it looks for little more than `enough`."""
+        """Good principals that a block of this target would hit; in a range it looks for little more than `enough`, at
+        no more than `LOOKED` addresses.
+        """
         self._expire(now)
         if target.kind == "range":
             return self._hit_within(target.value, enough)
@@ -116,7 +118,7 @@ class Activity:
         return len(self.hit(target, now, enough))
 
     def sessions_hit(self, target: Target, now: float, enough: float = float("inf")) -> int:
-        """How many good sessions a block of this target would hit; of a range it stops counting beyond `enough`."""
+        """How many good sessions a block of this target would hit; of a range as `hit` looks."""
         self._expire(now)
         if target.kind == "session":
             return int(target.value in self._sessions)
@@ -130,8 +132,12 @@ class Activity:
         return len(found)
 
     def within(self, network: str) -> Iterator[str]:
-        """Good addresses inside a range."""
-        return self._places.within(network)
+        """Good addresses inside a range, at most `LOOKED`."""
+        return islice(self._places.within(network), LOOKED)
+
+    def crowd(self, network: str, most: int) -> int:
+        """How many good principals were seen at one address of a range; 0 if at none of them more than `most`."""
+        return next((many for each in self.within(network) if (many := len(self._by_address[each])) > most), 0)
 
     def count_within(self, network: str) -> int:
         """How many good addresses are inside a range."""
@@ -148,16 +154,22 @@ class Activity:
     def _admit(self, sighting: Sighting, now: float) -> None:
         if len(self._seen) >= self._limit:
             self._expire(now)
-        if len(self._seen) >= self._limit:
-            self._forget(next(iter(self._seen)))
-            self.forgotten += 1
-            _FORGOTTEN.inc()
         principal, _, address, _ = sighting
-        self._principals[principal] = self._principals.get(principal, 0) + 1
+        self._make_room(self._principals.get(principal, []))
+        self._principals.setdefault(principal, []).append(sighting)
         if address and canonical(address) not in self._by_address:
             self._places.add(canonical(address))
         for index, where, who in self._indexed(sighting):
             _more(index, where, who)
+
+    def _make_room(self, own: list[Sighting]) -> None:
+        full = len(self._seen) >= self._limit
+        if not full and len(own) < MOST_EACH:
+            return
+        average = len(own) * len(self._principals) <= self._limit
+        self._forget(next(iter(self._seen)) if full and average else own[0])
+        self.forgotten += 1
+        _FORGOTTEN.inc()
 
     def _expire(self, now: float) -> None:
         while self._seen:
@@ -169,7 +181,10 @@ class Activity:
     def _forget(self, sighting: Sighting) -> None:
         del self._seen[sighting]
         principal, _, address, _ = sighting
-        _less(self._principals, principal)
+        own = self._principals[principal]
+        own.remove(sighting)
+        if not own:
+            del self._principals[principal]
         for index, where, who in self._indexed(sighting):
             _less(index[where], who)
             if not index[where]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from defense_lines.guard.activity import WEEK, Activity
+from defense_lines.guard.activity import LOOKED, WEEK, Activity
 from defense_lines.guard.limits import GuardLimits
 from policy import Target
 
@@ -26,6 +26,7 @@ class Radius(msgspec.Struct, frozen=True, kw_only=True):
     known_sessions: int = 0
     addresses: int = 0  # of a range
     known_addresses: int = 0
+    more: bool = False  # a range has more good addresses than are looked at: it hits at least so many
 
     @property
     def people(self) -> int:
@@ -61,7 +62,12 @@ class Callers(NamedTuple):
             known_sessions=sessions,
             addresses=hour.count_within(target.value) if is_range else 0,
             known_addresses=hour.addresses(now),
+            more=is_range and max(each.count_within(target.value) for each in self) > LOOKED,
         )
+
+    def crowd(self, network: str, most: int) -> int:
+        """How many good principals share one address of a range; 0 if of no address more than `most` do."""
+        return max(each.crowd(network, most) for each in self)
 
 
 def _enough(limits: GuardLimits | None, known: int) -> float:
@@ -75,6 +81,8 @@ def beyond_free(radius: Radius, limits: GuardLimits) -> str | None:
 
 def beyond_unapproved(radius: Radius, limits: GuardLimits) -> str | None:
     """Why a block needs a second person, or None."""
+    if radius.more:
+        return f"has more than {LOOKED} good addresses"
     return _beyond(radius, limits.unapproved, limits.approval_count)
 
 

@@ -35,6 +35,11 @@ class Health:
         while self._slices and next(iter(self._slices)) < now - self._seconds:
             self._slices.popitem(last=False)
 
+    @property
+    def failing(self) -> int:
+        """Good callers of whom a request failed, in all that is kept."""
+        return len(set().union(*(kept.failing for kept in self._slices.values())))
+
     def tally(self, since: int, until: int) -> Tally:
         """Of the seconds from one on and before another."""
         within = [kept for second, kept in self._slices.items() if since <= second < until]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import msgspec
 from prometheus_client import Counter
@@ -27,11 +28,16 @@ _JUDGED = Counter(
 _GROWN = 2  # times what a second person was told
 
 Rules = Callable[[BlockPolicy, Radius, float], Guarded]
+Owners = Callable[[str], Iterable[str]]
 Judgement = Permit | Refusal | Hold
 
 
 def _no_rules(block: BlockPolicy, radius: Radius, now: float) -> Guarded:
     return Guarded()
+
+
+def _no_owners(session: str) -> Iterable[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Leave:
     override: Override | None = None
     approved: Approved | None = None
     watched: bool = False  # it stood on one line, and did no harm there
+    waiting: bool = False  # the same waits for a second person: it is not held anew
 
 
 _NONE = Leave()
@@ -57,8 +64,11 @@ class Guard:
         callers: Callers | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         rules: Rules = _no_rules,
+        owners: Owners = _no_owners,
     ) -> None:
-        """`rules` are the SOC's own, of a block, its radius and the time: they refuse and hold, and permit nothing."""
+        """`rules` are the SOC's own, of a block, its radius and the time: they refuse and hold, and permit nothing.
+        `owners` says who has a part in a session that lives, however long ago it began.
+        """
         self._limits = limits
         self._protected = Protected.of(limits)
         self._callers = callers or Callers.nobody()
@@ -66,8 +76,10 @@ class Guard:
         self._people = Rate(limits.blocks_per_minute)  # apart, so that neither fills the other's table of authors
         self._repeats = Repeats(limits)
         self._struck = Struck()
+        self._blind = 0.0  # Unix seconds
         self._monotonic = monotonic
         self._rules = rules
+        self._owners = owners
 
     def judge(self, block: BlockPolicy, now: float, leave: Leave | Override | None = None) -> Judgement:
         """May this block stand? `now` is Unix seconds. An override lifts the rate and the canary, an approval what is
@@ -77,7 +89,8 @@ class Guard:
         judged = self.consider(block, now, given)
         rule = "none" if isinstance(judged, Permit) else judged.rule
         _JUDGED.labels(type(judged).__name__.lower(), rule).inc()
-        if not (isinstance(judged, Refusal) or given.watched):
+        known = given.watched or (given.waiting and isinstance(judged, Hold))
+        if not (isinstance(judged, Refusal) or known):
             self._rate(block.cause.by).count(account(block.cause.by), self._monotonic())
         if isinstance(judged, Permit):
             self._remember(judged.block, given.approved is not None, now)
@@ -98,15 +111,27 @@ class Guard:
         if said.deny:
             return Refusal("policy", "; ".join(said.deny), block, leave.override)
         if held := self._held(block, radius, said, leave.approved, now):
-            return Hold(*held, block, self.radius(block.target, now))
+            return Hold(*held, block, radius if leave.waiting else self.radius(block.target, now))
         beyond = None if leave.watched else beyond_free(radius, self._limits)
         used = overriding if late or beyond else None
         return self._permit(block, radius, leave.approved, used, beyond, detail, accepted)
 
-    def restore(self, blocks: Iterable[BlockPolicy], now: float) -> None:
-        """These stand from before."""
+    def restore(
+        self, blocks: Iterable[BlockPolicy], now: float, approved: Callable[[str], bool] = lambda block_id: False
+    ) -> None:
+        """These stand from before; `approved` says of a block, by its id, whether a second person approved it."""
         for block in blocks:
-            self._remember(block, False, now)
+            self._remember(block, approved(block.id), now)
+
+    def protect(self, limits: GuardLimits) -> None:
+        """What must never be blocked is what these limits say from now on. Raises ValueError as the class does."""
+        self._protected = Protected.of(limits)
+
+    def blind(self, until: float) -> None:
+        """Who the good callers are is not known until then (Unix seconds), for what was known was lost: detectors'
+        addresses and ranges wait for a person.
+        """
+        self._blind = until
 
     def lifted(self, block: BlockPolicy, mistaken: bool = True) -> None:
         """A block was ended before its time; one that was a mistake counts for nothing."""
@@ -124,7 +149,7 @@ class Guard:
 
     def who(self, target: Target, now: float, most: int) -> Sequence[str]:
         """At most so many of those whom a block of this target would hit, by name."""
-        return sorted(self._callers.hit(target, now))[:most]
+        return nsmallest(most, self._callers.hit(target, now))
 
     def _rate(self, author: str) -> Rate:
         return self._detectors if author.startswith("detector:") else self._people
@@ -140,22 +165,28 @@ class Guard:
         target = block.target
         if reason := _not_canonical(target):
             return "target", reason
-        owners = self._callers.hour.owners(target.value, now) if target.kind == "session" else ()
-        if reason := never_block(target, self._protected, owners):
+        if reason := never_block(target, self._protected, self._parties(target, now)):
             return "never_block", reason
         if reason := ttl(block, self._limits.max_ttl_seconds, now):
             return "ttl", reason
         return None
 
+    def _parties(self, target: Target, now: float) -> Iterable[str]:
+        if target.kind != "session":
+            return ()
+        return self._callers.hour.owners(target.value, now).union(self._owners(target.value))
+
     def _held(
         self, block: BlockPolicy, radius: Radius, said: Guarded, approved: Approved | None, now: float
     ) -> tuple[str, str] | None:
         if approved is not None:
-            return self._held_still(block, radius, approved, now)
+            return self._held_still(block, radius, approved)
         if reason := self._repeats.harmful(block.target, now):
             return "rolled_back", reason
-        if block.target.kind == "address" and radius.people > self._limits.shared_principals:
-            return "shared", f"{radius.people} good principals come from this address: it is many people's"
+        if now < self._blind and block.target.kind in ("address", "range") and block.cause.by.startswith("detector:"):
+            return "blind", f"who its good callers are is not known for {self._blind - now:.0f} seconds more"
+        if reason := self._shared(block.target, radius):
+            return "shared", reason
         if reason := wide(block.target, self._limits):
             return "wide", reason
         if reason := beyond_unapproved(radius, self._limits):
@@ -164,10 +195,18 @@ class Guard:
             return "standing", reason
         return ("policy", "; ".join(said.hold)) if said.hold else None
 
-    def _held_still(self, block: BlockPolicy, radius: Radius, approved: Approved, now: float) -> tuple[str, str] | None:
+    def _shared(self, target: Target, radius: Radius) -> str | None:
+        most = self._limits.shared_principals
+        if target.kind == "address" and radius.people > most:
+            return f"{radius.people} good principals come from this address: it is many people's"
+        if target.kind == "range" and (many := self._callers.crowd(target.value, most)):
+            return f"{many} good principals come from one address of it: it is many people's"
+        return None
+
+    def _held_still(self, block: BlockPolicy, radius: Radius, approved: Approved) -> tuple[str, str] | None:
         if same_person(block.cause.by, approved.by):
             return "four_eyes", f"{approved.by} may be who asked for it, and cannot approve it"
-        told, hit = approved.principals, self.radius(block.target, now).people
+        told, hit = approved.principals, radius.people
         if hit > _GROWN * told and hit > self._limits.free(radius.known_principals):
             return "grown", f"would hit {hit} good principals now, and {told} when it was shown"
         return None

@@ -63,7 +63,7 @@ class Refusal:
 class Hold:
     """Not without a second, different person."""
 
-    rule: str  # "rolled_back", "shared", "blast_radius", "standing", "policy", "grown"
+    rule: str  # "rolled_back", "blind", "shared", "wide", "blast_radius", "standing", "policy", "grown"
     reason: str  # in words, for who is to approve
     block: BlockPolicy
     radius: Radius

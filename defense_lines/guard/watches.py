@@ -31,11 +31,12 @@ _UNEXPLAINED = Counter(
 
 
 class Request(NamedTuple):
-    """A refused request: for whom, by whom, from where; "" if unknown."""
+    """A request that a block refused: for whom, by whom, from where, which block; "" if unknown."""
 
     principal: str
     actor: str
     address: str
+    block: str = ""  # one of those that refuse it, by id
 
 
 @dataclass(slots=True)
@@ -83,27 +84,31 @@ class Watches:
         self._unexplained = unexplained
         self._health = Health(2 * limits.watch_seconds + 2)
         self._watches: OrderedDict[str, Watch] = OrderedDict()
+        self._met: dict[str, Watch] = {}  # those that refused a good caller, by block id
         self._by: dict[tuple[str, str], set[str]] = {}
         self._ranges = Prefixes()
 
     def __len__(self) -> int:
         return len(self._watches)
 
+    def __contains__(self, block_id: str) -> bool:
+        return block_id in self._watches
+
     def add(
         self, block: BlockPolicy, whole: BlockPolicy | None, bearable: int, approved: Approved | None, now: float
     ) -> None:
         """A block stands from now on."""
         self._make_room()
-        expected = self._callers.hit(block.target, now)
-        self._watches[block.id] = Watch(block, whole, bearable, approved, now, expected)
-        if block.target.kind == "range":
-            self._ranges.add(span(block.target.value), block.id)
-        else:
-            self._by.setdefault((block.target.kind, block.target.value), set()).add(block.id)
+        self._keep(Watch(block, whole, bearable, approved, now, self._callers.hit(block.target, now)))
+
+    def put_back(self, watch: Watch) -> None:
+        """One that was removed goes on as it was."""
+        self._keep(watch)
 
     def remove(self, block_id: str) -> Watch | None:
         """Watch a block no more."""
         watch = self._watches.pop(block_id, None)
+        self._met.pop(block_id, None)
         if watch is None:
             return None
         target = watch.block.target
@@ -117,18 +122,14 @@ class Watches:
         return watch
 
     def saw(self, passed: Iterable[str], failed: Iterable[str], refused: Iterable[Request], now: float) -> None:
-        """What became of requests: callers (principals, or addresses of nobody) that passed and that failed, and what
-        was refused.
-        """
+        """What became of requests: principals that passed and that failed, and what blocks refused."""
         failing = {caller for caller in failed if self._good(caller)}
-        for request in refused:
-            if self._good(request.principal or request.address) and not self._met(request):
-                failing.add(request.principal or request.address)
+        failing.update(one.principal for one in refused if self._good(one.principal) and self._surprised(one))
         self._health.saw((caller for caller in passed if self._good(caller)), failing, now)
 
     def harmed(self, now: float) -> list[Harmed]:
         """Watches that end by harm now."""
-        found = [Harmed(watch, why) for watch in self._watches.values() if (why := watch.unbearable())]
+        found = [Harmed(watch, why) for watch in self._met.values() if (why := watch.unbearable())]
         return found or list(self._blamed(now))
 
     def over(self, now: float) -> list[Watch]:
@@ -137,16 +138,19 @@ class Watches:
 
     def _good(self, caller: str) -> bool:
         hour, week = self._callers
-        return hour.knows(caller) or week.knows(caller) or hour.seen_at(caller)
+        return hour.knows(caller) or week.knows(caller)
 
-    def _met(self, request: Request) -> bool:
-        """Whether a watched block is known to refuse this caller: that is for it alone to answer for."""
-        watches = [self._watches[block_id] for block_id in self._refusing(request)]
+    def _surprised(self, request: Request) -> bool:
+        """Whether watched blocks refuse this caller, and none was known to: one that was answers for it alone."""
+        watches = [self._watches[block_id] for block_id in set(self._refusing(request))]
         for watch in watches:
             watch.meets(request.principal)
-        return any(request.principal in watch.expected for watch in watches)
+            self._met[watch.block.id] = watch
+        return bool(watches) and not any(request.principal in watch.expected for watch in watches)
 
     def _refusing(self, request: Request) -> Iterator[str]:
+        if request.block in self._watches:
+            yield request.block  # by an actor behind the current one too, whom the log does not name
         address = canonical(request.address)
         for key in (("principal", request.principal), ("actor", request.actor), ("address", address)):
             yield from self._by.get(key, ())
@@ -158,6 +162,8 @@ class Watches:
 
     def _blamed(self, now: float) -> Iterator[Harmed]:
         """Whoever refuses many that it was not known to hit; else the few that stand on other lines than the edge."""
+        if self._health.failing < self._limits.harm_callers:
+            return  # which is nearly always so, and looked at twice a second for each of thousands of blocks
         tally = cache(self._health.tally)  # many blocks may be of one second
         found = [(watch, why) for watch in self._watches.values() if (why := self._risen(watch, now, tally))]
         refusing = [each for each in found if len(each[0].surprised) >= self._limits.harm_callers]
@@ -175,6 +181,16 @@ class Watches:
         if length < 1:
             return None
         return risen(tally(before - length, before), tally(began, began + length), self._limits)
+
+    def _keep(self, watch: Watch) -> None:
+        block = watch.block
+        self._watches[block.id] = watch
+        if watch.refused or watch.surprised:  # one that was put back
+            self._met[block.id] = watch
+        if block.target.kind == "range":
+            self._ranges.add(span(block.target.value), block.id)
+        else:
+            self._by.setdefault((block.target.kind, block.target.value), set()).add(block.id)
 
     def _make_room(self) -> None:
         if len(self._watches) >= _MOST:

@@ -3,7 +3,7 @@ the head is the signed hash of the last entry, kept outside the database; names 
 only as pseudonyms, each under a key that can be erased; a story is all that happened to one block.
 """
 
-from defense_lines.ledger.backup import back_up, restore
+from defense_lines.ledger.backup import back_up, names_beside, restore
 from defense_lines.ledger.chain import Finding
 from defense_lines.ledger.entry import Entry
 from defense_lines.ledger.faults import (
@@ -44,6 +44,7 @@ from defense_lines.ledger.record import (
     Synced,
 )
 from defense_lines.ledger.story import Deed, Part, Story
+from defense_lines.ledger.sums import Sums
 from defense_lines.ledger.verify import hash_at, moved, verify
 
 __all__ = [
@@ -85,12 +86,14 @@ __all__ = [
     "Risk",
     "Staged",
     "Story",
+    "Sums",
     "Synced",
     "Whom",
     "back_up",
     "everything",
     "hash_at",
     "moved",
+    "names_beside",
     "public_key",
     "restore",
     "verify",

@@ -22,6 +22,7 @@ CREATE TABLE entries (seq INTEGER PRIMARY KEY, time REAL NOT NULL, kind BLOB NOT
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL,
     signature BLOB NOT NULL) STRICT;
 """
+_Archive = tuple[int, int, Path]  # its first and last entry
 _NAME = re.compile(r"ledger-(\d{12})-(\d{12})\.archive")
 
 
@@ -62,10 +63,28 @@ class ArchiveWriter:
         self._staged.unlink(missing_ok=True)
 
 
-def archives(folder: Path) -> list[tuple[int, int, Path]]:
+def archives(folder: Path) -> list[_Archive]:
     """Every archive in a folder: its first and last entry, by its name. In order. Raises OSError."""
     found = ((match, path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
     return sorted((int(match[1]), int(match[2]), path) for match, path in found)
+
+
+def leading(found: list[_Archive], end: int) -> list[_Archive]:
+    """Of archives those that lead from the first entry to an end, one after the other; all but one of those that begin
+    alike, if none do. Others are left of compactions that were killed, or of what a backup took the place of.
+    """
+    ends = {end}
+    for first, upto, _ in reversed(found):
+        if upto in ends:
+            ends.add(first - 1)
+    by_use = sorted(found, key=lambda archive: (archive[0], archive[1] in ends, archive[1]))
+    chosen = {archive[0]: archive for archive in by_use}  # the last of those that begin alike
+    way, at = list[_Archive](), 0
+    for archive in chosen.values():
+        if archive[0] == at + 1:
+            way.append(archive)
+            at = archive[1]
+    return way if at == end else list(chosen.values())
 
 
 def read(path: Path) -> Iterator[Row | Head]:

@@ -25,6 +25,7 @@ from defense_lines.ledger.record import Compacted
 from defense_lines.ledger.snapshot import Snapshot, ordered, pack
 from defense_lines.ledger.store import Store
 from defense_lines.ledger.survey import Surveyed, survey
+from defense_lines.ledger.verify import moved
 
 EVERY = 100_000  # entries between two snapshots
 _REST = 0.004  # seconds that a survey rests after each chunk, so that the event loop runs
@@ -95,10 +96,8 @@ class Keeping:
             told = Compaction(upto=upto, moved=upto - first + 1, kept=len(set(kept)), archive=str(folder / name))
             if not dry_run:
                 looked, packed = await self._do(partial(self._archive, anchor, upto, kept, folder, first))
-                await self._committer.append(
-                    [Compacted(upto=upto, hash=looked.hash.hex(), archive=name, by=by)], cursors={}
-                )
-                await self._anchor(_snapshot(upto, min(last, upto), looked, packed, name))
+                await self._anchor(_snapshot(upto, min(last, upto), looked, packed, name), folder / name, by)
+                await self._sweep(self._snapshots[0])
             return told
 
     async def close(self) -> None:
@@ -119,10 +118,16 @@ class Keeping:
         finally:
             self._task = None
 
-    async def _anchor(self, anchor: Snapshot) -> None:
-        signed = await self._committer.do(lambda: self._store.keep(anchor))
+    async def _anchor(self, anchor: Snapshot, archive: Path, by: str) -> None:
+        """From here on the ledger begins at the anchor; or what is archived is still its own, and the archive goes."""
+        record = Compacted(upto=anchor.seq, hash=anchor.hash.hex(), archive=anchor.archive, by=by)
+        try:
+            await self._committer.append([record], cursors={})
+            signed = await self._committer.do(lambda: self._store.keep(anchor))
+        except LedgerUnwritable:
+            await asyncio.to_thread(_discard, archive, self._places.database, anchor.seq)
+            raise
         self._snapshots = [signed]
-        await self._sweep(signed)
 
     async def _sweep(self, anchor: Snapshot | None) -> None:
         """Remove what an anchor does not keep, little by little between commits."""
@@ -155,6 +160,13 @@ class Keeping:
     def _pause(self) -> None:
         if self._stop.wait(_REST):
             raise _Closing("the ledger is being closed")
+
+
+def _discard(archive: Path, database: Path, upto: int) -> None:
+    """Remove an archive that no anchor ends; should that fail, it is in nobody's way."""
+    with suppress(OSError, sqlite3.Error):
+        if moved(database) < upto:
+            archive.unlink()
 
 
 def _snapshot(seq: int, last: int, looked: Surveyed, kept: bytes, archive: str) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,11 +33,13 @@ from defense_lines.ledger.record import (
 )
 from defense_lines.ledger.store import Erasure, Store
 from defense_lines.ledger.story import Story, tell
+from defense_lines.ledger.undecided import Undecided
 from defense_lines.line import Capabilities, Digest, Order, Orders
 from policy import BlockPolicy, TargetKind
 
 __all__ = ["Erasure", "Ledger"]
 _SYNCED = 10_000  # commits whose moments wait for answers to go on record with
+_PAGE = 250  # orders that are looked at in one turn of the loop
 _SHARED = 0.02  # seconds for which orders are shared: lines count what lives from their `time` on
 Watcher = Callable[[Sequence[Entry]], None]
 
@@ -121,17 +123,25 @@ class Ledger:
     def live(self, now: float) -> list[BlockPolicy]:
         """Blocks that stand now: durable, not lifted, not expired; in order of acceptance.
 
-        Takes a fraction of a second for a million: on a loop that must not wait, `page` through them.
+        Takes a fraction of a second for a million: a loop that serves anybody takes `pages`.
         """
         return list(self._standing.orders.live(now))
 
-    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int]:
-        """Of these, those among the next `limit` orders after entry `after`; and where to go on from, 0 at the end."""
-        return self._standing.orders.page(after, now, limit)
+    async def pages(self) -> AsyncIterator[list[BlockPolicy]]:
+        """The same, some at a time, each time those that stand then; others run in between."""
+        place = 0
+        while found := self._standing.orders.page(place, self._clock(), _PAGE):
+            blocks, place = found
+            yield blocks
+            await asyncio.sleep(0)
 
     def standing(self, block_id: str, now: float) -> BlockPolicy | None:
         """The block, if it stands now."""
         return self._standing.orders.block(block_id, now)
+
+    def approved(self, block_id: str) -> bool:
+        """Whether a second person approved a live block."""
+        return self._standing.approved(block_id)
 
     def orders(self, after: int, whom: Whom, now: float, limit: int) -> Orders:
         """At most `limit` orders for a line that was told everything up to entry `after`. Lines that are told the same
@@ -152,7 +162,9 @@ class Ledger:
         return Orders(after=None, upto=self._standing.orders.last, orders=orders, head=str(self._head), time=now)
 
     def behind(self, after: int, whom: Whom, now: float) -> int:
-        """How many orders a line has still to be told that was told everything up to entry `after`."""
+        """How many orders a line has still to be told that was told everything up to entry `after`; above a thousand,
+        how many at most.
+        """
         return self._standing.orders.behind(after, whom, now)
 
     def place(self, block_id: str) -> Place | None:
@@ -200,6 +212,11 @@ class Ledger:
         """Revocations in force, less those that another covers."""
         return self._standing.revocations(now)
 
+    @property
+    def undecided(self) -> Undecided:
+        """What somebody has still to decide, and what was found to do harm."""
+        return self._standing.undecided
+
     async def since(self, seq: int, limit: int = 1000, kinds: Sequence[str] = ()) -> list[Entry]:
         """Entries after seq, the oldest first; `kinds` are "block", "refusal", "lift", "receipt", "line", "receipts",
         "posture", "risk", "cut", "revocation", "data"; none means all.
@@ -226,7 +243,8 @@ class Ledger:
     async def erase(self, name: str) -> Erasure:
         """Forget a personal identifier for good; the history still verifies.
 
-        "in_use" while a live block, or a risk or revocation in force, is about it. Raises LedgerUnwritable.
+        "in_use" while a live block or one that waits, or a risk or revocation in force, is about it. Raises
+        LedgerUnwritable.
         """
         return await self._committer.do(lambda: self._store.erase(name, self._clock()))
 
@@ -276,7 +294,7 @@ class Ledger:
         self._shared.clear()
         self._cursors.update(cursors)
         for entry in entries:
-            self._standing.fold(entry.seq, entry.record, entry.time)
+            self._standing.fold(entry.seq, entry.record, entry.time, entry.time)
         if self._keeping.due(head.seq):
             self._keeping.begin(head.seq, self._standing.orders.last, self._standing.seqs())
         for watcher in self._watchers:

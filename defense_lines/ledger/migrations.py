@@ -61,7 +61,7 @@ def migrate(rows: sqlite3.Connection) -> None:
 def schema(rows: sqlite3.Connection) -> dict[str, str]:
     """Each table, index and trigger by name, with the SQL that makes it. Raises sqlite3.Error."""
     found = rows.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-    return {name: " ".join(sql.split()) for name, sql in found}
+    return {str(name): " ".join(str(sql).split()) for name, sql in found}  # whoever alters it can make it bytes
 
 
 def present_schema() -> dict[str, str]:

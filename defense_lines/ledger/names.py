@@ -5,11 +5,13 @@ The sealed name (AES-GCM under a random key of its own) travels with the ledger;
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import os
 import re
 import sqlite3
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ _Field = tuple[dict[str, Any], str]  # a part of a record's tree, and a field of
 class Names:
     """Pseudonyms of identifiers. One instance belongs to one thread.
 
-    `ledger` is the connection whose transaction the sealed names are written in; keys are made durable before.
+    `ledger` is the connection whose transaction the sealed names are written in. New keys wait in a transaction of
+    their own: `commit` them before the ledger's, so that what is on record has its key.
     """
 
     def __init__(self, ledger: sqlite3.Connection, path: Path) -> None:
@@ -51,9 +54,17 @@ class Names:
         """Close the file of keys."""
         self._keys.close()
 
-    def forget_cache(self) -> None:
-        """After a rollback: what was written with it is not there."""
+    def commit(self) -> None:
+        """Make new keys durable, all with one sync. Raises sqlite3.Error."""
+        if self._keys.in_transaction:
+            self._keys.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Forget new keys, and what was written with them: it is not there."""
         self._known.clear()
+        if self._keys.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._keys.execute("ROLLBACK")
 
     def pseudonym(self, name: str) -> str:
         """The name's pseudonym, made on first use. Raises sqlite3.Error."""
@@ -92,14 +103,17 @@ class Names:
         self._keys.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the key is not left in the log either
         return erased > 0
 
-    def conceal(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """A record's tree with pseudonyms in place of names: the same tree, changed."""
+    def conceal(self, tree: dict[str, Any], heard: bool = False) -> dict[str, Any]:
+        """A record's tree with pseudonyms in place of names: the same tree, changed.
+
+        Words that were `heard`, from a line and not from us, make no new names: they could make any number.
+        """
         named, texts = _fields(tree)
         names = sorted({str(part[field]) for part, field in named}, key=len, reverse=True)
         for part, field in named:
             part[field] = self.pseudonym(part[field])
         for part, field in texts:
-            part[field] = self._conceal_text(part[field], names)
+            part[field] = self._conceal_text(part[field], names, self._if_known if heard else self.pseudonym)
         return tree
 
     def reveal_all(self, tree: dict[str, Any]) -> dict[str, Any]:
@@ -111,10 +125,13 @@ class Names:
             part[field] = _PSEUDONYM.sub(lambda match: self.reveal(match[0]), part[field])
         return tree
 
-    def _conceal_text(self, text: str, names: list[str]) -> str:
+    def _conceal_text(self, text: str, names: list[str], called: Callable[[str], str]) -> str:
         known = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names if name in text)
         pattern = re.compile(f"{known}|{_IDENTIFIER.pattern}") if known else _IDENTIFIER  # compiling takes most of a ms
-        return pattern.sub(lambda match: self.pseudonym(match[0]), text)
+        return pattern.sub(lambda match: called(match[0]), text)
+
+    def _if_known(self, name: str) -> str:
+        return self.pseudonym(name) if self.find(name) else name
 
     def _key(self, name: str) -> tuple[str, bytes]:
         tag = self._tag(name)
@@ -122,6 +139,8 @@ class Names:
         if row:
             return str(row[0]), bytes(row[1])
         pseudonym, key = f"~{os.urandom(8).hex()}", AESGCM.generate_key(256)
+        if not self._keys.in_transaction:
+            self._keys.execute("BEGIN IMMEDIATE")
         self._keys.execute("INSERT INTO keys VALUES (?, ?, ?)", (tag, pseudonym, key))
         return pseudonym, key
 
@@ -140,9 +159,21 @@ def open_keys(path: Path) -> sqlite3.Connection:
     keys = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
         keys.execute(f"PRAGMA {pragma}")
-    keys.executescript(_KEYS)
-    keys.execute("INSERT OR IGNORE INTO pepper VALUES (1, ?)", (os.urandom(32),))
+    if not _peppered(keys):  # a second opener must not wait for the first one's transaction
+        keys.executescript(_KEYS)
+        keys.execute("INSERT OR IGNORE INTO pepper VALUES (1, ?)", (os.urandom(32),))
     return keys
+
+
+def has_keys(path: Path) -> bool:
+    """Whether a file is one of keys, and no empty or half one. Raises sqlite3.Error."""
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as keys:
+        return _peppered(keys)
+
+
+def _peppered(keys: sqlite3.Connection) -> bool:
+    made = keys.execute("SELECT 1 FROM sqlite_schema WHERE name = 'pepper'").fetchone()
+    return bool(made and keys.execute("SELECT 1 FROM pepper").fetchone())
 
 
 def _seal(name: str, pseudonym: str, key: bytes) -> bytes:

@@ -11,6 +11,7 @@ from defense_lines.line import Digest, Order
 from policy import BlockPolicy, TargetKind
 
 KEEP = 3600.0  # seconds past its end that something is kept, should the clock be set back
+_COUNTED = 1000  # places that are looked at to say how much is left: a millisecond at most
 _SWEPT = 2  # places that are looked at for what has ended, each time that one more is taken
 _FORGET = 1024  # orders between two looks at the sums for what has ended
 
@@ -98,12 +99,13 @@ class StandingOrders:
         blocks = (order.block for order in self._blocks.values())
         return (block for block in blocks if block and block.expires > now)
 
-    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int]:
-        """Of these, those among the next `limit` places; and the last of these places, 0 where there are none."""
+    def page(self, after: int, now: float, limit: int) -> tuple[list[BlockPolicy], int] | None:
+        """Of these, those among the next `limit` places; and the last of these places. None where there are none."""
         start = bisect_right(self._seqs, after)
-        seqs = self._seqs[start : start + limit]
+        if not (seqs := self._seqs[start : start + limit]):
+            return None
         blocks = (order.block for seq in seqs if (order := self._orders.get(seq)))
-        return [block for block in blocks if block and block.expires > now], seqs[-1] if seqs else 0
+        return [block for block in blocks if block and block.expires > now], seqs[-1]
 
     def seqs(self) -> list[int]:
         """Places of all that this can be folded from again, in no order."""
@@ -126,7 +128,14 @@ class StandingOrders:
         return Told(tuple(found), self.last, shared)
 
     def behind(self, after: int, whom: Whom, now: float) -> int:
-        """How many orders a line has still to be told that was told everything up to a place."""
+        """How many orders a line has still to be told that was told everything up to a place.
+
+        Of more than a thousand places it is at most how many: ended orders and those of others are among them. Then
+        nobody waits for them to be looked at.
+        """
+        places = len(self._seqs) - bisect_right(self._seqs, after)
+        if places > _COUNTED:
+            return places
         return sum(block.expires > now and whom.concerns(block) for _, block, _ in self._after(after))
 
     def place(self, block_id: str) -> Place | None:

@@ -24,6 +24,7 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     accepted: float = 0.0  # Unix seconds when the guard was asked; 0 in ledgers of version 1
     override: Override | None = None
     detail: str = ""  # what the guard changed and why
+    approved: bool = False  # by a second person
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,14 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
     bearable: int  # good callers that it may refuse before that counts as harm
     reason: str
     approved: Approved | None = None  # by whom, where that was needed
+
+    @classmethod
+    def of(cls, permit: Permit) -> Staged | None:
+        """Of a canary's permit; None for another's."""
+        if permit.whole is None:
+            return None
+        block, whole = permit.block.id, permit.whole
+        return cls(block=block, policy=whole, bearable=permit.bearable, reason=permit.detail, approved=permit.approved)
 
 
 class Concluded(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,6 +282,7 @@ def to_record(written: Written, began: float) -> Record:
             accepted=accepted,
             override=written.override,
             detail=written.detail,
+            approved=written.approved is not None,
         )
     if isinstance(written, Refusal):
         block, override = written.block, written.override

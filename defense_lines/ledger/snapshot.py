@@ -27,7 +27,8 @@ SCHEMA = (
     BEGIN SELECT RAISE(ABORT, 'entries are never removed but into an archive'); END""",
 )
 _COLUMNS = "SELECT seq, hash, last, archive, digest, signature, kept FROM snapshots"
-_CONTEXT = b"portcullis ledger snapshot\0"
+_CONTEXT = b"portcullis ledger snapshot 2\0"
+_FIRST = b"portcullis ledger snapshot\0"  # of those that do not keep what is undecided
 _FRAME = struct.Struct(">QdHI")
 _LOOKUPS = 500  # entries in one query
 Row = tuple[int, float, bytes, bytes, bytes]  # seq, time, kind, body, hash
@@ -46,15 +47,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def signed(self, key: Ed25519PrivateKey) -> Snapshot:
         """The same, signed."""
-        return msgspec.structs.replace(self, signature=key.sign(self._message()))
+        return msgspec.structs.replace(self, signature=key.sign(self._message(_CONTEXT)))
 
     def signed_by(self, key: Ed25519PublicKey) -> bool:
         """Whether the signature is this key's."""
-        try:
-            key.verify(self.signature, self._message())
-        except (InvalidSignature, struct.error, TypeError, AttributeError, UnicodeError):  # fields can be altered
-            return False
-        return True
+        return self._signed(key, _CONTEXT) or self._signed(key, _FIRST)
+
+    def forgets(self, key: Ed25519PublicKey) -> bool:
+        """Whether it is one of the first, which this key signed without what was undecided then."""
+        return self._signed(key, _FIRST)
 
     def seqs(self) -> array[int]:
         """The seqs of the kept entries, ascending. Raises zlib.error, ValueError."""
@@ -63,9 +64,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             deltas.byteswap()
         return array("Q", itertools.accumulate(deltas))
 
-    def _message(self) -> bytes:
+    def _signed(self, key: Ed25519PublicKey, context: bytes) -> bool:
+        try:
+            key.verify(self.signature, self._message(context))
+        except (InvalidSignature, struct.error, TypeError, AttributeError, UnicodeError):  # fields can be altered
+            return False
+        return True
+
+    def _message(self, context: bytes) -> bytes:
         kept, archive = hashlib.sha256(self.kept).digest(), self.archive.encode()
-        return _CONTEXT + struct.pack(">QQ", self.seq, self.last) + self.hash + self.digest + kept + archive
+        return context + struct.pack(">QQ", self.seq, self.last) + self.hash + self.digest + kept + archive
 
 
 class Digest:
@@ -109,6 +117,13 @@ def snapshots(rows: sqlite3.Connection) -> list[Snapshot]:
     if not rows.execute("SELECT 1 FROM sqlite_schema WHERE name = 'snapshots'").fetchone():
         return []  # version 1
     return [_snapshot(row) for row in rows.execute(f"{_COLUMNS} ORDER BY seq")]
+
+
+def beginnings(rows: sqlite3.Connection, key: Ed25519PublicKey) -> list[Snapshot]:
+    """Of these, those that one can begin from: before an anchor there is nothing more to begin from, before any other
+    that forgets something there is. Raises sqlite3.Error.
+    """
+    return [each for each in snapshots(rows) if each.archive or not each.forgets(key)]
 
 
 def kept_rows(rows: sqlite3.Connection, seqs: Sequence[int]) -> Iterator[Row]:

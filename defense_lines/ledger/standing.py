@@ -1,15 +1,19 @@
-"""Standing is what the history amounts to now: blocks that live, risks and revocations in force, lines' postures."""
+"""Standing is what the history amounts to now: blocks that live, risks and revocations in force, lines' postures, and
+what is still undecided.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from defense_lines.ledger.orders import KEEP, StandingOrders
-from defense_lines.ledger.record import Blocked, Declared, Lift, Posture, Record, Restored, Revocation, Risk
+from defense_lines.ledger.record import Blocked, Declared, Held, Lift, Posture, Record, Restored, Revocation, Risk
+from defense_lines.ledger.undecided import Undecided
 from defense_lines.line import Capabilities
 
+_DECISIONS = {"held", "approval", "staged", "concluded"}
 FOLDED = frozenset(
-    {"block", "lift", "risk", "revocation", "posture", "line", "restored"}
+    {"block", "lift", "risk", "revocation", "posture", "line", "restored", *_DECISIONS}
 )  # kinds that change what stands
 
 
@@ -18,19 +22,24 @@ class Standing:
 
     def __init__(self) -> None:
         self.orders = StandingOrders()
+        self.undecided = Undecided()
         self._risks: dict[str, tuple[int, Risk]] = {}
         self._revocations: dict[tuple[str, str], tuple[tuple[int, Revocation], ...]] = {}  # none covers another
         self._postures: dict[str, tuple[int, Posture]] = {}
         self._declared: dict[str, tuple[int, Declared]] = {}
         self._restored: tuple[int, Restored] | None = None
+        self._approved: dict[str, float] = {}  # block ids, and when each expires
         self._swept = 0.0
 
-    def fold(self, seq: int, record: Record, now: float) -> None:
-        """Take one more record into account; those of other kinds change nothing."""
+    def fold(self, seq: int, record: Record, time: float, now: float) -> None:
+        """Take one more record into account, written at a time; those of other kinds change nothing."""
         if isinstance(record, Blocked):
             self.orders.enforce(seq, record.policy, now)
+            if record.approved:
+                self._approved[record.block] = record.policy.expires
         elif isinstance(record, Lift):
             self.orders.lift(seq, record.block, now)
+            self._approved.pop(record.block, None)
         elif isinstance(record, Risk):
             self._risks[record.principal] = seq, record
         elif isinstance(record, Revocation):
@@ -41,6 +50,8 @@ class Standing:
             self._declared[record.line] = seq, record
         elif isinstance(record, Restored):
             self._restored = seq, record
+        else:
+            self.undecided.fold(seq, record, time)
         if now - self._swept > KEEP:
             self._sweep(now)
 
@@ -51,6 +62,10 @@ class Standing:
     def revocations(self, now: float) -> list[Revocation]:
         """Revocations in force, less those that another covers."""
         return [each for _, each in self._all_revocations() if each.until > now]
+
+    def approved(self, block_id: str) -> bool:
+        """Whether a second person approved a live block."""
+        return block_id in self._approved
 
     def posture(self, line: str) -> Posture | None:
         """What was last said of whether a line is given orders; None if nothing ever was."""
@@ -72,12 +87,15 @@ class Standing:
         others = (*self._risks.values(), *self._postures.values(), *self._declared.values(), *self._all_revocations())
         found = self.orders.seqs()
         found += (seq for seq, _ in others)
+        found += self.undecided.seqs()
         return [*found, self._restored[0]] if self._restored else found
 
     def needs(self, seq: int, record: Record, now: float) -> bool:
-        """Whether the block, risk or revocation of an entry is in force."""
+        """Whether the block, risk or revocation of an entry is in force, or its block waits for a second person."""
         if isinstance(record, Blocked):
             return self.orders.block(record.block, now) is not None
+        if isinstance(record, Held):
+            return record in self.undecided.held(now)
         if isinstance(record, Risk):
             return self._risks.get(record.principal) == (seq, record) and record.expires > now
         return isinstance(record, Revocation) and record.until > now
@@ -93,6 +111,8 @@ class Standing:
 
     def _sweep(self, now: float) -> None:
         self._swept = now
+        self.undecided.sweep(now)
+        self._approved = {name: expires for name, expires in self._approved.items() if expires > now - KEEP}
         self._risks = {name: each for name, each in self._risks.items() if each[1].expires > now - KEEP}
         revocations = [each for each in self._all_revocations() if each[1].until > now - KEEP]
         self._revocations = {}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Literal
 
@@ -19,31 +18,28 @@ from defense_lines.ledger.entry import Entry, link
 from defense_lines.ledger.faults import InvalidRecord, LedgerAltered, LedgerUnwritable, named_faults
 from defense_lines.ledger.founding import found, lock
 from defense_lines.ledger.head import Head, publish_head, read_head, stage_head
-from defense_lines.ledger.names import PERSONAL, Names, is_pseudonym
+from defense_lines.ledger.names import Names, has_keys
+from defense_lines.ledger.needed import Needed
 from defense_lines.ledger.places import Places
+from defense_lines.ledger.recalling import recall
 from defense_lines.ledger.record import (
+    Answer,
+    Answers,
     Blocked,
-    Lift,
+    Posture,
     Record,
-    Revocation,
-    Risk,
-    decode,
     encode,
     from_tree,
     kind_of,
     to_tree,
 )
-from defense_lines.ledger.snapshot import Snapshot, snapshots
+from defense_lines.ledger.snapshot import Snapshot, beginnings
 from defense_lines.ledger.snapshot import write as write_snapshot
-from defense_lines.ledger.standing import FOLDED, Standing, over
 from defense_lines.ledger.sums import number_of
-from defense_lines.ledger.verify import check
-from policy import Target
 
 Result = tuple[Entry, bool] | InvalidRecord  # the entry and whether it is new
 Erasure = Literal["erased", "unknown", "in_use"]
 
-_FOLDED = frozenset(kind.encode() for kind in FOLDED)
 _LAG = Counter("portcullis_defense_lines_ledger_head_lag_total", "Commits whose signed head could not be published")
 log = structlog.get_logger()
 
@@ -59,10 +55,10 @@ class Store:
             with named_faults():
                 self._rows, self._key = found(places)
                 self._open.append(self._rows)
-                self._names = Names(self._rows, places.names)
+                self._names = _named(self._rows, places)
                 self._open.append(self._names)
-                self.standing = Standing()
                 self.head = self._verified(now)
+                self._needed = Needed(self._rows, self.standing.undecided.held(now))
         except BaseException:
             self.close()
             raise
@@ -85,28 +81,30 @@ class Store:
         """
         try:
             results, head, staged = self._prepare(records, cursors, now)
+            self._names.commit()
             self._rows.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             self._roll_back()
             raise LedgerUnwritable(str(error)) from error
         self.head = head
+        self._needed.fold((result[0].record for result in results if isinstance(result, tuple)), now)
         if staged:
             self._publish(staged)
         return results
 
     def erase(self, name: str, now: float) -> Erasure:
-        """Forget a name, unless what lives still needs it. Raises LedgerUnwritable."""
+        """Forget a name, unless what lives or waits still needs it. Raises LedgerUnwritable."""
         try:
             pseudonym = self._names.find(name)
-            if pseudonym and self._in_use(pseudonym, now):
+            if pseudonym and self._needed.has(name, pseudonym, now):
                 return "in_use"
             return "erased" if self._names.erase(name) else "unknown"
         except sqlite3.Error as error:
             raise LedgerUnwritable(str(error)) from error
 
     def snapshots(self) -> list[Snapshot]:
-        """The anchor and the newest snapshot, as far as there are any."""
-        return snapshots(self._rows)
+        """The anchor and the newest snapshot, as far as there are any that one can begin from."""
+        return beginnings(self._rows, self._key.public_key())
 
     def sign_head(self, seq: int, hash_: bytes) -> Head:
         """The head that stood when this entry was the last."""
@@ -139,21 +137,6 @@ class Store:
             self._roll_back()
             raise LedgerUnwritable(str(error)) from error
 
-    def _in_use(self, pseudonym: str, now: float) -> bool:
-        """Whether a live block, or a risk or revocation in force, is about a name."""
-        query = "SELECT kind, body FROM mentions JOIN entries USING (seq) WHERE what = ? ORDER BY seq"
-        records = [decode(kind, body) for kind, body in self._rows.execute(query, (pseudonym,))]
-        risk = next((each for each in reversed(records) if isinstance(each, Risk)), None)
-        return bool(risk and risk.expires > now) or any(self._stands(record, now) for record in records)
-
-    def _stands(self, record: Record, now: float) -> bool:
-        if isinstance(record, Revocation):
-            return record.until > now
-        if not isinstance(record, Blocked) or record.policy.expires <= now:
-            return False
-        query = "SELECT 1 FROM mentions JOIN entries USING (seq) WHERE what = ? AND kind = 'lift'"
-        return self._rows.execute(query, (record.block,)).fetchone() is None
-
     def _prepare(
         self, records: Sequence[Record], cursors: Mapping[str, int], now: float
     ) -> tuple[list[Result], Head, Path | None]:
@@ -180,7 +163,7 @@ class Store:
         try:
             if isinstance(record, Blocked):
                 number_of(record.block)  # what stands is summed by it
-            tree = self._names.conceal(to_tree(record))
+            tree = self._names.conceal(to_tree(record), heard=_heard(record))
             body = encode(tree, kind)
         except InvalidRecord as error:
             return error
@@ -209,7 +192,7 @@ class Store:
             log.error("ledger head not published", seq=self.head.seq, error=str(error))
 
     def _roll_back(self) -> None:
-        self._names.forget_cache()
+        self._names.roll_back()
         if self._rows.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._rows.execute("ROLLBACK")
@@ -219,70 +202,25 @@ class Store:
         crash left it behind.
         """
         outer = _outer_head(self._places)
-        memory = _Memory(self.standing, self._names, now)
-        with _collecting_nothing():
-            findings = check(self._rows, outer, self._key.public_key(), memory.take)
-        if findings:
-            raise LedgerAltered("; ".join(f"entry {finding.seq}: {finding.what}" for finding in findings[:5]))
-        memory.check_names()
-        for snapshot in self.snapshots():
-            self.standing.orders.skip(snapshot.last)
+        self.standing = recall(self._rows, self._names, outer, self._key.public_key(), now)
         head = Head(*self._rows.execute("SELECT seq, hash, signature FROM head").fetchone())
         if head != outer:
             publish_head(stage_head(self._places.head, head), self._places.head)
         return head
 
 
-class _Memory:
-    """Folds entries as they are read, with their names again where what they say may still be in force."""
-
-    def __init__(self, standing: Standing, names: Names, now: float) -> None:
-        self._standing, self._names, self._now = standing, names, now
-        self._nameless: list[tuple[int, Record]] = []
-
-    def take(self, seq: int, kind: bytes, body: bytes) -> None:
-        """One more entry. Raises LedgerAltered."""
-        if kind not in _FOLDED:
-            return
-        try:
-            record = decode(kind.decode(), body)
-            if isinstance(record, Blocked | Lift):
-                self._standing.orders.skip(seq)
-            if not over(record, self._now):
-                self._standing.fold(seq, self._named(seq, record) if b"~" in body else record, self._now)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise LedgerAltered(f"entry {seq} is none of ours: {error}") from error
-
-    def check_names(self) -> None:
-        """What lives needs its names; what is over may have had them erased. Raises LedgerAltered."""
-        if any(self._standing.needs(seq, record, self._now) for seq, record in self._nameless):
-            raise LedgerAltered("the key of a name that a live block, risk or revocation needs is missing")
-
-    def _named(self, seq: int, record: Record) -> Record:
-        revealed = from_tree(kind_of(record), self._names.reveal_all(to_tree(record)))
-        if is_pseudonym(_name_of(revealed)):
-            self._nameless.append((seq, revealed))
-        return revealed
+def _named(rows: sqlite3.Connection, places: Places) -> Names:
+    known = places.names.exists() and has_keys(places.names)
+    if not known and rows.execute("SELECT 1 FROM names").fetchone():
+        log.error(
+            "the keys of all names are lost: who earlier entries are about cannot be read", file=str(places.names)
+        )
+    return Names(rows, places.names)
 
 
-@contextlib.contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """What is loaded stays: to look through all of it for garbage again and again takes longer than loading it."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _name_of(record: Record) -> str:
-    """The name that a record of what lives is about, empty if it is nobody's."""
-    if isinstance(record, Risk):
-        return record.principal
-    about = record.policy.target if isinstance(record, Blocked) else record
-    return about.value if isinstance(about, Target | Revocation) and about.kind in PERSONAL else ""
+def _heard(record: Record) -> bool:
+    """Whether a record's words are a line's, or what was said of its failing."""
+    return isinstance(record, Answers | Answer) or (isinstance(record, Posture) and record.by.startswith("guard:"))
 
 
 def _outer_head(places: Places) -> Head:

@@ -121,10 +121,15 @@ class _Telling:
             self._add(note, note.outcome, note.detail, "")
 
     def _done_by(self, batch: Batch) -> Outcome | None:
-        """What carrying out a batch did to the block: of a block and its lift, only the lift was told."""
+        """What carrying out a batch did to the block: of one that was lifted when the batch was made, only the lift was
+        told.
+        """
         if self._lift and batch.after < self._lift.seq <= batch.upto:
             return "lifted"
-        return "enforced" if batch.after < self._seq <= batch.upto else None
+        if not batch.after < self._seq <= batch.upto:
+            return None
+        made = _seq_of(batch.head)
+        return None if self._lift and (made is None or made >= self._lift.seq) else "enforced"
 
     def _told(self, row: Answered) -> bool:
         """Whether a line that carried out a batch was told of the block in it; what had ended it was not told."""
@@ -155,6 +160,12 @@ class _Telling:
 def _first(deeds: Sequence[Deed], outcome: Outcome) -> float | None:
     found: Iterator[float | None] = (deed.after for deed in deeds if deed.outcome == outcome)
     return next(found, None)
+
+
+def _seq_of(head: str) -> int | None:
+    """The place of a head, as lines echo it; None of an answer that was lost."""
+    seq = head.partition(":")[0]
+    return int(seq) if seq.isascii() and seq.isdigit() else None
 
 
 def _cannot(block: BlockPolicy, capabilities: Capabilities) -> str:

@@ -14,16 +14,16 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from defense_lines.ledger import index
-from defense_lines.ledger.archive import archives, read
+from defense_lines.ledger.archive import archives, leading, read
 from defense_lines.ledger.chain import Chain, Finding
 from defense_lines.ledger.entry import GENESIS
 from defense_lines.ledger.faults import LedgerNewer
 from defense_lines.ledger.head import Head, read_head
 from defense_lines.ledger.migrations import VERSION, check_version, present_schema, schema, version_of
-from defense_lines.ledger.snapshot import Digest, Snapshot, kept_rows, snapshots
+from defense_lines.ledger.snapshot import Digest, Snapshot, beginnings, kept_rows, snapshots
 
 _ROWS = "SELECT seq, time, kind, body, hash FROM entries WHERE seq > ? ORDER BY seq"
-Each = Callable[[int, bytes, bytes], None]
+Each = Callable[[int, float, bytes, bytes], None]
 
 
 def verify(
@@ -70,7 +70,9 @@ def hash_at(path: Path, seq: int, archive: Path | None = None) -> bytes | None:
     """
     if seq == 0:
         return GENESIS  # the head of a ledger without entries
-    files = [(0, path)] if archive is None else [(0, path), *((upto, file) for _, upto, file in archives(archive))]
+    files = [(0, path)]
+    if archive:
+        files += ((upto, file) for _, upto, file in leading(archives(archive), moved(path)))
     for upto, file in files:
         if upto and seq > upto:
             continue
@@ -82,12 +84,12 @@ def hash_at(path: Path, seq: int, archive: Path | None = None) -> bytes | None:
 
 
 def check(rows: sqlite3.Connection, head: Head | None, key: Ed25519PublicKey, each: Each) -> list[Finding]:
-    """Follow the chain from the newest snapshot on, in one view of the database. `each` is told seq, kind and body of
-    every entry that the snapshot keeps or that follows it, and that is as it was written.
+    """Follow the chain from the newest snapshot on, in one view of the database. `each` is told seq, time, kind and
+    body of every entry that the snapshot keeps or that follows it, and that is as it was written.
     """
 
     def look() -> list[Finding]:
-        found = snapshots(rows)
+        found = beginnings(rows, key)
         return _from(rows, found[-1] if found else None, head, key, each)
 
     return _looked(rows, look)
@@ -133,7 +135,7 @@ def _from(
         if finding := chain.follow(row):
             findings.append(finding)
         elif each:
-            each(row[0], row[2], row[3])
+            each(*row[:4])
     if base and mark is not None and mark < base.seq:  # a head that was left behind
         found = rows.execute("SELECT hash FROM entries WHERE seq = ?", (mark,)).fetchone()
         chain.marked = found[0] if found else None
@@ -154,7 +156,7 @@ def _kept(rows: sqlite3.Connection, base: Snapshot, key: Ed25519PublicKey, each:
         except (struct.error, TypeError):
             yield Finding(row[0], "altered: it is not what an entry can be")
         if each:
-            each(row[0], row[2], row[3])
+            each(*row[:4])
     yield from (Finding(seq, f"missing, and kept by the snapshot at entry {base.seq}") for seq in sorted(missing))
     if not missing and digest.digest() != base.digest:
         yield Finding(base.seq, f"an entry was altered that the snapshot at entry {base.seq} keeps")
@@ -179,7 +181,7 @@ def _archived(folder: Path, anchor: Snapshot, key: Ed25519PublicKey) -> Iterator
     """Every archive in the ledger's order, as one chain that ends at the anchor."""
     chain, kept, digest = Chain(), frozenset(_seqs(anchor)), Digest()
     try:
-        found = [each for each in archives(folder) if each[0] <= anchor.seq]
+        found = leading([each for each in archives(folder) if each[0] <= anchor.seq], anchor.seq)
     except OSError as error:
         yield Finding(0, f"the archives cannot be read: {error}")
         return

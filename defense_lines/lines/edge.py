@@ -28,11 +28,11 @@ class EdgeLine:
         self._port = port
         self._clock = clock
         self._stopwatch = stopwatch
-        self._early: OrderedDict[str, Note] = OrderedDict()
+        self._early: OrderedDict[str, tuple[Note, float]] = OrderedDict()  # and when each expires, Unix seconds
 
     def enforce(self, block: BlockPolicy) -> None:
         """Refuse and cut now, before it is ordered; the receipt waits for the order. Raises what the port raises."""
-        self._early[block.id] = self._enforced(block)
+        self._early[block.id] = self._enforced(block), block.expires
         if len(self._early) > _EARLY:
             self._early.popitem(last=False)
 
@@ -47,16 +47,20 @@ class EdgeLine:
         ms = (self._stopwatch() - started) * 1e3
         return Receipts(time=self._clock(), ms=ms, head=orders.head, notes=tuple(notes))
 
-    async def active(self, unless: Digest, time: float) -> Sequence[str]:
-        """What the port refuses at this moment."""
-        return self._port.active()
+    async def active(self, unless: Digest, time: float) -> Sequence[str] | None:
+        """See DefenseLine. What is not ordered yet makes no difference."""
+        digest = self._port.digest(time)
+        for block_id, (_, expires) in self._early.items():
+            digest = digest.minus(block_id) if expires > time else digest
+        return None if digest == unless else self._port.active()
 
     def _carry_out(self, order: Order) -> Note | None:
         if order.block is None:
             self._port.lift([order.id])
             self._early.pop(order.id, None)
             return None
-        return self._early.pop(order.id, None) or self._enforced(order.block)
+        early = self._early.pop(order.id, None)
+        return early[0] if early else self._enforced(order.block)
 
     def _enforced(self, block: BlockPolicy) -> Note:
         started = self._stopwatch()

@@ -25,6 +25,7 @@ class Step(msgspec.Struct, frozen=True):
 
     command: dict[str, Any]
     blocks: tuple[str, ...]
+    request_id: str = ""  # that it is to have; else one is made up
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -1,16 +1,16 @@
 """The producer's end of OpenC2 over MQTT: one connection for all consumers, commands signed, answers checked.
 
-Lines that are told the same orders in the same turn of the loop are told by one message to their group, signed once.
+Lines that are told the same orders in turns of the loop one after another are told by one message to their group,
+signed once.
 Commands expire at the broker when we stop waiting, so that nobody obeys an order of yesterday.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,10 +19,11 @@ from prometheus_client import Counter
 
 from defense_lines.agent.openc2_gate import Stamp
 from defense_lines.agent.openc2_message import Response, read_response, request
-from defense_lines.agent.openc2_mqtt import Broker, Connection, kind, stay_connected
+from defense_lines.agent.openc2_mqtt import GROUP, Broker, Connection, kind, stay_connected
 from defense_lines.agent.openc2_outbox import Outgoing
 from defense_lines.agent.openc2_seal import answers_key, seal_command, sealed_answer
 from defense_lines.line import LineUnavailable, Orders
+from defense_lines.lines.openc2_calls import Answers, Call, Heard, Request
 from defense_lines.lines.openc2_plan import Plan, Step, plan
 
 MOST_EXCLUDED = 1_000  # devices that a message to the group leaves out; more would not fit in it
@@ -30,39 +31,12 @@ MOST_EXCLUDED = 1_000  # devices that a message to the group leaves out; more wo
 _stray = Counter("portcullis_defense_lines_openc2_stray_total", "Messages that answer nothing we wait for", ["what"])
 
 
-class _Call:
-    """What one consumer is asked, until it has answered all of it."""
-
-    def __init__(self, device: str, steps: int) -> None:
-        self.device = device
-        self.left = steps
-        self.answers: list[Response | None] = [None] * steps
-        self.done: asyncio.Future[list[Response]] = asyncio.get_running_loop().create_future()
-
-    def settle(self, step: int, answer: Response) -> None:
-        self.answers[step] = answer
-        self.left -= 1
-        if not self.left and not self.done.done():
-            self.done.set_result([answer for answer in self.answers if answer])
-
-    def fail(self, why: str) -> None:
-        if not self.done.done():
-            self.done.set_exception(LineUnavailable(f"{self.device}: {why}"))
-
-
-class _Request(msgspec.Struct, frozen=True):
-    """One message that was published, and who is still to answer it."""
-
-    step: int
-    calls: dict[str, _Call]
-
-
 class _Gathering(msgspec.Struct, frozen=True):
-    """Who is told the same orders in this turn of the loop."""
+    """Who is told the same orders now."""
 
     orders: Orders
     plan: Plan
-    calls: list[_Call] = []
+    calls: list[Call] = []
 
 
 class Producer:
@@ -73,7 +47,7 @@ class Producer:
         broker: Broker,
         key: Ed25519PrivateKey,
         *,
-        group: str = "slpf",
+        group: str = GROUP,
         timeout: float = 2.0,
         name: str = "portcullis",
         clock: Callable[[], float] = time.time,
@@ -87,9 +61,10 @@ class Producer:
         self._monotonic, self._began = monotonic, monotonic()
         self._session, self._number = secrets.token_hex(16), 0
         self._keys: dict[str, bytes | None] = {}  # of each consumer's answers; None: not ours
+        self._hearing: dict[str, Callable[[Response], None]] = {}  # who hears all that one not ours answers
         self._bound: set[str] = set()  # consumers that follow our session
         self._nonces: dict[str, tuple[str, float]] = {}  # by which those that do not can be bound, and when heard of
-        self._requests: dict[str, _Request] = {}
+        self._requests: dict[str, Request] = {}
         self._gathering: dict[int, _Gathering] = {}
         self._connection: Connection | None = None
         self._reachable: Callable[[str], None] = lambda _: None
@@ -98,9 +73,12 @@ class Producer:
         """A consumer of ours."""
         self._keys[device] = answers_key(self._key, device)
 
-    def admit(self, device: str) -> None:
-        """A consumer that checks no signatures and seals nothing."""
+    def admit(self, device: str, heard: Callable[[Response], None]) -> None:
+        """A consumer that checks no signatures and seals nothing. `heard` is called with each final answer that names
+        it, also those that nobody waits for any longer.
+        """
         self._keys[device] = None
+        self._hearing[device] = heard
 
     async def run(self, reachable: Callable[[str], None] = lambda _: None) -> None:
         """Hold one connection to the broker, and get another when it is lost, until cancelled.
@@ -123,58 +101,89 @@ class Producer:
         topics = ("oc2/rsp", f"oc2/rsp/{self._name}")
         await stay_connected(self._broker, f"oc2-{self._name}", topics, self._received, converse)
 
-    async def tell(self, device: str, orders: Orders) -> tuple[Plan, list[Response]]:
-        """Tell one consumer orders, in one message to all who are told them now; the plan, and an answer to each step.
-
-        Raises LineUnavailable if any is missing; repeating it is harmless.
+    def tell(self, device: str, orders: Orders, heard: Heard) -> Call:
+        """Tell one consumer orders, in one message to all who are told them now. `heard` is called once, later, with
+        the plan and the answers; repeating it is harmless.
         """
         gathering = self._gathering.get(id(orders))
         if gathering is None:
             gathering = self._gathering[id(orders)] = _Gathering(orders, plan(orders, self.clock()), [])
-            asyncio.get_running_loop().call_soon(self._tell_gathered, id(orders))
-        call = _Call(device, len(gathering.plan.steps))
+            asyncio.get_running_loop().call_soon(self._tell_when_gathered, id(orders), 0)
+        call = Call(device, gathering.plan, heard)
         gathering.calls.append(call)
-        return gathering.plan, await call.done if gathering.plan.steps else []
+        return call
 
-    async def ask(self, device: str, steps: Sequence[Step], head: str = "") -> list[Response]:
-        """Ask one consumer alone; an answer to each step. Raises LineUnavailable."""
-        call = _Call(device, len(steps))
-        self._send(f"oc2/cmd/device/{device}", [call], steps, head)
-        return await call.done
+    def tell_alone(self, device: str, planned: Plan, head: str, heard: Heard) -> Call:
+        """The same, in messages to this one."""
+        call = Call(device, planned, heard)
+        asyncio.get_running_loop().call_soon(self._send, f"oc2/cmd/device/{device}", [call], head)
+        return call
 
-    def _tell_gathered(self, key: int) -> None:
-        told = self._gathering.pop(key)
+    async def ask(self, device: str, steps: Sequence[Step], patience: float = 0.0) -> list[Response]:
+        """Ask one consumer alone; an answer to each step. `patience` in seconds: how much longer to wait for the answer
+        of one that has accepted. Raises LineUnavailable.
+        """
+        done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+
+        def heard(_: Plan, answers: Answers) -> None:
+            if not done.done():  # else cancelled
+                done.set_result(answers)
+
+        call = Call(device, Plan(tuple(steps), ()), heard)
+        try:
+            self._send(f"oc2/cmd/device/{device}", [call], patience=patience)
+            answers = await done
+        finally:
+            call.drop()
+        if isinstance(answers, LineUnavailable):
+            raise answers
+        return answers
+
+    def _tell_when_gathered(self, key: int, count: int) -> None:
+        """Once a turn of the loop brings nobody more: a hub tells its lines some in each turn."""
+        gathered = len(self._gathering[key].calls)
+        if gathered == count:
+            self._tell_gathered(self._gathering.pop(key))
+        else:
+            asyncio.get_running_loop().call_soon(self._tell_when_gathered, key, gathered)
+
+    def _tell_gathered(self, told: _Gathering) -> None:
         together = [call for call in told.calls if call.device in self._bound]
         others = self._ours() - {call.device for call in together}
         if len(together) < 2 or len(others) > min(len(together), MOST_EXCLUDED):
             together = []
         else:
-            self._send(self._group, together, told.plan.steps, told.orders.head, sorted(others))
+            self._send(self._group, together, told.orders.head, sorted(others))
         alone = set(map(id, told.calls)) - set(map(id, together))
         for call in told.calls:
             if id(call) in alone:
-                self._send(f"oc2/cmd/device/{call.device}", [call], told.plan.steps, told.orders.head)
+                self._send(f"oc2/cmd/device/{call.device}", [call], told.orders.head)
 
     def _ours(self) -> set[str]:
         return {device for device, key in self._keys.items() if key is not None}
 
     def _send(
-        self, topic: str, calls: Sequence[_Call], steps: Iterable[Step], head: str, excluded: Sequence[str] = ()
+        self, topic: str, calls: Sequence[Call], head: str = "", excluded: Sequence[str] = (), patience: float = 0.0
     ) -> None:
+        """Ask what the calls' one plan says."""
+        if not calls[0].plan.steps:
+            for call in calls:
+                call.complete()
+            return
         connection, sent = self._connection, []
         try:
             if connection is None:
                 raise BufferError("no connection to the broker")
-            for number, step in enumerate(steps):
-                request_id = secrets.token_hex(16)
+            for number, step in enumerate(calls[0].plan.steps):
+                request_id = step.request_id or secrets.token_hex(16)
                 payload = self._message(request_id, topic, calls[0].device, step, head, excluded)
-                connection.publish(Outgoing(topic, payload, "req", math.ceil(self._timeout)))
-                self._requests[request_id] = _Request(number, {call.device: call for call in calls})
+                connection.publish(Outgoing(topic, payload, "req", self._timeout))
+                self._requests[request_id] = Request(number, {call.device: call for call in calls})
                 sent.append(request_id)
         except BufferError as error:
             for call in calls:
                 call.fail(str(error))
-        asyncio.get_running_loop().call_later(self._timeout, self._give_up, sent)
+        asyncio.get_running_loop().call_later(self._timeout, self._give_up, sent, patience)
 
     def _message(
         self, request_id: str, topic: str, device: str, step: Step, head: str, excluded: Sequence[str]
@@ -189,11 +198,18 @@ class Producer:
         stamp = Stamp(self._session, self._number, since, topic, tuple(excluded), nonce, held, head)
         return seal_command(request(request_id, self._name, self.clock(), step.command, stamp), self._key)
 
-    def _give_up(self, request_ids: Sequence[str]) -> None:
-        for request_id in request_ids:
+    def _give_up(self, request_ids: Sequence[str], patience: float) -> None:
+        accepted = [request_id for request_id in request_ids if patience and self._is_accepted(request_id)]
+        if accepted:
+            asyncio.get_running_loop().call_later(patience, self._give_up, accepted, 0.0)
+        for request_id in set(request_ids).difference(accepted):
             unanswered = self._requests.pop(request_id, None)
             for call in unanswered.calls.values() if unanswered else ():
-                call.fail(f"no answer within {self._timeout:g} s")
+                call.fail("no answer in time")
+
+    def _is_accepted(self, request_id: str) -> bool:
+        asked = self._requests.get(request_id)
+        return asked is not None and all(call.accepted for call in asked.calls.values())
 
     def _received(self, connection: Connection, message: PublishPacket) -> None:
         connection.acknowledge(message)
@@ -212,12 +228,20 @@ class Producer:
     def _arrived(self, notification: Response) -> None:
         self._bound.discard(notification.sender)
         self._nonces[notification.sender] = notification.nonce, self._monotonic()
+        for asked in tuple(self._requests.values()):  # it may have begun anew, and know nothing of what it had accepted
+            call = asked.calls.get(notification.sender)
+            if call is not None and call.accepted:
+                call.fail("has connected anew")
         self._reachable(notification.sender)
 
     def _settle(self, answer: Response) -> None:
-        if answer.status == 102:  # accepted: the final answer is still to come
-            return
         asked = self._requests.get(answer.request_id)
+        if answer.status == 102:  # the final answer is still to come
+            if asked and answer.sender in asked.calls:
+                asked.calls[answer.sender].accepted = True
+            return
+        if heard := self._hearing.get(answer.sender):
+            heard(answer)
         call = asked.calls.pop(answer.sender, None) if asked else None
         if asked is None or call is None:
             _stray.labels("unknown").inc()

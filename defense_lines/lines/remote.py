@@ -99,19 +99,7 @@ class RemoteLine(CallingLine):
         self._answered: Answered = lambda line, answer: None
         self._audit: asyncio.Future[Answer] | None = None
         self._lost: LineUnavailable | LineBroken | None = None
-
-    async def carry_out(self, orders: Orders) -> Receipts:
-        """See DefenseLine."""
-        done: asyncio.Future[Receipts | Exception] = asyncio.get_running_loop().create_future()
-        self.tell(orders, lambda _, answer: done.set_result(answer))
-        try:
-            answer = await done
-        except asyncio.CancelledError:
-            self.give_up()
-            raise
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        self._is_broken = False  # and who waited for receipts was told so
 
     def tell(self, orders: Orders, answered: Answered) -> None:
         """See CallingLine."""
@@ -159,6 +147,8 @@ class RemoteLine(CallingLine):
         kind = LineBroken if fault else LineUnavailable
         words = f"{self.name}: {fault or 'connection closed'}"
         self._lost = LineUnavailable(words)
+        if fault and self._orders is None and not self._is_broken:
+            self.fault = fault
         if self._audit is not None and not self._audit.done():
             self._audit.set_exception(kind(words))
         if self._orders is not None:
@@ -191,11 +181,14 @@ class RemoteLine(CallingLine):
 
     def _receipts(self, answer: WireReceipts, orders: Orders) -> Receipts | LineBroken:
         asked = {order.id for order in orders.orders} if answer.notes else frozenset[str]()
-        if answer.head == orders.head and all(note.block in asked for note in answer.notes):
+        receipts = Receipts(time=answer.time, ms=answer.ms, head=answer.head, notes=answer.notes)
+        if answer.head == orders.head and all(note.block in asked for note in answer.notes) and receipts.is_sound:
             self._told = self._told if orders.after is None else orders.upto
-            return Receipts(time=answer.time, ms=answer.ms, head=answer.head, notes=answer.notes)
-        self._connection.close("receipts for what was not asked", fault=True)
-        return LineBroken(f"{self.name}: receipts for what was not asked")
+            return receipts
+        words = "receipts for what was not asked" if receipts.is_sound else "receipts with a time that is none"
+        self._connection.close(words, fault=True)
+        self._is_broken = True
+        return LineBroken(f"{self.name}: {words}")
 
     def _unable(self, answer: Answer) -> LineUnavailable:
         return LineUnavailable(f"{self.name}: {getattr(answer, 'reason', 'no answer')[:_WORDS]}")
@@ -229,6 +222,7 @@ class RemoteLines:
         if older is not None and older.line is not None:
             _replaced.inc()
             older.close("another agent of this name connected")
+            older.line.lose(older.fault)
             self._on_detach(older.line)
         self._attached[line.name] = agent
         _connected.set(len(self._attached))

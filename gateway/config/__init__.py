@@ -5,7 +5,7 @@ the other branches, *values* what they are made of, and *tree* is the whole.
 """
 
 from gateway.config.askers import Decisions, DecisionsTcp, LocalSocket, Mesh, MeshTcp, MutualTls
-from gateway.config.detection import Detectors, Guard, MqttSource, Telemetry
+from gateway.config.detection import BrokerTls, Detectors, Guard, MqttSource, Telemetry
 from gateway.config.edge import Edge, GatewayProcesses, RateLimit, Route, Service, ServiceTls, Tls
 from gateway.config.identity import (
     Algorithm,
@@ -29,6 +29,7 @@ __all__ = [
     "Algorithm",
     "Bouncer",
     "Branch",
+    "BrokerTls",
     "ClaimNames",
     "Config",
     "CrowdSecLine",

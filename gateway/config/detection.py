@@ -10,6 +10,14 @@ from pydantic import Field, SecretStr
 from gateway.config.values import Branch, Integer, Port, Real
 
 
+class BrokerTls(Branch):
+    """How a broker proves itself, which it must, and how we do, where it asks."""
+
+    ca: Path | None = None  # none means the system's authorities
+    certificate: Path | None = None
+    key: Path | None = None
+
+
 class Broker(Branch):
     """An MQTT 5 broker."""
 
@@ -17,6 +25,7 @@ class Broker(Branch):
     port: Port = 1883
     username: str | None = None
     password: SecretStr | None = None
+    tls: BrokerTls | None = None
 
 
 class MqttSource(Branch):

@@ -75,7 +75,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     status: int
     id: str  # the decision's id, or the refusal's own
-    effect: str  # allow, deny or step_up, for the access log
+    effect: str  # allow, deny or step_up, for the access log; "deny:b-…" where that block refuses
     reasons: tuple[str, ...] = ()
     challenge: str = ""  # WWW-Authenticate
     nonce: str = ""  # DPoP-Nonce

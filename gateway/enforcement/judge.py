@@ -235,7 +235,7 @@ class Judge:
         if block is None:
             return None
         _COUNTED["blocked"].inc()
-        return Answer(403, refusal_id(), "deny", ("blocked",), principal=principal)
+        return Answer(403, refusal_id(), f"deny:{block.id}", ("blocked",), principal=principal)
 
     def _unidentified(self, attempt: Attempt, refusal: Refusal) -> Answer:
         _COUNTED["unidentified"].inc()

@@ -13,6 +13,7 @@ import numpy as np
 
 from telemetry.event import EventBatch, Kind, Words
 from telemetry.malformed import MAX_TEXT
+from telemetry.sources.effect import effect_of
 
 SOURCE = "edge"
 NAMESPACES = ("envoy.filters.http.ext_authz", "envoy.filters.http.ext_proc")  # requests, streams
@@ -35,9 +36,10 @@ def access_logs(entries: Iterable[Any], source: str = SOURCE) -> EventBatch:
     rows = [_row(entry) for entry in entries]
     if not rows:
         return EventBatch.of(())
-    time, session, subject, actor, outcome, address, service, resource, action, status, in_, out, duration = zip(
+    time, session, subject, actor, effect, address, service, resource, action, status, in_, out, duration = zip(
         *rows, strict=True
     )
+    said = [effect_of(text) for text in effect]
     count = len(rows)
     nothing = Words(np.zeros(count, np.int32), ("",))
     return EventBatch(
@@ -52,8 +54,8 @@ def access_logs(entries: Iterable[Any], source: str = SOURCE) -> EventBatch:
         service=Words.of(service),
         resource=Words.of(resource),
         action=Words.of(action),
-        outcome=Words.of(outcome),
-        name=nothing,
+        outcome=Words.of(outcome for outcome, _ in said),
+        name=Words.of(block for _, block in said),
         status=np.fromiter(status, np.int16, count),
         port=np.zeros(count, np.int32),
         severity=np.zeros(count, np.uint8),

@@ -12,6 +12,7 @@ import numpy as np
 
 from telemetry.event import EventBatch, Kind, Words
 from telemetry.malformed import MAX_TEXT
+from telemetry.sources.effect import effect_of
 
 SOURCE: Final = "edge"
 LARGEST: Final = 32 << 20  # bytes of a batch
@@ -54,6 +55,7 @@ def _columns(numbers: np.ndarray[tuple[int], np.dtype[np.void]], texts: list[str
         texts[place:-1:_TEXTS] for place in range(_TEXTS)
     )
     count = len(numbers)
+    said = [effect_of(text) for text in effect]
     status = np.minimum(numbers["status"], _MAX_STATUS).astype(np.int16)
     nothing = Words(np.zeros(count, np.int32), ("",))
     return EventBatch(
@@ -69,9 +71,9 @@ def _columns(numbers: np.ndarray[tuple[int], np.dtype[np.void]], texts: list[str
         resource=Words.of(_bounded(path)),
         action=Words.of(method),
         outcome=Words.of(
-            said or _outcome(int(code), why) for said, code, why in zip(effect, status, details, strict=True)
+            outcome or _outcome(int(code), why) for (outcome, _), code, why in zip(said, status, details, strict=True)
         ),
-        name=nothing,
+        name=Words.of(block for _, block in said),
         status=status,
         port=np.zeros(count, np.int32),
         severity=np.zeros(count, np.uint8),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class Topic:
     password: str | None = field(default=None, repr=False)
     identifier: str | None = None
     source: str = SOURCE
+    tls: Callable[[], ssl.SSLContext] | None = None  # made anew for each connection: certificates are renewed
 
 
 async def subscribe(
@@ -62,7 +64,8 @@ async def subscribe(
     delay = _FIRST_DELAY
     while not stop.is_set():
         try:
-            async with _client(topic, rejects) as client, asyncio.TaskGroup() as group:
+            trust = await asyncio.to_thread(topic.tls) if topic.tls else None
+            async with _client(topic, rejects, trust) as client, asyncio.TaskGroup() as group:
                 await client.subscribe(topic.topic, qos=1)
                 _CONNECTED.labels(topic.source).set(1)
                 delay = _FIRST_DELAY
@@ -94,7 +97,7 @@ async def _read(
             publish(EventBatch.of(harvest.events))
 
 
-def _client(topic: Topic, rejects: Rejects) -> aiomqtt.Client:
+def _client(topic: Topic, rejects: Rejects, trust: ssl.SSLContext | None) -> aiomqtt.Client:
     class Waiting(asyncio.Queue[aiomqtt.Message]):
         """aiomqtt takes a queue by its type, and drops without counting when it is full."""
 
@@ -111,6 +114,7 @@ def _client(topic: Topic, rejects: Rejects) -> aiomqtt.Client:
         topic.port,
         username=topic.username,
         password=topic.password,
+        tls_context=trust,
         identifier=topic.identifier,
         clean_session=topic.identifier is None,
         queue_type=Waiting,

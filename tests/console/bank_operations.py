@@ -81,8 +81,11 @@ class BankOperations:
         outcome = {"edge": "passed", "deaf": "failed"}.get(name, "unknown")
         return {"line": name, "outcome": outcome, "enforced_ms": 1.2}
 
-    def blocks(self) -> list[dict[str, Any]]:
-        return self.standing
+    async def blocks(self) -> AsyncIterator[list[dict[str, Any]]]:
+        yield []  # pages on which nothing stands any more
+        for block in self.standing:
+            yield [block]
+        yield []
 
     async def block(self, block_id: str) -> dict[str, Any] | None:
         receipts = [{"line": "edge", "outcome": "enforced", "ms": 0.2}]

@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import json
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from console import client
 from console.cli import app
 from console.cli.exits import EXITS
 from console.client import Client
@@ -230,6 +233,41 @@ def test_a_running_gateway_compacts_its_ledger(file: Path, gateway: BankOperatio
     assert asked == [(90 * 86_400.0, str(tmp_path), False), (90 * 86_400.0, str(tmp_path), True)]
     nowhere = call(file, *arguments[:-1], "/nowhere")
     assert (nowhere.exit_code, "archive: /nowhere" in nowhere.stderr) == (1, True)
+
+
+def test_a_compaction_may_take_its_time(file: Path, gateway: BankOperations, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience: list[object] = []
+    connection = client._UnixConnection
+
+    def opened(path: Path, seconds: float | None) -> object:
+        patience.append(seconds)
+        return connection(path, seconds)
+
+    monkeypatch.setattr(client, "_UnixConnection", opened)
+    assert call_json(file, "ledger", "compact", "--before", "90d", "--archive", "/archive")["moved"] == 5
+    assert patience == [None]
+
+
+def test_a_gateway_that_goes_away_while_it_compacts_leaves_its_ledger_alone(file: Path, tmp_path: Path) -> None:
+    """It may be starting again: only where nobody listens the command takes the ledger itself."""
+    asyncio.run(_recorded(tmp_path / "ledger", 1e9))
+    compact = ("ledger", "compact", "--before", "90d", "--archive", str(tmp_path / "archive"))
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "run" / "admin.sock"))
+        server.listen()
+        closing = threading.Thread(target=lambda: server.accept()[0].close())
+        closing.start()
+        result = call(file, *compact)
+        closing.join(10)
+    assert (result.exit_code, (tmp_path / "archive").exists()) == (1, False)
+    assert "gateway" in result.stderr
+    assert call_json(file, *compact)["moved"] == 1  # the socket is there, and nobody listens
+
+
+async def _recorded(folder: Path, now: float) -> None:
+    async with await Ledger.open(folder, lambda: now) as ledger:
+        await ledger.append(Risk(principal="person:tina", level="high", expires=now, reason="", by="policy:x"))
 
 
 def test_one_line_is_shown_tried_and_taken_out_of_service(file: Path, gateway: BankOperations) -> None:
@@ -466,6 +504,7 @@ def test_a_head_that_is_none_is_not_understood(file: Path, head: str) -> None:
 
 FAILING = """
 import sys
+import threading
 import structlog
 from console.cli import main
 from console.client import Client

@@ -20,7 +20,7 @@ from bench.bouncers.debian import debian_bouncer
 from defense_lines import Ledger
 from defense_lines.ledger import Whom
 from defense_lines.line import DefenseLine, LineUnavailable, Receipts
-from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers
+from defense_lines.lines.crowdsec import Addresses, Bouncer, BouncerApi, Bouncers, recall
 from gateway.bouncers import serve_bouncers
 from gateway.config import Bouncer as BouncerSettings
 from gateway.config import CrowdSecLine
@@ -90,10 +90,11 @@ async def site(
     ledger: Ledger, bouncers: Sequence[Bouncer] = (Bouncer(NAME, KEY),), away: float = 60.0, port: int = PORT
 ) -> AsyncIterator[Site]:
     """Our API on a port, until the block ends."""
-    addresses = Addresses(ledger.live(time.time()))
+    addresses = Addresses()
     ledger.watch(addresses.committed)
+    await recall(addresses, ledger, 86_400, time.time(), time.time())
     follower = Follower(ledger)
-    known = Bouncers(bouncers, addresses, follower, ledger.block, away=away)
+    known = Bouncers(bouncers, addresses, follower, ledger.posture, away=away)
     settings = CrowdSecLine(port=port, bouncers={NAME: BouncerSettings()})
     async with asyncio.TaskGroup() as tasks:
         running = [
@@ -107,12 +108,12 @@ async def site(
 
 
 @asynccontextmanager
-async def bouncer(folder: Path, port: int = PORT) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Debian's own, unmodified, until the block ends."""
+async def bouncer(folder: Path, port: int = PORT, every: str = "5ms") -> AsyncIterator[asyncio.subprocess.Process]:
+    """Debian's own, unmodified, with a pause of `every` between polls, until the block ends."""
     program = shutil.which("crowdsec-firewall-bouncer", path="/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("needs crowdsec-firewall-bouncer")
-    async with debian_bouncer(program, folder, port, KEY, "5ms") as child:
+    async with debian_bouncer(program, folder, port, KEY, every) as child:
         yield child
 
 

@@ -124,3 +124,6 @@ class MemoryPort:
     def active(self) -> Sequence[str]:
         now = time.time()
         return [block.id for block in self.blocks.values() if block.expires > now]
+
+    def digest(self, time: float) -> Digest:
+        return Digest.of(block.id for block in self.blocks.values() if block.expires > time)

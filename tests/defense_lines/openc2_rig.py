@@ -20,7 +20,7 @@ from prometheus_client import REGISTRY
 from defense_lines.agent import Firewall, Order, Result
 from defense_lines.agent.openc2_consumer import attend, consume
 from defense_lines.agent.openc2_mqtt import Broker, Connection, stay_connected
-from defense_lines.agent.openc2_outbox import Kind, Outgoing
+from defense_lines.agent.openc2_outbox import CONTENT_TYPE, Kind, Outgoing
 from defense_lines.agent.openc2_seal import Enrolment, enrol
 from defense_lines.line import Digest, LineUnavailable, Orders
 from defense_lines.line import Order as Told
@@ -56,10 +56,10 @@ class Filter:
             self.standing.pop(identity, None)
         return [Result(identity, "lifted") for identity in identities]
 
-    async def active(self) -> list[str]:
-        return [order.id for order in self.standing.values() if order.expires > self.clock()]
+    async def active(self) -> list[Order]:
+        return [order for order in self.standing.values() if order.expires > self.clock()]
 
-    async def orders(self) -> list[Order]:
+    async def read(self) -> list[Order]:
         return list(self.standing.values())
 
     @property
@@ -67,16 +67,31 @@ class Filter:
         return {order.id.partition("/")[2] for order in self.standing.values()}
 
 
+class Slow(Filter):
+    """A firewall whose listing takes as long as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(time.time)
+        self.listing, self.go = asyncio.Event(), asyncio.Event()
+        self.go.set()
+
+    async def active(self) -> list[Order]:
+        self.listing.set()
+        await self.go.wait()
+        return await super().active()
+
+
 class Mosquitto:
     """A broker that can be killed and started again, empty."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, listener: str = "allow_anonymous true") -> None:
+        """`listener`: settings of its only one."""
         binary = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         if binary is None:
             pytest.skip("needs mosquitto")
         port = _free_port()
         settings = folder / "mosquitto.conf"
-        settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n")
+        settings.write_text(f"listener {port} 127.0.0.1\n{listener}\npersistence false\nuser root\n")
         self.broker = Broker(port=port)
         self._command = (binary, "-c", str(settings))
         self._child: asyncio.subprocess.Process | None = None
@@ -106,8 +121,8 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def mosquitto(folder: Path) -> AsyncIterator[Broker]:
-    made = Mosquitto(folder)
+async def mosquitto(folder: Path, listener: str = "allow_anonymous true") -> AsyncIterator[Broker]:
+    made = Mosquitto(folder, listener)
     await made.start()
     try:
         yield made.broker
@@ -116,11 +131,16 @@ async def mosquitto(folder: Path) -> AsyncIterator[Broker]:
 
 
 @asynccontextmanager
-async def consumers(broker: Broker, *walls: Filter, since: Callable[[], float] | None = None) -> AsyncIterator[None]:
+async def consumers(
+    broker: Broker,
+    *walls: Filter,
+    since: Callable[[], float] = time.monotonic,
+    wall_clock: Callable[[], float] = time.time,
+) -> AsyncIterator[None]:
     """Consumers fw-0, fw-1, … over these firewalls."""
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(attend(broker, enrol(KEY, f"fw-{number}"), wall, clock=since or time.monotonic))
+            group.create_task(attend(broker, enrol(KEY, f"fw-{number}"), wall, clock=since, wall=wall_clock))
             for number, wall in enumerate(walls)
         ]
         yield
@@ -170,6 +190,11 @@ class Tap:
     def say(self, topic: str, payload: bytes, kind: Kind = "req") -> None:
         assert self._connection is not None
         self._connection.publish(Outgoing(topic, payload, kind))
+
+    def shout(self, topic: str, payload: bytes) -> None:
+        """Say it at QoS 0."""
+        assert self._connection is not None
+        self._connection._write(PublishPacket(topic, payload, content_type=CONTENT_TYPE).write())
 
     async def until(self, topic: str, count: int = 1, after: int = 0) -> list[PublishPacket]:
         """The first messages heard on a topic; the test's own deadline ends this."""

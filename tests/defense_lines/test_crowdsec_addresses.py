@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from defense_lines.lines.crowdsec import Addresses
 from defense_lines.lines.crowdsec.addresses import Network
+from defense_lines.lines.crowdsec.journal import Change
 from policy import BlockPolicy
 from tests.defense_lines.line_rig import block
 
@@ -33,7 +34,7 @@ def test_found_is_what_a_walk_finds(wanted: list[Network], data: st.DataObject, 
     lifted = set(data.draw(st.lists(st.sampled_from(blocks), max_size=6))) if blocks else set[BlockPolicy]()
     for each in lifted:
         addresses.lift(each.id)
-        assert addresses.block(each.id) == each
+    assert set(addresses.known()) == set(blocks)
     left = [each for each in blocks if each not in lifted]
     over = [each for each in left if covers(ipaddress.ip_network(each.target.value), asked)]
     assert set(addresses.over(asked)) == set(over)
@@ -48,16 +49,36 @@ def test_what_has_run_its_time_is_forgotten_and_told_unless_it_was_lifted() -> N
     short, long, lifted = block(ttl=10), block(ttl=1000), block(ttl=10)
     addresses = Addresses([short, long, lifted])
     addresses.lift(lifted.id)
-    assert addresses.end(short.expires - 1, 9) == []
-    assert addresses.end(lifted.expires, 9) == [short.target]
-    assert addresses.block(lifted.id) is None
+    place = addresses.journal.last
+    addresses.end(short.expires - 1, 9)
+    assert addresses.journal.since(place) == []
+    addresses.end(lifted.expires, 9)
+    assert addresses.journal.since(place) == [Change(short.target, (), True)]
+    assert addresses.known() == [long]
     assert list(addresses.over(ipaddress.ip_network(long.target.value))) == [long]
 
 
 def test_so_many_end_at_once_and_no_more() -> None:
     addresses = Addresses(block(ttl=1) for _ in range(10))
-    now = time.time() + 2
-    assert [len(addresses.end(now, 4)) for _ in range(4)] == [4, 4, 2, 0]
+    now, places = time.time() + 2, []
+    for _ in range(4):
+        addresses.end(now, 4)
+        places.append(addresses.journal.last)
+    assert places == [4, 8, 10, 10]
+
+
+def test_what_changes_is_told_with_whether_the_bouncer_has_to_clear() -> None:
+    told = list[Change]()
+    addresses = Addresses()
+    addresses.on_change = told.append
+    first, second, other = block(value="192.0.2.1"), block(value="192.0.2.1", lines=("a",)), block("principal", "p:jo")
+    for each in (first, second, second, other):
+        addresses.put(each)
+    addresses.lift(first.id)
+    addresses.lift(first.id)
+    target = first.target
+    assert told == [Change(target, (), False), Change(target, ("a",), True), Change(target, (), True)]
+    assert addresses.journal.since(0) == told
 
 
 def test_a_look_up_is_as_quick_among_many() -> None:

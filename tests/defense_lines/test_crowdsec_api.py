@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from defense_lines import Ledger
 from defense_lines.ledger import Lift
 from defense_lines.lines.crowdsec import Bouncer
+from defense_lines.lines.crowdsec.stream_line import StreamLine
 from deploy.demo.ports import free_port
 from policy import TargetKind
 from tests.defense_lines.bouncer_rig import KEY, NAME, Site, eventually, site
@@ -72,6 +73,18 @@ async def lines_are(asking: Client, *names: str) -> None:
         return asking.ours.follower.lines.keys() == set(names)
 
     await eventually(so)
+
+
+async def polling(asking: Client) -> bool:
+    line = asking.ours.follower.lines[NAME]
+    assert isinstance(line, StreamLine)
+    return line.polling
+
+
+async def started(asking: Client) -> None:
+    """A bouncer where nothing stands: what it is told first is proved."""
+    for parameters in ({"startup": "true"}, {}):
+        assert await asking.get(STREAM, **parameters) == {"new": None, "deleted": None}
 
 
 def values(decisions: list[dict[str, Any]] | None) -> list[str]:
@@ -140,7 +153,7 @@ async def test_a_block_for_other_lines_is_told_to_them_alone(tmp_path: Path) -> 
 async def test_a_poll_is_held_until_there_is_something_to_say(tmp_path: Path) -> None:
     async with client(tmp_path) as asking:
         nothing = {"new": None, "deleted": None}
-        assert await asking.get(STREAM, startup="true") == nothing
+        await started(asking)
         poll = asyncio.ensure_future(asking.get(STREAM))
         await asyncio.sleep(0.05)
         assert not poll.done()
@@ -153,18 +166,6 @@ async def test_a_poll_is_held_until_there_is_something_to_say(tmp_path: Path) ->
         assert not held.done()
         await asking.lift(known)
         assert values((await held)["deleted"]) == ["198.51.100.7"]
-
-
-async def test_an_answer_holds_a_thousand_and_the_next_poll_the_rest(tmp_path: Path) -> None:
-    async with client(tmp_path) as asking:
-        wanted = [block(value=f"198.18.{number >> 8}.{number & 255}") for number in range(2500)]
-        await asking.ledger.append_all([permit(each) for each in wanted])
-        told = await asking.get(STREAM, startup="true")
-        got = values(told["new"])
-        assert len(got) == 1000
-        while len(got) < 2500:
-            got += values((await asking.get(STREAM))["new"])
-        assert got == [each.target.value for each in wanted]
 
 
 async def test_what_ends_is_told_to_bouncers_that_keep_no_time(tmp_path: Path) -> None:
@@ -213,15 +214,18 @@ async def test_who_has_not_asked_for_a_while_is_away_and_goes_on_where_it_was(tm
 
 
 async def test_a_second_poll_ends_the_first(tmp_path: Path) -> None:
-    async with client(tmp_path) as asking, raw(asking) as (first, _):
-        await lines_are(asking, NAME)
-        async with raw(asking) as (second, _):
-            assert await first.read() == b""  # cut, and not answered
-            assert (await second.readline()).startswith(b"HTTP/1.1 200")
+    async with client(tmp_path) as asking:
+        await started(asking)
+        await asking.get(STREAM)
+        async with raw(asking) as (first, _):
+            await eventually(lambda: polling(asking))
+            async with raw(asking) as (second, _):
+                assert await first.read() == b""  # cut, and not answered
+                assert (await second.readline()).startswith(b"HTTP/1.1 200")
         assert REGISTRY.get_sample_value(SUPERSEDED, {"line": NAME})
 
 
-@pytest.mark.parametrize("path", ["/v1/decisions?ip=192.0.2.1", STREAM, "/v1/usage-metrics"])
+@pytest.mark.parametrize("path", ["/v1/decisions?ip=192.0.2.1", STREAM, "/v1/usage-metrics", "/", "/v1/decisions/"])
 async def test_a_wrong_key_is_refused_in_crowdsecs_words(tmp_path: Path, path: str) -> None:
     async with client(tmp_path) as asking:
         method = "POST" if path.endswith("metrics") else "GET"
@@ -244,6 +248,23 @@ async def test_the_small_questions(tmp_path: Path) -> None:
         assert await asking.status("GET", "/v1/decisions?range=198.51.0.0/16&contains=false") == 400
         assert await asking.status("DELETE", "/v1/decisions") == 405
         assert await asking.status("GET", "/v1/alerts") == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "status"),
+    [("GET", "/", "", 403), ("PUT", STREAM, "", 403), ("GET", "/v1/decisions/", KEY, 404), ("PUT", STREAM, KEY, 405)],
+)
+async def test_who_asks_for_nothing_that_is_there_keeps_no_place(
+    tmp_path: Path, method: str, path: str, key: str, status: int
+) -> None:
+    async with client(tmp_path) as asking:
+        reader, writer = await asyncio.open_connection("127.0.0.1", asking.port)
+        writer.write(f"{method} {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n".encode())
+        answer = await reader.read()  # to the end, which comes at once
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert b"connection: close" in answer
+        assert (b"allow: " in answer) == (status == 405)
+        writer.close()
 
 
 async def test_who_sends_too_much_is_cut(tmp_path: Path) -> None:

@@ -144,6 +144,17 @@ def test_a_bouncer_that_starts_again_is_told_everything(tmp_path: Path) -> None:
     in_namespace(story)
 
 
+def test_a_bouncer_that_polls_each_ten_seconds_has_all_that_stands_with_its_first(tmp_path: Path) -> None:
+    async def story() -> None:
+        blocks = [block("address", f"10.0.{n >> 8}.{n & 255}") for n in range(1200)]
+        async with await Ledger.open(tmp_path / "ledger") as ledger, site(ledger):
+            await ledger.append_all([permit(each) for each in blocks])
+            async with asyncio.timeout(8), bouncer(tmp_path, every="10s"):
+                await until_enforced(*(each.target.value for each in blocks))
+
+    in_namespace(story)
+
+
 def test_nothing_is_lost_when_connections_are_reset_in_the_middle_of_answers(tmp_path: Path) -> None:
     async def story() -> None:
         wire = Wire()

@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from defense_lines.lines.crowdsec.delivery import Change, Delivery, Order
+from defense_lines.lines.crowdsec.delivery import NOTHING, Delivery, Mark
+from defense_lines.lines.crowdsec.journal import Change, Journal
 from policy import Target
 
 TARGETS = [Target("address", f"192.0.2.{number}") for number in range(6)]
@@ -17,20 +18,16 @@ class Bouncer(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.delivery = Delivery()
-        self.orders: dict[Order, tuple[Target, int]] = {}  # with the truth about its target when it was ordered
-        self.truth: dict[Target, int] = {}  # by version
-        self.enforced: dict[Target, int] = {}
+        self.changes: list[Target] = [TARGETS[0], TARGETS[1]]  # before it is there
+        self.delivery = Delivery(1)
+        self.enforced: dict[Target, int] = {}  # up to which place, by target
         self.working: dict[Target, int] | None = None  # handed over, not yet enforced
         self.open = False  # a poll waits
         self.kept = False  # its connection carried the last answer
 
     @rule(about=st.sampled_from(TARGETS))
-    def ordered(self, about: Target) -> None:
-        order = Order(len(self.orders) + 1, f"b-{len(self.orders):016x}")
-        self.truth[about] = order.seq
-        self.orders[order] = (about, order.seq)
-        self.delivery.tell(about, Change(orders={order}))
+    def changed(self, about: Target) -> None:
+        self.changes.append(about)
 
     @precondition(lambda self: not self.open)
     @rule()
@@ -39,17 +36,25 @@ class Bouncer(RuleBasedStateMachine):
         self.open = True
 
     @precondition(lambda self: self.open)
-    @rule(most=st.integers(1, 3))
-    def is_answered(self, most: int) -> None:
-        answer = {target: self.truth[target] for target in self.delivery.answer(most)}
+    @rule()
+    def is_answered(self) -> None:
+        answer = self.answer()
         if self.working is not None:
             self.enforce()  # it takes nothing before
         self.working, self.open, self.kept = answer, False, True
 
     @precondition(lambda self: self.open)
-    @rule(most=st.integers(1, 3))
-    def is_answered_and_cut(self, most: int) -> None:
-        self.delivery.answer(most)
+    @rule()
+    def is_answered_with_nothing(self) -> None:
+        self.delivery.nothing()
+        if self.working is not None:
+            self.enforce()
+        self.working, self.open, self.kept = {}, False, True
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def is_answered_and_cut(self) -> None:
+        self.answer()
         self.open, self.kept = False, False
 
     @precondition(lambda self: self.open)
@@ -66,38 +71,53 @@ class Bouncer(RuleBasedStateMachine):
 
     @invariant()
     def what_is_proved_was_done(self) -> None:
-        for order, (target, version) in self.orders.items():
-            if self.delivery.carried_out([order]):
-                assert self.enforced.get(target, 0) >= version, order
+        proved = self.delivery.enforced
+        for target, place in latest(self.changes[: proved.place if proved.seq != NOTHING else 0]).items():
+            assert self.enforced.get(target, 0) >= place, target
+
+    def answer(self) -> dict[Target, int]:
+        taken, truth = self.delivery.taken, latest(self.changes)
+        told = set(self.changes if taken.seq == NOTHING else self.changes[taken.place :])
+        self.delivery.answer(Mark(len(self.changes), 0, bool(told)))
+        return {target: truth[target] for target in told}
 
     def teardown(self) -> None:
-        """With a connection that holds, everything is done and proved, however many were cut before."""
+        """With a connection that holds, everything is done and proved by the second poll after the answer."""
         self.open, self.kept = False, False
-        for _ in range(len(self.truth) + 4):
+        for _ in range(3):
             self.polls()
-            self.is_answered(1)
-        assert self.delivery.carried_out(self.orders)
-        assert self.enforced == self.truth
+            assert self.delivery.due(len(self.changes)) or self.delivery.enforced.place == len(self.changes)
+            self.is_answered()
+        assert self.delivery.enforced == Mark(len(self.changes), 0, self.delivery.enforced.said)
+        assert self.enforced == latest(self.changes)
         self.polls()
-        assert not self.delivery.due
+        assert not self.delivery.due(len(self.changes))
+
+
+def latest(changes: list[Target]) -> dict[Target, int]:
+    return {target: place for place, target in enumerate(changes, 1)}
 
 
 TestDelivery = Bouncer.TestCase
 TestDelivery.settings = settings(max_examples=200, stateful_step_count=40)
 
 
-def test_what_is_settled_is_forgotten() -> None:
-    delivery, first, second = Delivery(), Order(1, "b-1"), Order(2, "b-2")
-    delivery.tell(TARGETS[0], Change(orders={first, second}))
-    delivery.settle(1, ())
-    assert not delivery.knows(first)
-    assert delivery.knows(second)
-    delivery.settle(0, [second])
-    assert not delivery.knows(second)
+def test_an_answer_that_did_not_come_is_told_of_once() -> None:
+    delivery = Delivery(0)
+    assert not delivery.polled(received=False)  # there was none
+    delivery.answer(Mark(1, 1, True))
+    assert delivery.polled(received=False)
+    delivery.answer(Mark(1, 1, True))
+    assert not delivery.polled(received=True)
+    assert not delivery.polled(received=False)  # a second poll before the answer
 
 
-def test_two_changes_of_one_target_are_one_and_clear_if_either_does() -> None:
-    delivery = Delivery()
-    delivery.tell(TARGETS[0], Change(clear=True))
-    delivery.tell(TARGETS[0], Change())
-    assert delivery.answer(9) == {TARGETS[0]: True}
+def test_a_journal_remembers_the_newest() -> None:
+    journal = Journal(3)
+    changes = [Change(target, (), True) for target in TARGETS]
+    for change in changes:
+        journal.add(change)
+    assert (journal.last, journal.forgotten) == (6, 3)
+    assert journal.since(4) == changes[4:]
+    assert journal.since(0) == journal.since(3) == changes[3:]
+    assert journal.since(6) == []

@@ -26,7 +26,8 @@ async def test_enforces_and_lifts_through_its_port() -> None:
     assert (receipts.time, receipts.head) == (5.0, "1:ab:cd")
     assert [(note.block, note.outcome) for note in receipts.notes] == [(one.id, "enforced"), (two.id, "enforced")]
     assert receipts.notes[0].detail.startswith("2 streams cut in ")
-    assert set(await line.active(Digest(), 0.0)) == {one.id, two.id}
+    assert set(await line.active(Digest(), 0.0) or ()) == {one.id, two.id}
+    assert await line.active(Digest.of([one.id, two.id]), 0.0) is None
     assert (await line.carry_out(orders(one.id, "b-0000000000000bad"))).notes == ()
     assert set(port.blocks) == {two.id}
 
@@ -51,3 +52,15 @@ async def test_what_was_lifted_before_it_was_ordered_is_enforced_when_it_is_orde
     assert not port.blocks
     await line.carry_out(orders(wanted))
     assert set(port.blocks) == {wanted.id}
+
+
+async def test_what_is_not_ordered_yet_makes_no_difference_to_what_should_stand() -> None:
+    port, ordered, early, ended = MemoryPort(), block(), block(), block(ttl=-1)
+    line = EdgeLine(port)
+    await line.carry_out(orders(ordered))
+    line.enforce(early)
+    line.enforce(ended)
+    assert await line.active(Digest.of([ordered.id]), time.time()) is None
+    await line.carry_out(orders(early))
+    assert await line.active(Digest.of([ordered.id, early.id]), time.time()) is None
+    assert set(await line.active(Digest.of([ordered.id]), time.time()) or ()) == {ordered.id, early.id}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from defense_lines.agent.actuation import Until
 from defense_lines.agent.enforcer import Malformed, OtherLedger
+from defense_lines.agent.prefix import Prefix
 from defense_lines.agent.protocol import (
     Audit,
     Enforced,
@@ -45,8 +48,9 @@ def outcomes(answer: object) -> list[str]:
 def audit(host: Host, *numbers: int) -> object:
     digest = Digest.of(f"b-{number:016x}" for number in numbers)
     question = Audit(digest.count, digest.sum, host.clocks.gateway())
+    asked = host.enforcer.asked(question, host.clocks.boottime())
     host.enforcer.listing_begins()
-    return host.enforcer.audit(question, host.firewall.listing())
+    return host.enforcer.audit(asked, host.firewall.listing())
 
 
 def test_orders_are_carried_out_and_answered_for(tmp_path: Path) -> None:
@@ -299,6 +303,90 @@ def test_what_the_firewall_lost_or_kept_too_long_is_repaired(tmp_path: Path) -> 
     assert ends.keys() == right.keys()
     assert all(abs(ends[prefix] - right[prefix]) < 0.1 for prefix in right)
     assert audit(host, 1, 2, 3) == InStep()
+
+
+def test_a_lift_that_the_firewall_did_not_take_is_not_answered_as_lifted_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path)
+    host.tell(0, order(host, 1), order(host, 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(host.firewall, "change", busy)
+        assert outcomes(host.tell(2, lift(3, 1))) == ["failed"]
+        assert outcomes(host.tell(None, lift(3, 1))) == ["failed"]
+        assert audit(host, 2) == Enforced(("b-0000000000000002", "b-0000000000000001"))
+        host.kill()
+        host.start()
+        assert outcomes(host.tell(None, lift(3, 1))) == ["failed"]
+    assert host.enforced() == {"10.0.0.1", "10.0.0.2"}
+    assert outcomes(host.tell(None, lift(3, 1))) == []
+    assert host.enforced() == {"10.0.0.2"}
+    assert audit(host, 2) == InStep()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_lift_that_the_firewall_did_not_take_is_known_after_its_journal_was_rewritten_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    host = Host(tmp_path)
+    host.tell(0, order(host, 1), order(host, 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(host.firewall, "change", busy)
+        patched.setattr("defense_lines.agent.enforcer._SMALL", 0)
+        patched.setattr("defense_lines.agent.enforcer._DEAD", 0)
+        assert outcomes(host.tell(2, lift(3, 1))) == ["failed"]
+        if anew:  # the ledger is from an older backup
+            host.enforcer.welcome(Welcome("line", LEDGER, 1, host.clocks.gateway()))
+        else:
+            host.enforcer.compact()
+        host.kill()
+        host.start()
+        assert outcomes(host.tell(None, lift(3, 1))) == ["failed"]
+    assert outcomes(host.tell(None, lift(3, 1))) == []
+    assert host.enforced() == {"10.0.0.2"}
+
+
+def busy(changes: Mapping[Prefix, Until | None], fresh: bool = False) -> Mapping[Prefix, str]:
+    return dict.fromkeys(changes, "netlink: No buffer space available")
+
+
+def test_a_welcome_that_was_long_on_its_way_makes_no_block_end_late(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.enforcer.welcome(Welcome("line", LEDGER, 0, host.clocks.gateway()))
+    host.tell(0, order(host, 1, ttl=100.0))
+    host.enforcer.welcome(Welcome("line", LEDGER, 1, host.clocks.gateway() - 6))
+    assert audit(host, 1) == InStep()
+    host.clocks.passed += 100.5
+    assert host.enforced() == set()
+
+
+def test_a_question_alone_tells_the_time(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.enforcer.welcome(Welcome("line", LEDGER, 0, host.clocks.gateway() - 6))
+    host.tell(0, order(host, 1, ttl=100.0), time=host.clocks.gateway() - 6)
+    assert audit(host, 1) == InStep(repaired=1)
+    host.clocks.passed += 4  # a guest that was paused: its clock stood still
+    host.clocks.booted += 4
+    assert audit(host, 1) == InStep(repaired=1)
+    host.clocks.passed += 96.5
+    assert host.enforced() == set()
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -1.0])
+def test_a_question_of_no_time_ends_the_connection(tmp_path: Path, time: float) -> None:
+    with pytest.raises(Malformed):
+        Host(tmp_path).enforcer.asked(Audit(0, 0, time), 1.0)
+
+
+def test_what_ends_or_is_told_while_the_firewall_lists_makes_no_difference(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.tell(0, order(host, 1), order(host, 2, ttl=0.3))
+    digest = Digest.of(["b-0000000000000001", "b-0000000000000002"])
+    asked = host.enforcer.asked(Audit(digest.count, digest.sum, host.clocks.gateway()), host.clocks.boottime())
+    host.enforcer.listing_begins()
+    host.clocks.passed += 0.5
+    host.tell(2, order(host, 3))
+    assert host.enforcer.audit(asked, host.firewall.listing()) == InStep()
 
 
 steps = st.lists(

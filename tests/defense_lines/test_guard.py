@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections import defaultdict
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from defense_lines import WEEK, Activity, Callers, Guard, GuardLimits, Override, Permit, Refusal
-from policy import BlockPolicy, Cause, Target, TargetKind
+from policy import BlockPolicy, Cause, InvalidTarget, Target, TargetKind
 
 NOW = 1_800_000_000.0
 
@@ -111,6 +112,34 @@ def test_mapped_and_plain_addresses_are_the_same(kept: Network, number: int) -> 
 )
 def test_a_target_that_lines_would_not_recognise_is_refused(kind: TargetKind, value: str) -> None:
     assert judged(Guard(GuardLimits()), block(kind, value)) == "target"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("range", "2001:db8::%1/48"), ("address", "2001:db8::5%eth0"), ("range", "fe80::%x/64")]
+)
+def test_a_zone_hides_nothing(kind: TargetKind, value: str) -> None:
+    """A range with a zone was judged as one address, and cut every stream in it."""
+    with pytest.raises(InvalidTarget, match="zone"):
+        Target.of(kind, value)
+    assert judged(Guard(GuardLimits()), block(kind, value)) == "target"
+
+
+@pytest.mark.parametrize("value", ["198.51.100.9/32", "2001:db8::9/128", "::ffff:198.51.100.9/128"])
+def test_a_range_of_one_is_an_address(value: str) -> None:
+    target = Target.of("range", value)
+    assert target in (Target("address", "198.51.100.9"), Target("address", "2001:db8::9"))
+    assert judged(Guard(GuardLimits()), block("range", value)) == "target"
+
+
+@pytest.mark.parametrize("value", ["203.0.113.9/32", "203.0.113.8/31", "203.0.113.0/28", "203.0.113.0/24"])
+def test_a_range_with_a_shared_address_is_as_shared_as_the_address(value: str) -> None:
+    people = Activity(window=WEEK)
+    for number in range(1000):
+        address = "203.0.113.9" if number < 45 else f"10.2.{number // 250}.{number % 250}"
+        people.saw(f"person:{number}", f"person:{number}", address, "", NOW)
+    target = Target.of("range", value)
+    for callers in (of_the_hour(people), Callers(Activity(), people)):
+        assert judged(Guard(GuardLimits(), callers), block(target.kind, target.value)) == "shared"
 
 
 @pytest.mark.parametrize("kind", ["principal", "actor"])
@@ -289,6 +318,30 @@ def test_activity_is_bounded_and_counts_what_it_forgets() -> None:
     assert activity.addresses(NOW + 10_000) == 0
 
 
+def test_one_caller_who_comes_from_everywhere_makes_nobody_else_forgotten() -> None:
+    activity = Activity(limit=2000)
+    for number in range(1000):
+        address = "203.0.113.9" if number < 500 else f"10.2.{number // 250}.{number % 250}"
+        activity.saw(f"person:{number}", f"person:{number}", address, "", NOW)
+    for number in range(3000):
+        activity.saw("person:mallory", "person:mallory", f"2001:db8:bad::{number:x}", f"s-{number}", NOW + 1)
+    assert activity.count(Target("address", "203.0.113.9"), NOW + 1) == 500
+    assert activity.count(Target("address", "2001:db8:bad::bb7"), NOW + 1) == 1  # the latest is known
+    assert (len(activity), activity.forgotten) == (1256, 2744)
+
+
+def test_where_there_is_no_room_who_has_more_than_the_others_makes_it() -> None:
+    """Twenty accounts of one attacker fill what is left, and no more than that."""
+    activity = Activity(limit=2000)
+    for number in range(1000):
+        activity.saw(f"person:{number}", f"person:{number}", "203.0.113.9", "", NOW)
+    for number in range(20_000):
+        puppet = f"person:puppet-{number % 20}"
+        activity.saw(puppet, puppet, f"2001:db8:bad::{number:x}", "", NOW + 1)
+    assert activity.count(Target("address", "203.0.113.9"), NOW + 1) == 1000
+    assert len(activity) == 2000
+
+
 def test_only_the_guard_makes_permits() -> None:
     with pytest.raises(TypeError):
         Permit(object(), block("address", "198.51.100.1"), None, 0.0, 0.0)
@@ -297,3 +350,19 @@ def test_only_the_guard_makes_permits() -> None:
 def test_a_bad_never_block_list_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"10\.0\.0\.300"):
         Guard(GuardLimits(never_block_addresses=("10.0.0.300",)))
+
+
+def test_a_range_with_more_good_addresses_than_are_looked_at_is_held_and_costs_little() -> None:
+    """One of 200,000 took half a second of everybody's."""
+    busy = Activity(limit=100_000)
+    for number in range(30_000):
+        busy.saw("person:a", "person:a", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", f"s-{number}", NOW)
+        busy.saw(f"person:{number}", "agent:a", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "", NOW)
+    lax = GuardLimits(approval_most=90_000, approval_count=90_000, blast_radius_count=90_000, blast_radius_most=90_000)
+    guard = Guard(lax, Callers(busy, Activity(window=WEEK)))
+    assert judged(guard, block("range", "10.0.0.0/18")) == "blast_radius"
+    began = time.perf_counter()
+    radius = guard.radius(Target("range", "10.0.0.0/16"), NOW)
+    assert time.perf_counter() - began < 0.1
+    assert (radius.more, radius.addresses) == (True, 30_000)
+    assert 0 < radius.principals <= 10_000

@@ -110,6 +110,7 @@ CATASTROPHES = [
     C("one address of the core's network", "address", "10.1.0.5", "never"),
     C("a proxy with 10,000 people behind it", "address", "203.0.113.9", "approval"),
     C("that proxy as a range of one", "range", "203.0.113.9/32", "approval"),
+    C("that proxy as a range of two", "range", "203.0.113.8/31", "approval"),
     C("that proxy, mapped", "address", "::ffff:203.0.113.9", "approval"),
     C("that proxy among its neighbours", "range", "203.0.113.8/30", "approval"),
     C("the agent that acts for 5,000 customers", "actor", "agent:fintech", "approval"),
@@ -204,5 +205,5 @@ def test_after_a_restart_the_guard_knows_what_it_knew(callers: Callers) -> None:
     again = Callers(Activity(limit=100_000), Activity(limit=100_000, window=WEEK))
     again.hour.restore(callers.hour.snapshot(), NOW)
     again.week.restore(callers.week.snapshot(), NOW)
-    for value in ("203.0.113.9/32", "10.20.1.0/24", "10.30.2.0/24"):
-        assert isinstance(Guard(LIMITS, again).judge(order(Target("range", value)), NOW), Hold)
+    for value in ("203.0.113.9/32", "203.0.113.8/31", "10.20.1.0/24", "10.30.2.0/24"):
+        assert isinstance(Guard(LIMITS, again).judge(order(Target.of("range", value)), NOW), Hold)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
@@ -22,10 +23,16 @@ from defense_lines import (
     Ledger,
     LedgerUnwritable,
     LineStatus,
+    Note,
+    Order,
+    Orders,
     Pace,
     Posture,
+    Receipts,
+    early,
 )
 from defense_lines.ledger import committer, store
+from defense_lines.status import Delays
 from policy import BlockPolicy
 from tests.defense_lines.line_rig import EVERY_KIND, MemoryLine, MemoryPort, block, permit
 
@@ -64,7 +71,7 @@ def status_of(hub: Hub, name: str = "memory") -> LineStatus:
 async def outcomes(hub: Hub, block_id: str, line: str = "memory") -> list[str]:
     story = await hub.story(block_id)
     assert story
-    return [deed.outcome for deed in story.lines[line].deeds]
+    return [deed.outcome for deed in story.lines[line].deeds] if line in story.lines else []
 
 
 async def test_a_block_reaches_every_line_and_every_receipt_is_on_record(ledger: Ledger) -> None:
@@ -204,6 +211,37 @@ async def test_a_refusal_is_final_and_shown(ledger: Ledger) -> None:
         assert status_of(hub).refused == 1
 
 
+class SmallLine(MemoryLine):
+    """Has room for two blocks."""
+
+    asked = 0
+
+    def _do(self, order: Order, second: bool) -> Note | None:
+        self.asked += order.block is not None
+        if order.block and order.id not in self.blocks and len(self.blocks) == 2:
+            return Note(order.id, "failed", "2 rules stand")
+        return super()._do(order, second)
+
+
+async def test_a_full_line_is_not_asked_again_before_there_is_room(ledger: Ledger) -> None:
+    line = SmallLine()
+    line.capabilities = Capabilities(targets=EVERY_KIND, room=2)
+    async with running(ledger, line, pace=QUICK) as hub:
+        wanted = [block() for _ in range(4)]
+        for each in wanted:
+            await hub.submit(permit(each))
+        assert await hub.settled(wanted[3].id, 20) == {"memory": "refused"}
+        for _ in range(3):  # reconciliations
+            line.calls.clear()
+            await line.calls.wait()
+        assert (line.asked, status_of(hub).refused, status_of(hub).pending) == (4, 2, 0)
+        await hub.lift(wanted[0].id, "analyst:jo", "false alarm")
+        await until(lambda: line.blocks.keys() == {wanted[1].id, wanted[2].id})
+        assert await outcomes(hub, wanted[2].id) == ["refused", "enforced"]
+        assert await outcomes(hub, wanted[3].id) == ["refused"]
+        assert (line.asked, status_of(hub).drifted) == (5, 0)
+
+
 async def test_a_line_without_the_kind_gets_no_order_and_the_story_says_so(ledger: Ledger) -> None:
     line = MemoryLine(targets=frozenset({"address"}))
     async with running(ledger, line) as hub:
@@ -313,9 +351,55 @@ async def test_a_line_that_answers_nonsense_is_quarantined_until_somebody_says_o
         await until(lambda: wanted.id in line.blocks)
         postures = [entry.record for entry in await ledger.since(0, kinds=["posture"])]
         assert [(each.state, each.by) for each in postures if isinstance(each, Posture)] == [
-            ("quarantined", "hub"),
+            ("quarantined", "guard:lines"),
             ("in_service", "analyst:jo"),
         ]
+
+
+class SaysAnything(MemoryLine):
+    """A line that does what it is told, and says something else of it."""
+
+    said: Callable[[Receipts], Receipts]
+
+    async def carry_out(self, orders: Orders) -> Receipts:
+        return self.said(await super().carry_out(orders))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"time": float("nan")},
+        {"time": -1.0},
+        {"time": 1e300},
+        {"ms": float("inf")},
+        {"ms": -1.0},
+        {"notes": (Note("", "enforced", "", float("nan")),)},
+    ],
+)
+async def test_a_time_that_is_none_is_no_answer(ledger: Ledger, said: dict[str, object]) -> None:
+    line = SaysAnything()
+    line.said = lambda receipts: msgspec.structs.replace(receipts, **said)
+    async with running(ledger, line, MemoryLine("good")) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await until(lambda: status_of(hub).service == "quarantined")
+        assert await outcomes(hub, wanted.id, "good") == ["enforced"]
+        assert await outcomes(hub, wanted.id) == []
+        assert ledger.cursor("memory") == 0
+
+
+async def test_words_that_are_no_text_go_on_record_as_well_as_they_can(ledger: Ledger) -> None:
+    line = SaysAnything()
+    line.said = lambda receipts: msgspec.structs.replace(receipts, notes=(Note(wanted.id, "failed", "\ud800" * 600),))
+    async with running(ledger, line, MemoryLine("good")) as hub:
+        wanted = block()
+        await hub.submit(permit(wanted))
+        await until(lambda: ledger.cursor("good") == ledger.last_order)
+        story = await hub.story(wanted.id)
+        assert story
+        assert [deed.outcome for deed in story.lines["good"].deeds] == ["enforced"]
+        assert [(deed.outcome, deed.detail) for deed in story.lines["memory"].deeds] == [("failed", "?" * 500)]
+        assert status_of(hub).last_error == "?" * 500
 
 
 async def test_a_drained_line_is_told_nothing_even_after_a_restart_and_then_all_of_it(tmp_path: Path) -> None:
@@ -372,6 +456,33 @@ async def test_what_a_line_says_it_was_told_counts(tmp_path: Path) -> None:
         stranger.missed = last + 1000
         await hub.submit(permit(block()))
         await until(lambda: "our last order is" in status_of(hub).last_error)
+
+
+async def test_what_a_line_failed_to_do_as_its_answer_was_lost_is_recorded_as_failed(tmp_path: Path) -> None:
+    """It was told all of it, by its own journal: what of it is so is seen before anything is on record."""
+    async with await Ledger.open(tmp_path) as ledger, running(ledger) as hub:
+        lifted, kept, failed = block(), block(), block()
+        for each in (lifted, kept, failed):
+            await hub.submit(permit(each))
+        await hub.lift(lifted.id, "analyst:jo", "false alarm")
+        line = MemoryLine()
+        line.cursor, line.mood = ledger.last_order, "away"
+        line.blocks = {each.id: each for each in (lifted, kept)}
+        hub.attach(line)
+        await line.calls.wait()
+        assert await outcomes(hub, kept.id) == []
+    async with await Ledger.open(tmp_path) as ledger, running(ledger, line, pace=QUICK) as hub:  # not after a restart
+        assert await outcomes(hub, kept.id) == []
+        line.mood = "well"
+        hub.wake("memory")
+        await until(lambda: line.blocks.keys() == {kept.id, failed.id})
+        await until(lambda: status_of(hub).pending == 0)
+        assert await outcomes(hub, kept.id) == ["enforced"]
+        assert await outcomes(hub, failed.id) == ["failed", "enforced"]
+        assert await outcomes(hub, lifted.id) == ["failed", "lifted"]
+        assert set(line.applied) == {failed.id}
+        assert status_of(hub).drifted == 0
+        await until(lambda: ledger.cursor("memory") == ledger.last_order)
 
 
 async def test_a_line_that_missed_something_is_told_from_there(ledger: Ledger) -> None:
@@ -447,12 +558,14 @@ class UnwritableLedger:
         self.full = False
         self.fault: Exception | None = None  # what the disk comes back with
         self.slow: asyncio.Event | None = None  # until when nothing returns
+        self.given: list[object] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.ledger, name)
 
     async def append(self, record: object) -> object:
         if self.slow:
+            self.given.append(record)
             await self.slow.wait()
         if self.fault:
             raise self.fault
@@ -536,6 +649,26 @@ async def test_a_block_withdrawn_while_the_disk_fails_is_not_tried_again(ledger:
         await until(lambda: ledger.standing(kept.block.id, time.time()) is not None)
         assert set(port.blocks) == {kept.block.id}
         assert [block.id for block in ledger.live(time.time())] == [kept.block.id]
+
+
+async def test_a_block_withdrawn_while_it_is_offered_again_stands_nowhere(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early, "_RETRY", 0.01)
+    disk, port, line = UnwritableLedger(ledger), MemoryPort(), MemoryLine()
+    async with running(disk, EdgeLine(port), line, pace=QUICK) as hub:  # type: ignore[arg-type]
+        disk.full, leave = True, permit(wanted := block())
+        with pytest.raises(LedgerUnwritable):
+            await hub.submit(leave)
+        disk.full, disk.slow = False, asyncio.Event()
+        await until(lambda: leave in disk.given)  # it is offered again, and the disk has not answered
+        lifting = asyncio.create_task(hub.lift(wanted.id, "analyst:jo", "false alarm"))
+        await asyncio.sleep(0)
+        disk.slow.set()
+        assert await lifting
+        await until(lambda: ledger.place(wanted.id) is not None)
+        assert not ledger.live(time.time())
+        await until(lambda: not (port.blocks or line.blocks))
 
 
 async def test_what_the_disk_will_never_take_ends_nothing(ledger: Ledger) -> None:
@@ -656,3 +789,23 @@ async def test_metrics_show_each_line(ledger: Ledger) -> None:
         assert read("portcullis_defense_lines_pending") == 0
         assert (read("portcullis_defense_lines_delay_p99_seconds") or 0) > 0
     assert read("portcullis_defense_lines_up") is None
+
+
+async def test_lines_states_are_told_without_a_look_at_what_waits_for_them(ledger: Ledger) -> None:
+    lines = [MemoryLine("near"), MemoryLine("far")]
+    lines[1].mood = "away"
+    async with running(ledger, *lines) as hub:
+        await hub.submit(permit(block()))
+        await until(lambda: hub.states() == {"far": "away", "near": "up"})
+        assert {status.name: status.state for status in hub.status()} == hub.states()
+
+
+def test_delays_are_ranked_anew_once_there_is_one_more() -> None:
+    delays = Delays()
+    assert delays.ms(0.5) is None
+    for seconds in (0.003, 0.001, 0.002):
+        delays.add(seconds)
+    assert (delays.ms(0.5), delays.ms(0.99)) == (2.0, 3.0)
+    for _ in range(1000):
+        delays.add(0.004)
+    assert (delays.ms(0.0), delays.ms(0.99)) == (4.0, 4.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import stat
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from defense_lines import Ledger, LedgerAltered, LedgerInUse, Lift, Places, public_key, verify
-from defense_lines.ledger import LedgerExists, Restored, back_up, restore
+from defense_lines.ledger import LedgerExists, Restored, back_up, names_beside, restore
 from tests.defense_lines.line_rig import block, permit
 
 
@@ -47,6 +48,87 @@ async def test_a_backup_that_is_taken_while_blocks_are_written_goes_on(tmp_path:
         assert again.standing(wanted.id, time.time()) == wanted
         await again.append(Lift(block=wanted.id, by="analyst:jo", reason="fine"))
     assert intact(places)
+
+
+async def test_the_keys_of_its_names_lie_beside_a_backup(tmp_path: Path) -> None:
+    backup, places = tmp_path / "backup.db", Places(tmp_path / "again")
+    async with await Ledger.open(tmp_path / "ledger") as ledger:
+        wanted = [block("principal", f"person:{number}") for number in range(20)]
+        await ledger.append_all([permit(each) for each in wanted])
+        back_up(ledger.places, backup)
+        places.folder.mkdir()
+        shutil.copy(ledger.places.key, places.key)
+    assert stat.S_IMODE(names_beside(backup).stat().st_mode) == 0o600
+    restore(backup, places, time.time())
+    async with await Ledger.open(places.folder) as again:
+        assert again.live(time.time()) == wanted
+    assert sorted(path.name for path in places.folder.iterdir()) == [
+        f"ledger.{part}" for part in ("db", "head", "key", "lock", "names")
+    ]
+
+
+@pytest.mark.parametrize("copied", ["empty", "without its log", "of another ledger", "before the name"])
+async def test_a_backup_is_not_restored_without_the_names_that_it_needs(tmp_path: Path, copied: str) -> None:
+    places = Places(tmp_path / "again")
+    async with await Ledger.open(tmp_path / "ledger") as ledger, await Ledger.open(tmp_path / "other") as other:
+        places.folder.mkdir()
+        back_up((other if copied == "of another ledger" else ledger).places, tmp_path / "earlier.db")
+        await ledger.append(permit(block("principal", "person:alice")))
+        back_up(ledger.places, tmp_path / "backup.db")
+        shutil.copy(ledger.places.key, places.key)
+        if copied == "empty":
+            places.names.touch()
+        elif copied == "without its log":
+            shutil.copy(ledger.places.names, places.names)
+        else:
+            shutil.copy(names_beside(tmp_path / "earlier.db"), places.names)
+    with pytest.raises(LedgerAltered, match="name"):
+        restore(tmp_path / "backup.db", places, time.time())
+    assert sorted(path.name for path in places.folder.iterdir()) == ["ledger.key", "ledger.lock", "ledger.names"]
+    places.names.unlink()
+    restore(tmp_path / "backup.db", places, time.time())
+    async with await Ledger.open(places.folder) as again:
+        assert again.live(time.time())[0].target.value == "person:alice"
+
+
+@pytest.mark.parametrize("left", ["ledger.db-wal", "ledger.db-shm", "ledger.head"])
+async def test_what_is_left_of_the_lost_ledger_is_not_mixed_with_the_backup(tmp_path: Path, left: str) -> None:
+    async with await Ledger.open(tmp_path / "ledger") as ledger:
+        await ledger.append(permit(block()))
+        back_up(ledger.places, tmp_path / "backup.db")
+        await ledger.append(permit(block()))
+        places = keys_of(ledger.places, tmp_path / "again")
+        shutil.copy(ledger.places.folder / left, places.folder)
+    before = (places.folder / left).read_bytes()
+    with pytest.raises(LedgerExists, match=left):
+        restore(tmp_path / "backup.db", places, time.time())
+    assert (places.folder / left).read_bytes() == before
+    (places.folder / left).unlink()
+    restore(tmp_path / "backup.db", places, time.time())
+    async with await Ledger.open(places.folder) as again:
+        assert again.head.seq == 2
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+async def test_what_is_left_of_the_lost_names_is_not_mixed_with_those_of_the_backup(
+    tmp_path: Path, ending: str
+) -> None:
+    async with await Ledger.open(tmp_path / "ledger") as ledger:
+        await ledger.append(permit(block("principal", "person:alice")))
+        back_up(ledger.places, tmp_path / "backup.db")
+        await ledger.append_all([permit(block("principal", f"person:{number}")) for number in range(30)])
+        places = keys_of(ledger.places, tmp_path / "again")
+    for path in places.folder.glob(f"{places.names.name}*"):
+        path.unlink()
+    left = places.folder / f"{places.names.name}{ending}"
+    left.write_bytes(b"of the names that are lost")
+    with pytest.raises(LedgerExists, match=left.name):
+        restore(tmp_path / "backup.db", places, time.time())
+    assert left.read_bytes() == b"of the names that are lost"
+    left.unlink()
+    restore(tmp_path / "backup.db", places, time.time())
+    async with await Ledger.open(places.folder) as again:
+        assert again.live(time.time())[0].target.value == "person:alice"
 
 
 async def test_a_line_that_was_told_what_is_lost_is_not_trusted(tmp_path: Path) -> None:
@@ -87,6 +169,8 @@ async def test_without_its_keys_a_backup_is_not_restored(tmp_path: Path, missing
         back_up(ledger.places, tmp_path / "backup.db")
     places = keys_of(ledger.places, tmp_path / "again")
     getattr(places, missing).unlink()
+    if missing == "names":
+        names_beside(tmp_path / "backup.db").unlink()
     with pytest.raises(FileNotFoundError):
         restore(tmp_path / "backup.db", places, time.time())
     assert not places.database.exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from defense_lines import Finding, Ledger, LedgerAltered, LedgerUnwritable, Lift, Places, Risk, public_key, verify
-from defense_lines.ledger import Blocked, Compacted, Compaction, Declared, Posture, Whom, keeping
+from defense_lines.ledger import Blocked, Compacted, Compaction, Declared, Posture, Whom, hash_at, keeping
 from defense_lines.ledger.snapshot import snapshots
 from defense_lines.ledger.store import Store
 from defense_lines.line import Capabilities
@@ -345,6 +345,46 @@ async def test_an_interrupted_compaction_is_finished_by_the_next(
         assert ledger.live(clock.now)[:4] == lived
         await ledger.compact(0.0, archive, "operator:jo")
     assert audit(ledger.places, archive) == ()
+
+
+@pytest.mark.parametrize("failing", ["keep", "commit"])
+async def test_a_compaction_that_fails_late_leaves_no_archive(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def full(*_: object) -> None:
+        raise LedgerUnwritable("database or disk is full")
+
+    archive = ledger.places.folder / "archive"
+    await write(ledger, clock)
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, failing, full)
+        with pytest.raises(LedgerUnwritable):
+            await compact(ledger, archive, clock)
+    assert list(archive.iterdir()) == []
+    await ledger.append(permit(long()))
+    assert (await compact(ledger, archive, clock)).moved
+    assert audit(ledger.places, archive) == ()
+
+
+def test_an_archive_that_nothing_follows_is_no_gap(twice: Places, tmp_path: Path) -> None:
+    """A compaction was killed before its anchor, or a backup from before it was put back."""
+    archive = tmp_path / "archive"
+    for first, upto in ((1, 8), (11, 21), (12, 19)):
+        shutil.copy(archived(archive, 0), archive / f"ledger-{first:012}-{upto:012}.archive")
+    assert audit(twice, archive) == ()
+    (archive / "ledger-000000000011-000000000023.archive").unlink()  # the one that ends with the anchor
+    assert audit(twice, archive)
+
+
+async def test_a_head_of_entries_that_a_backup_took_the_place_of_is_none_of_ours(
+    twice: Places, tmp_path: Path, clock: Clock
+) -> None:
+    async with await Ledger.open(tmp_path / "other", clock) as other:
+        await write(other, clock)
+        await compact(other, tmp_path / "others", clock)
+    ours = hash_at(twice.database, 5, tmp_path / "archive")
+    shutil.copy(archived(tmp_path / "others", 0), tmp_path / "archive" / "ledger-000000000001-000000000009.archive")
+    assert hash_at(twice.database, 5, tmp_path / "archive") == ours
 
 
 async def test_blocks_are_acknowledged_while_it_compacts(tmp_path: Path, clock: Clock) -> None:

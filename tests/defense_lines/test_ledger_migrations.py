@@ -51,6 +51,7 @@ def write_version_1(folder: Path, records: list[Record]) -> Places:
     rows.execute("INSERT INTO head VALUES (1, ?, ?, ?)", (head.seq, head.hash, head.signature))
     rows.execute("INSERT INTO cursors VALUES ('edge', 2)")
     rows.close()
+    names.commit()
     names.close()
     publish_head(stage_head(places.head, head), places.head)
     write_key(key, places.key, places.public_key)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from defense_lines.agent import Firewall, NftError, Order, conntrack
+from defense_lines.agent.actuation import since_boot
 from defense_lines.agent.libnftables import Nftables
 from tests.defense_lines.nftables_rig import Namespace, connect, namespaces
 
@@ -35,12 +36,17 @@ def pair() -> Iterator[tuple[Namespace, Namespace]]:
 
 def firewall(table: str = "portcullis_test") -> Firewall:
     made = Firewall(table)
-    made.ensure(time.time())
+    made.ensure(since_boot())
     return made
 
 
+def active(wall: Firewall) -> list[str]:
+    """Ids that the kernel enforces."""
+    return [found.id for found in wall.active(since_boot())]
+
+
 def order(number: int, network: str, seconds: float = 60) -> Order:
-    return Order.parse(BLOCK.format(number), network, time.time() + seconds)
+    return Order.parse(BLOCK.format(number), network, since_boot() + seconds)
 
 
 def nft(commands: str) -> None:
@@ -53,12 +59,12 @@ def nft(commands: str) -> None:
 def test_applies_reads_back_and_revokes(host: Namespace) -> None:
     def story() -> None:
         wall = firewall()
-        now = time.time()
+        now = since_boot()
         results = wall.apply([order(1, "198.51.100.7"), order(2, "2001:db8::/32"), order(3, "10.0.0.0/8")], now)
         assert [result.outcome for result in results] == ["enforced"] * 3
-        assert sorted(wall.active(now)) == [BLOCK.format(number) for number in (1, 2, 3)]
+        assert sorted(active(wall)) == [BLOCK.format(number) for number in (1, 2, 3)]
         assert [result.outcome for result in wall.revoke([BLOCK.format(2), "b-unknown"], now)] == ["lifted", "lifted"]
-        assert sorted(wall.active(now)) == [BLOCK.format(number) for number in (1, 3)]
+        assert sorted(active(wall)) == [BLOCK.format(number) for number in (1, 3)]
         wall.close()
 
     host.run(story)
@@ -67,11 +73,13 @@ def test_applies_reads_back_and_revokes(host: Namespace) -> None:
 def test_a_new_agent_finds_what_stands(host: Namespace) -> None:
     def story() -> None:
         first, orders = firewall(), [order(1, "198.51.100.7"), order(2, "198.51.100.0/24")]
-        first.apply(orders, time.time())
+        first.apply(orders, since_boot())
         first.close()
         second = firewall()
-        assert sorted(second.orders(), key=lambda found: found.id) == orders
-        assert len(second.active(time.time())) == 2
+        found = sorted(second.orders(), key=lambda each: each.id)
+        assert [(each.id, each.network) for each in found] == [(each.id, each.network) for each in orders]
+        assert [each.expires for each in found] == pytest.approx([each.expires for each in orders], abs=0.5)
+        assert len(active(second)) == 2
         second.close()
 
     host.run(story)
@@ -80,9 +88,9 @@ def test_a_new_agent_finds_what_stands(host: Namespace) -> None:
 def test_expired_orders_are_not_applied(host: Namespace) -> None:
     def story() -> None:
         wall = firewall()
-        results = wall.apply([order(1, "198.51.100.7", -1), order(2, "198.51.100.8")], time.time())
+        results = wall.apply([order(1, "198.51.100.7", -1), order(2, "198.51.100.8")], since_boot())
         assert [result.outcome for result in results] == ["expired", "enforced"]
-        assert wall.active(time.time()) == [BLOCK.format(2)]
+        assert active(wall) == [BLOCK.format(2)]
         wall.close()
 
     host.run(story)
@@ -91,8 +99,8 @@ def test_expired_orders_are_not_applied(host: Namespace) -> None:
 def test_the_kernel_ends_an_order_by_itself(host: Namespace) -> None:
     def story() -> None:
         wall = firewall()
-        wall.apply([order(1, "198.51.100.7", 0.5), order(2, "198.51.100.7", 60)], time.time())
-        wall.apply([order(3, "198.51.100.8", 0.5)], time.time())
+        wall.apply([order(1, "198.51.100.7", 0.5), order(2, "198.51.100.7", 60)], since_boot())
+        wall.apply([order(3, "198.51.100.8", 0.5)], since_boot())
         wall.close()
         deadline = time.monotonic() + PATIENCE
         while len(standing_elements()) > 1:
@@ -108,12 +116,12 @@ def test_an_order_ends_in_the_kernel_when_it_says_and_never_early(host: Namespac
     def story() -> None:
         wall = firewall()
         found = order(1, "198.51.100.7", seconds)
-        wall.apply([found], time.time())
-        last_seen = seen = time.time()
+        wall.apply([found], since_boot())
+        last_seen = seen = since_boot()
         while standing_elements():
-            last_seen, seen = seen, time.time()
+            last_seen, seen = seen, since_boot()
         wall.close()
-        assert time.time() >= found.expires  # the listing that did not find it was made before this
+        assert since_boot() >= found.expires  # the listing that did not find it was made before this
         assert last_seen < found.expires + LATE
 
     host.run(story)
@@ -123,8 +131,8 @@ def test_the_longest_order_fits_the_kernel(host: Namespace) -> None:
     def story() -> None:
         wall, end = firewall(), 9e10
         found = Order.parse("1234567890/" + "x" * 36, "2001:db8:1111:2222:3333:4444:5555:6666", end)
-        assert wall.apply([found], time.time())[0].outcome == "enforced"
-        assert wall.active(time.time()) == [found.id]
+        assert wall.apply([found], since_boot())[0].outcome == "enforced"
+        assert active(wall) == [found.id]
         wall.close()
 
     host.run(story)
@@ -142,10 +150,10 @@ def test_every_prefix_length_is_enforced(host: Namespace) -> None:
     def story() -> None:
         wall = firewall()
         networks = [f"0.0.0.0/{length}" for length in range(33)] + [f"::/{length}" for length in range(129)]
-        end = time.time() + 60
+        end = since_boot() + 60
         orders = [Order.parse(f"length-{number}", network, end) for number, network in enumerate(networks)]
-        assert all(result.outcome == "enforced" for result in wall.apply(orders, time.time()))
-        assert len(wall.active(time.time())) == len(networks)
+        assert all(result.outcome == "enforced" for result in wall.apply(orders, since_boot()))
+        assert len(active(wall)) == len(networks)
         wall.close()
 
     host.run(story)
@@ -165,13 +173,13 @@ def test_every_prefix_length_is_enforced(host: Namespace) -> None:
 def test_damage_is_seen_and_the_next_order_repairs_it(host: Namespace, damage: str) -> None:
     def story() -> None:
         wall, orders = firewall(), [order(1, "198.51.100.7"), order(2, "198.51.100.8")]
-        wall.apply(orders, time.time())
+        wall.apply(orders, since_boot())
         nft(damage)
-        assert wall.active(time.time()) == []
-        assert wall.apply([order(3, "198.51.100.9")], time.time())[0].outcome == "enforced"
-        assert BLOCK.format(3) in wall.active(time.time())
-        assert all(result.outcome == "enforced" for result in wall.apply(orders, time.time()))
-        assert len(wall.active(time.time())) == 3
+        assert active(wall) == []
+        assert wall.apply([order(3, "198.51.100.9")], since_boot())[0].outcome == "enforced"
+        assert BLOCK.format(3) in active(wall)
+        assert all(result.outcome == "enforced" for result in wall.apply(orders, since_boot()))
+        assert len(active(wall)) == 3
         wall.close()
 
     host.run(story)
@@ -180,17 +188,17 @@ def test_damage_is_seen_and_the_next_order_repairs_it(host: Namespace, damage: s
 def test_a_failed_transaction_changes_nothing(host: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     def story() -> None:
         wall = firewall()
-        wall.apply([order(1, "198.51.100.7")], time.time())
+        wall.apply([order(1, "198.51.100.7")], since_boot())
 
         def refuse(_: object) -> None:
             raise NftError("no")
 
         with monkeypatch.context() as patched:
             patched.setattr(Nftables, "run", lambda _self, commands: refuse(commands))
-            assert wall.apply([order(2, "198.51.100.8")], time.time())[0].outcome == "failed"
-            assert wall.revoke([BLOCK.format(1)], time.time())[0].outcome == "failed"
+            assert wall.apply([order(2, "198.51.100.8")], since_boot())[0].outcome == "failed"
+            assert wall.revoke([BLOCK.format(1)], since_boot())[0].outcome == "failed"
         assert [found.id for found in wall.orders()] == [BLOCK.format(1)]
-        assert wall.active(time.time()) == [BLOCK.format(1)]
+        assert active(wall) == [BLOCK.format(1)]
         wall.close()
 
     host.run(story)
@@ -215,12 +223,12 @@ def test_packets_stop_also_of_an_established_flow(pair: tuple[Namespace, Namespa
     # As hosts do: an accept for what is established, in front of everything else that filters.
     server.run(nft, "add table inet h; add chain inet h i { type filter hook input priority -300; }")
     server.run(nft, "add rule inet h i ct state established accept")
-    assert server.run(wall.apply, [order(1, network)], time.time())[0].outcome == "enforced"
+    assert server.run(wall.apply, [order(1, network)], since_boot())[0].outcome == "enforced"
     left, right = conversation
     right.send(b"blocked")
     assert not readable(left, SILENCE)
     assert client.run(refused, here, listener.getsockname()[1], there)
-    assert server.run(wall.revoke, [BLOCK.format(1)], time.time())[0].outcome == "lifted"
+    assert server.run(wall.revoke, [BLOCK.format(1)], since_boot())[0].outcome == "lifted"
     assert readable(left, PATIENCE)
     assert left.recv(100) == b"blocked"
     for end in (left, right, listener):
@@ -233,11 +241,11 @@ def test_of_two_overlapping_orders_the_other_stands(pair: tuple[Namespace, Names
     listener, (left, right) = talk(server, client, "198.51.100.1", "198.51.100.7")
     wall = server.run(firewall)
     networks = ["198.51.100.7", "198.51.100.0/29", "198.51.100.0/28", "198.51.100.7"]
-    server.run(wall.apply, [order(number, network) for number, network in enumerate(networks)], time.time())
+    server.run(wall.apply, [order(number, network) for number, network in enumerate(networks)], since_boot())
     right.send(b"blocked")
     for number in range(4):
         assert not readable(left, SILENCE / 2)
-        server.run(wall.revoke, [BLOCK.format(number)], time.time())
+        server.run(wall.revoke, [BLOCK.format(number)], since_boot())
     assert readable(left, PATIENCE)
     for end in (left, right, listener):
         end.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
 from typing import cast
 
 from defense_lines.agent.openc2_message import Response
 from defense_lines.line import Orders
 from defense_lines.lines.openc2 import OpenC2Line
+from defense_lines.lines.openc2_calls import Answers, Call, Heard
 from defense_lines.lines.openc2_plan import Plan, Step, plan
 from defense_lines.lines.openc2_producer import Producer
 from tests.defense_lines.openc2_rig import block, orders
@@ -28,15 +29,18 @@ class Unbound:
     def enrol(self, device: str) -> None:
         self.device = device
 
-    async def tell(self, device: str, told: Orders) -> tuple[Plan, list[Response]]:
+    def tell(self, device: str, told: Orders, heard: Heard) -> Call:
         planned = plan(told, self.now)
         self.now += HELD_UP
-        return planned, [self.answer(403, refused="session") for _ in planned.steps]
+        return self.call(planned, heard, [self.answer(403, refused="session") for _ in planned.steps])
 
-    async def ask(self, device: str, steps: Sequence[Step], head: str = "") -> list[Response]:
-        assert steps
-        self.asked += steps
-        return [self.answer(200, head=head) for _ in steps]
+    def tell_alone(self, device: str, planned: Plan, head: str, heard: Heard) -> Call:
+        self.asked += planned.steps
+        return self.call(planned, heard, [self.answer(200, head=head) for _ in planned.steps])
+
+    def call(self, planned: Plan, heard: Heard, answers: Answers) -> Call:
+        asyncio.get_running_loop().call_soon(heard, planned, answers)
+        return Call(self.device, planned, heard)
 
     def answer(self, status: int, head: str = "", refused: str = "") -> Response:
         return Response(self.device, "r-1", status, self.now, "", {}, head, refused)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from typing import Any
 
 import msgspec
 import pytest
 
+from defense_lines.agent import Order
+from defense_lines.agent.libnftables import NftError
+from defense_lines.agent.openc2_command import read_command
 from defense_lines.agent.openc2_message import delete, deny, list_orders, read_response, request, update
 from defense_lines.agent.openc2_profile import Consumer
 from defense_lines.line import Digest, Note
+from defense_lines.lines.openc2_plan import _REFUSED as REFUSED
 from tests.defense_lines.openc2_rig import NOW, Filter
 
 BLOCK = "b-00000000000000aa"
 
 
 async def ask(consumer: Consumer, command: dict[str, Any], request_id: str = "r-1") -> dict[str, Any]:
-    reply = await consumer.answer(request(request_id, "soc", NOW, command))
+    reply = await consumer.answer(read_command(request(request_id, "soc", NOW, command)))
     assert reply is not None
     assert reply.topic == "oc2/rsp/soc"
     message = msgspec.json.decode(reply.payload)
@@ -55,15 +60,6 @@ async def test_deny_list_delete() -> None:
     assert await ask(consumer, delete(rule, BLOCK), "r-3") == {"status": 200}
     assert wall.standing == {}
     assert (await ask(consumer, delete(rule, BLOCK), "r-4"))["status"] == 404
-
-
-async def test_a_repeated_request_gets_the_same_answer_and_is_not_done_twice() -> None:
-    wall = Filter()
-    consumer = Consumer("fw-1", wall)
-    first = await ask(consumer, deny("198.51.100.7", 60, BLOCK))
-    wall.standing.clear()
-    assert await ask(consumer, deny("198.51.100.7", 60, BLOCK)) == first
-    assert wall.standing == {}
 
 
 async def test_the_same_command_in_another_request_is_the_same_rule() -> None:
@@ -147,7 +143,7 @@ async def test_what_is_not_supported_is_said_and_not_done(path: str, value: Any,
 )
 async def test_commands_for_others_are_left_to_them(actuator: dict[str, Any], answered: bool) -> None:
     wall = Filter()
-    reply = await Consumer("fw-1", wall).answer(request("r-1", "soc", NOW, changed("actuator", actuator)))
+    reply = await Consumer("fw-1", wall).answer(read_command(request("r-1", "soc", NOW, changed("actuator", actuator))))
     assert (reply is not None, len(wall.standing) == 1) == (answered, answered)
 
 
@@ -155,7 +151,7 @@ async def test_commands_for_others_are_left_to_them(actuator: dict[str, Any], an
 async def test_the_answer_is_the_one_that_was_asked_for(requested: str, status: int | None) -> None:
     wall = Filter()
     command = changed("args/response_requested", requested)
-    reply = await Consumer("fw-1", wall).answer(request("r-1", "soc", NOW, command))
+    reply = await Consumer("fw-1", wall).answer(read_command(request("r-1", "soc", NOW, command)))
     answer = read_response(reply.payload) if reply else None
     assert (answer and answer.status) == status
     assert (answer.rule is not None if answer else False) == (requested == "complete")
@@ -183,7 +179,7 @@ OTHER = "b-00000000000000bb"
 
 
 async def answered(consumer: Consumer, command: dict[str, Any], request_id: str, age: float = 0.0) -> list[Note] | None:
-    reply = await consumer.answer(request(request_id, "soc", NOW, command), age)
+    reply = await consumer.answer(read_command(request(request_id, "soc", NOW, command)), age)
     answer = read_response(reply.payload) if reply else None
     return answer.notes if answer and answer.status == 200 else None
 
@@ -245,7 +241,7 @@ async def test_a_list_is_spared_where_the_digest_agrees() -> None:
 
     async def in_step(blocks: list[str], beyond: float, request_id: str) -> bool:
         asked = request(request_id, "soc", NOW, list_orders(Digest.of(blocks), beyond))
-        reply = await consumer.answer(asked)
+        reply = await consumer.answer(read_command(asked))
         answer = read_response(reply.payload) if reply else None
         assert answer is not None
         assert answer.in_step == (answer.orders is None)
@@ -255,3 +251,82 @@ async def test_a_list_is_spared_where_the_digest_agrees() -> None:
     assert await in_step([BLOCK], 10, "r-3")
     assert not await in_step([BLOCK], 0, "r-4")
     assert not await in_step([OTHER], 10, "r-5")
+
+
+async def test_beyond_its_room_it_fails_and_what_stands_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("defense_lines.agent.openc2_profile.MAX_RULES", 1)
+    wall = Filter()
+    consumer = Consumer("fw-1", wall)
+    rows = [(BLOCK, "198.51.100.7/32", 60), (OTHER, "198.51.100.8/32", 60)]
+    assert await answered(consumer, update(rows, []), "r-1") == [Note(OTHER, "failed", "1 rules stand")]
+    assert (await ask(consumer, deny("198.51.100.8/32", 60, OTHER), "r-2"))["status"] not in (200, *REFUSED)
+    assert (await ask(consumer, deny("198.51.100.7/32", 90, BLOCK), "r-3"))["status"] == 200  # put again
+    assert [order.expires for order in wall.standing.values()] == [NOW + 90]
+
+
+async def test_rules_that_are_put_again_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("defense_lines.agent.openc2_profile.MAX_RULES", 3)
+    consumer = Consumer("fw-1", Filter())
+    rows = [(f"b-{number:016x}", f"198.51.100.{number}/32", 60.0) for number in range(5)]
+    assert await answered(consumer, update(rows[:2], []), "r-1") == []
+    found = await answered(consumer, update(rows, []), "r-2") or []
+    assert [note.block for note in found] == [name for name, *_ in rows[3:]]
+
+
+class Reread(Filter):
+    """A firewall with a great many rules: to read them back takes two seconds."""
+
+    times, asleep = 0, 0.0
+
+    def awake(self) -> float:
+        return self.now - self.asleep
+
+    def sleep(self, seconds: float) -> None:
+        self.now, self.asleep = self.now + seconds, self.asleep + seconds
+
+    async def read(self) -> list[Order]:
+        self.times += 1
+        self.now += 2.0
+        if self.broken:
+            raise NftError(self.broken)
+        return await super().read()
+
+
+async def test_an_unknown_id_has_the_book_read_back_once_and_only_if_the_host_slept() -> None:
+    wall = Reread()
+    consumer = Consumer("fw-1", wall, awake=wall.awake)
+    await consumer.start()
+    assert await answered(consumer, update([], [OTHER]), "r-1") == []
+    assert wall.times == 1
+    wall.sleep(3600)
+    wall.broken = "Operation not permitted"
+    found = await answered(consumer, update([], [OTHER]), "r-2")
+    assert (wall.times, found) == (2, [Note(OTHER, "failed", "Operation not permitted")])
+    wall.broken = ""
+    for number in range(3, 6):
+        assert await answered(consumer, update([], [OTHER]), f"r-{number}") == []
+    assert wall.times == 3
+
+
+async def test_what_is_done_first_takes_nothing_of_a_blocks_time_off() -> None:
+    wall = Reread()
+    consumer = Consumer("fw-1", wall, awake=wall.awake)
+    await consumer.start()
+    wall.sleep(3600)
+    began = wall.now
+    await answered(consumer, update([(BLOCK, "198.51.100.7/32", 10.0)], [OTHER]), "r-1")
+    assert wall.now == began + 2
+    assert [order.expires for order in wall.standing.values()] == [began + 10]
+
+
+async def test_answers_are_not_kept() -> None:
+    consumer = Consumer("fw-1", Filter())
+    rows = [(f"b-{number:016x}", f"10.0.{number >> 8}.{number & 255}/32", 60.0) for number in range(500)]
+    await answered(consumer, update(rows, []), "r-0")
+    tracemalloc.start()
+    for number in range(20):
+        refused = [(name, "192.0.2.1/32", left) for name, _, left in rows]  # each of them stands for another network
+        assert len(await answered(consumer, update(refused, []), f"r-{number}") or []) == 500
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 200_000  # bytes; an answer is 40,000

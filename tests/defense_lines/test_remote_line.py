@@ -200,6 +200,7 @@ async def test_an_agent_that_cannot_is_unavailable(tmp_path: Path) -> None:
     "answer",
     [
         Receipts(1.0, 1.0, "another head"),
+        Receipts(float("nan"), 1.0, "head"),
         Receipts(1.0, 1.0, "head", (Note("b-0000000000000009", "failed"),)),
         InStep(),  # nobody asked
         HELLO,

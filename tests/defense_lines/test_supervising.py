@@ -22,8 +22,9 @@ from defense_lines import (
     Receipts,
     Whom,
 )
-from defense_lines.ledger.orders import StandingOrders
-from defense_lines.supervisor import Push, Step, Supervisor
+from defense_lines.ledger.orders import Place, StandingOrders
+from defense_lines.steps import List, Push, Step
+from defense_lines.supervisor import Supervisor
 from policy import BlockPolicy, Cause, Target, TargetKind
 
 PROVE = os.environ.get("PORTCULLIS_PROVE") == "1"
@@ -81,6 +82,9 @@ class History:
     def standing(self, block_id: str, now: float) -> BlockPolicy | None:
         return self.standing_orders.block(block_id, now)
 
+    def place(self, block_id: str) -> Place | None:
+        return self.standing_orders.place(block_id)
+
 
 class Line:
     """A model of a line: ends blocks by itself where it can, and does what its fault says with the next batch."""
@@ -122,6 +126,8 @@ class Line:
 class Machine(RuleBasedStateMachine):
     """Times are plain numbers that the machine moves."""
 
+    asked: tuple[List, bool] | None  # what it enforces, and whether that is what it should, as it is asked
+
     @initialize(ends=st.booleans(), lists=st.just(True), journal=st.booleans(), everything=st.booleans())
     def found(self, ends: bool, lists: bool, journal: bool, everything: bool) -> None:
         self.now, self.tick, self.made = 1_700_000_000.0, 50.0, 0
@@ -136,18 +142,18 @@ class Machine(RuleBasedStateMachine):
 
     def start(self) -> None:
         self.supervisor = Supervisor("line", self.history, self.history.cursor, PACE)
-        self.connected = False
+        self.connected, self.asked = False, None
 
     @rule()
     def connect(self) -> None:
         told = self.line.cursor if self.line.journal else None
         self.supervisor.connected(self.line.capabilities, told, self.now, self.tick)
-        self.connected = True
+        self.connected, self.asked = True, None
 
     @rule()
     def disconnect(self) -> None:
         self.supervisor.disconnected("gone", self.tick)
-        self.connected = False
+        self.connected, self.asked = False, None
 
     @rule(wanted=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 60), st.floats(5, 120), NAMED), max_size=6))
     def order(self, wanted: list[tuple[TargetKind, int, float, tuple[str, ...]]]) -> None:
@@ -177,9 +183,22 @@ class Machine(RuleBasedStateMachine):
     @rule(faults=st.lists(st.sampled_from(("", "", *FAULTS)), min_size=1, max_size=5))
     def work(self, faults: list[str]) -> None:
         """Some steps, as far as there is something to do."""
+        step = self.supervisor.push if self.asked else self.supervisor.step
         for fault in faults:
-            if step := self.supervisor.step(self.now, self.tick):
-                self.carry_out(step, fault)
+            if told := step(self.now, self.tick):
+                self.carry_out(told, fault)
+
+    @rule()
+    def ask(self) -> None:
+        """What it enforces; it is told more before it answers."""
+        if self.asked is None and self.supervisor.told_all and (step := self.supervisor.question(self.now, self.tick)):
+            self.asked = step, self.in_step(step)
+
+    @rule(fault=st.sampled_from(("", "", "lost")))
+    def hear(self, fault: str) -> None:
+        if self.asked:
+            (step, in_step), self.asked = self.asked, None
+            self.list(step, in_step, fault)
 
     @rule(faults=st.lists(st.sampled_from(("", "", *FAULTS)), min_size=1, max_size=5), seconds=st.floats(0.1, 4))
     def work_after_a_pause(self, faults: list[str], seconds: float) -> None:
@@ -188,7 +207,7 @@ class Machine(RuleBasedStateMachine):
 
     def carry_out(self, step: Step, fault: str) -> None:
         if not isinstance(step, Push):
-            self.list(step.unless, step, fault)
+            self.list(step, self.in_step(step), fault)
             return
         receipts = self.line.carry_out(step.orders, fault, self.now)
         if receipts is None:
@@ -197,19 +216,22 @@ class Machine(RuleBasedStateMachine):
             self.supervisor.answered(step.orders, receipts, 0.01, self.now, self.tick)
             self.history.cursor = self.supervisor.safe_cursor
 
-    def list(self, unless: Digest, step: Step, fault: str) -> None:
-        assert not isinstance(step, Push)
+    def in_step(self, step: List) -> bool:
+        lives = [name for name, block in self.line.blocks.items() if block.expires > step.time]
+        return lives == list(self.line.blocks) and not self.line.foreign and Digest.of(lives) == step.unless
+
+    def list(self, step: List, in_step: bool, fault: str) -> None:
         if fault in ("nothing", "lost"):
             self.supervisor.unavailable("no answer", self.tick)
             return
-        lives = [name for name, block in self.line.blocks.items() if block.expires > step.time]
-        left = [name for name in self.line.blocks if name not in lives]
-        if not (left or self.line.foreign) and Digest.of(lives) == unless:
+        if in_step:
             self.supervisor.listed(step, None, set(), self.now, self.tick)
+            self.history.cursor = self.supervisor.safe_cursor
             return
         ids = [*self.line.blocks, *self.line.foreign]
-        suspects = self.supervisor.suspects(step, ids, self.now)
-        self.supervisor.listed(step, ids, suspects - self.line.foreign, self.now, self.tick)
+        found = self.supervisor.compare(step, ids, self.now)
+        self.supervisor.listed(step, found, found.over - self.line.foreign, self.now, self.tick)
+        self.history.cursor = self.supervisor.safe_cursor
 
     @rule(seconds=st.floats(0.01, 20))
     def passes(self, seconds: float) -> None:
@@ -249,6 +271,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.connected:
             self.connect()
+        self.hear("")
         for _ in range(40):  # longer than any pause, shorter than most blocks live
             self.passes(0.3)
             while step := self.supervisor.step(self.now, self.tick):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-import time
 from typing import Any
 
 import msgspec
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 
 from defense_lines.agent import NftError, Order, conntrack, elements
 from defense_lines.agent.libnftables import answers
-from defense_lines.agent.orders import OrderBook
-from defense_lines.agent.ruleset import Ruleset, Standing, lengths, read
+from defense_lines.agent.ruleset import Ruleset, Standing, entry, read
 
-ORDER = Order.parse("b-00000000000000aa", "198.51.100.0/24", 2e9)
+ORDER = Order.parse("b-00000000000000aa", "198.51.100.0/24", 160.0)
 RULESET = Ruleset("portcullis")
 DEEP = b"[" * 60_000
 
@@ -33,17 +31,15 @@ json_values = st.recursive(
 
 
 def listing() -> dict[str, Any]:
-    """What libnftables says of a table that holds one order."""
-    entry = f"{ORDER.id} {ORDER.network} {ORDER.expires!r}"
-    drops = {"elem": {"val": "198.51.100.0", "timeout": 60, "expires": 59, "comment": ORDER.id}}
+    """What libnftables says of a table in which one prefix length is dropped."""
     rule = next(RULESET.rules((4, 24)))
     hook = {"type": "filter", "hook": "prerouting", "prio": -310, "policy": "accept"}
     return {
         "nftables": [
             {"metainfo": {"version": "1.0.6", "json_schema_version": 1}},
             {"table": {"family": "inet", "name": "portcullis"}},
-            {"set": {"name": "orders", "elem": [{"elem": {"val": {"concat": [0, 170]}, "comment": entry}}]}},
-            {"set": {"name": "ipv4_24", "type": "ipv4_addr", "elem": [drops]}},
+            {"set": {"name": "orders", "type": ["mark", "mark"]}},
+            {"set": {"name": "ipv4_24", "type": "ipv4_addr"}},
             {"chain": {"name": "ingress", **hook}},
             {"rule": {"chain": "ingress", "expr": rule}},
         ]
@@ -79,21 +75,37 @@ def standing(output: bytes) -> Standing | None:
 def test_the_listing_is_read() -> None:
     found = standing(msgspec.json.encode(listing()))
     assert found is not None
-    assert found.enforced(RULESET, 1.0) == [ORDER.id]
+    assert found.sets == {(4, 24)}
+    assert found.reads(RULESET, (4, 24))
+    assert not found.reads(RULESET, (4, 32))
 
 
 @example(b'{"nftables":[{"set":{"name":"\xff"}}]}')
 @example(b'{"nftables":[{"set":{"name":"orders","elem":[{"elem":{"comment":' + DEEP)
-@example(b'{"nftables":[{"set":{"name":"orders","elem":[{"elem":{"val":1,"comment":[]}}]}}]}')
 @example(b'{"nftables":[{"set":{"name":"ipv4_99"}}]}')
 @given(st.binary(max_size=200) | json_values.map(msgspec.json.encode) | nearly())
 def test_any_listing(output: bytes) -> None:
-    """A Standing or NftError; of a Standing the frame can be stated, and nothing in the book is enforced unread."""
+    """A Standing or NftError; of a Standing the frame can be stated, and nothing is enforced that no rule reads."""
     found = standing(output)
     if found is not None:
-        RULESET.frame(set(found.sets) | lengths(OrderBook(found.orders)))
-        enforced = set(found.enforced(RULESET, time.time()))
-        assert enforced <= {order.id for order in found.orders if order.network in found.dropped and found.rules}
+        RULESET.frame(found.sets)
+        assert found.rules or not any(found.reads(RULESET, length) for length in found.sets)
+
+
+def test_an_entry_of_the_order_book_is_read() -> None:
+    for comment in (b"b-00000000000000aa 198.51.100.0/24", b"b-00000000000000aa 198.51.100.0/24 2000000000.0"):
+        assert entry(elements.Element(bytes(8), 60.0, comment), 100.0) == ORDER
+    assert entry(elements.Element(bytes(8), None, b"b-00000000000000aa 198.51.100.0/24"), 100.0) is None
+
+
+@example(b"\xff", 1.0)
+@example(b"b-1 fe80::1%eth0", 1.0)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode), st.none() | st.floats(0, 1e13))
+def test_any_entry(comment: bytes, left: float | None) -> None:
+    """An order that could stand on a firewall, or none."""
+    found = entry(elements.Element(bytes(8), left, comment), 100.0)
+    if found is not None:
+        RULESET.put(found, 100.0)
 
 
 def attribute(kind: int, value: bytes) -> bytes:

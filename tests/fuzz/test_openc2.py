@@ -55,17 +55,17 @@ class Filter:
     async def revoke(self, identities: list[str]) -> list[Result]:
         return [Result(identity, "lifted") for identity in identities]
 
-    async def active(self) -> list[str]:
-        return [order.id for order in self.applied]
+    async def active(self) -> list[Order]:
+        return self.applied
 
-    async def orders(self) -> list[Order]:
+    async def read(self) -> list[Order]:
         return self.applied
 
 
 def answer(payload: bytes, *, works: bool = True) -> tuple[int, Filter]:
     """Status of the consumer's reply (0 for none), and what its firewall did."""
     wall = Filter(works=works)
-    reply = asyncio.run(Consumer("fw-1", wall).answer(payload))
+    reply = asyncio.run(Consumer("fw-1", wall).answer(read_command(payload)))
     if reply is None:
         return 0, wall
     assert "+" not in reply.topic

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import grpc
 import jwt
@@ -245,7 +246,7 @@ class World(Bank):
 
     def block(self, kind: Any, value: str) -> str:
         """A block policy; its id."""
-        name = f"b-{kind}-{value}"
+        name = f"b-{crc32(f'{kind} {value}'.encode()):016x}"
         cause = Cause(reason="test", by="test")
         order = BlockPolicy(id=name, target=Target.of(kind, value), created=0.0, expires=2.0**33, cause=cause)
         self.blocklist.enforce([order])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from defense_lines import Digest
 from gateway.blocklist import Blocklist
 from gateway.sessions import Sessions
 from policy import BlockPolicy, Cause, Target
@@ -73,6 +74,24 @@ def test_what_has_ended_is_forgotten_and_nothing_else() -> None:
     moment = NOW + 100.5
     blocklist.expire()
     assert [each.target for each in blocklist.blocks()] == targets[100:]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["block", "lift", "wait"])), max_size=30))
+def test_its_digest_is_of_what_it_refuses(story: list[tuple[int, str]]) -> None:
+    moment = NOW
+    blocklist = Blocklist(Sessions(), clock=lambda: moment)
+    for number, verb in story:
+        if verb == "block":
+            blocklist.enforce([block(number, Target("address", f"198.51.100.{number}"), 1.0 + number)])
+        elif verb == "lift":
+            blocklist.lift([f"b-{number:016x}"])
+        else:
+            moment += 1.0
+            blocklist.expire()
+        assert blocklist.digest(moment) == Digest.of(blocklist.active())
+        assert blocklist.digest(moment + 2) == Digest.of(
+            each.id for each in blocklist.blocks() if each.expires > moment + 2
+        )
 
 
 def spent(blocklist: Blocklist) -> float:

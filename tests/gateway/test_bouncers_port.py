@@ -15,6 +15,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from defense_lines import Ledger
+from defense_lines.ledger import Posture
+from defense_lines.status import Service
 from deploy.demo.ports import free_port
 from gateway.bouncers import run_bouncers
 from gateway.config import Bouncer, CrowdSecLine, CrowdSecTls
@@ -23,6 +25,11 @@ from tests.defense_lines.line_rig import block, permit
 from tests.gateway.mesh_rig import certificates
 
 KEY = "0123456789abcdef"
+SERVICES: tuple[tuple[Service, list[str]], ...] = (
+    ("drained", []),
+    ("quarantined", []),
+    ("in_service", ["198.51.100.7"]),
+)
 FAILURES = "portcullis_gateway_part_failures_total"
 
 
@@ -30,7 +37,7 @@ FAILURES = "portcullis_gateway_part_failures_total"
 async def running(folder: Path, settings: CrowdSecLine) -> AsyncIterator[Ledger]:
     async with asyncio.timeout(20), await Ledger.open(folder / "ledger") as ledger:
         await ledger.append(permit(block("address", "198.51.100.7")))
-        task = asyncio.ensure_future(run_bouncers(settings, Follower(ledger), ledger, time.time()))
+        task = asyncio.ensure_future(run_bouncers(settings, Follower(ledger), ledger, 86_400, time.time()))
         try:
             yield ledger
         finally:
@@ -54,6 +61,14 @@ async def asked(url: str, trust: ssl.SSLContext | bool = True) -> list[str]:
         return [decision["value"] for decision in await answer.json()]
 
 
+async def streamed(url: str) -> list[str]:
+    async with (
+        aiohttp.ClientSession(headers={"X-Api-Key": KEY}) as session,
+        session.get(f"{url}/v1/decisions/stream?startup=true") as answer,
+    ):
+        return [decision["value"] for decision in (await answer.json())["new"] or ()]
+
+
 def failures() -> float:
     return REGISTRY.get_sample_value(FAILURES, {"part": "bouncers"}) or 0.0
 
@@ -70,6 +85,15 @@ async def test_over_tls_with_a_key_from_a_file(tmp_path: Path) -> None:
         assert await asked(f"https://127.0.0.1:{port}", trust) == ["198.51.100.7"]
         with pytest.raises(aiohttp.ClientError):
             await asked(f"http://127.0.0.1:{port}")
+
+
+async def test_a_bouncer_out_of_service_is_told_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    async with running(tmp_path, CrowdSecLine(port=port, bouncers=keyed(tmp_path))) as ledger:
+        await eventually(lambda: accepts(port))
+        for state, told in SERVICES:
+            await ledger.append(Posture(line="web", state=state, by="analyst:jo", reason="test"))
+            assert await streamed(f"http://127.0.0.1:{port}") == told
 
 
 async def test_a_port_that_another_has_is_opened_once_it_is_free(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import grpc
 import pytest
@@ -86,7 +87,9 @@ class Front:
 
     def block(self, address: str) -> None:
         target, cause = Target.of("address", address), Cause(reason="test", by="test")
-        order = BlockPolicy(id=f"b-{address}", target=target, created=0.0, expires=2.0**33, cause=cause)
+        order = BlockPolicy(
+            id=f"b-{crc32(address.encode()):016x}", target=target, created=0.0, expires=2.0**33, cause=cause
+        )
         self.bank.blocklist.enforce([order])
 
 

@@ -232,6 +232,8 @@ async def test_a_block_refuses_before_policy_is_asked(bank: Bank, kind: TargetKi
     bank.blocklist.enforce([block(kind, value)])
     answer = await bank.judge.ask(attempt(bank.token()))
     assert (answer.status, answer.reasons) == (403, ("blocked",))
+    assert answer.effect == "deny:b-1"  # the log alone is told which; the caller is not
+    assert b"b-1" not in answer.body()
     assert dict(answer.identity())["x-portcullis-subject"] == "person:alice"
     assert bank.seen == []
     bank.blocklist.lift(["b-1"])

@@ -377,7 +377,7 @@ class Living(RuleBasedStateMachine):
 
     @rule(subject=_PEOPLE)
     def block(self, subject: str) -> None:
-        now, name = self.house.now, f"b-{self.number}-{subject}"
+        now, name = self.house.now, f"b-{self.number:016x}"
         target = Target.of("principal", subject)
         self.number += 1
         order = BlockPolicy(id=name, target=target, created=now, expires=now + 50, cause=Cause(reason="r", by="t"))

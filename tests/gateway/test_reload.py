@@ -70,6 +70,20 @@ async def test_a_route_leads_to_its_new_service_when_the_order_returns(site: Sit
     assert [path for _, path in site.other.seen] == ["/accounts/1001"]
 
 
+async def test_a_new_service_is_never_blocked(site: Site) -> None:
+    operations = GatewayOperations(site.front.gateway)
+
+    async def would() -> str:
+        answer = await operations.add_block("address", "198.51.100.44", 60, "x", "jo", False, dry_run=True)
+        return str(answer["would"])
+
+    assert await would() == "accepted"
+    services = {**site.front.gateway.config.services, "new": Service(address="198.51.100.44", port=1)}
+    site.file = site.changed(services=services)
+    assert (await site.reload())["outcome"] == "live"
+    assert await would() == "refused"
+
+
 async def test_it_is_judged_for_its_new_service(site: Site) -> None:
     config = site.leading_elsewhere()
     other = config.services["other"].model_copy(update={"audience": "other"})

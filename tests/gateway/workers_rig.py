@@ -129,19 +129,20 @@ class Site:
         assert replicas is not None
         await until(lambda: len(replicas.pids()) == len(self.callers) - 1, "all judges are live")
         for caller in self.callers:
-            await until(partial(_listens, caller.socket), "all judges listen")
+            await until(partial(_answers, caller.socket), "all judges answer")
 
     async def everybody(self, token: str, **headers: str) -> list[Said]:
         """Each worker's answer, the gateway's own first."""
         return [await caller.ask(token, **headers) for caller in self.callers]
 
 
-async def _listens(socket: Path) -> bool:
-    try:
-        _, writer = await asyncio.open_unix_connection(str(socket))
-    except OSError:
-        return False
-    writer.close()
+async def _answers(socket: Path) -> bool:
+    """One that is about to end may still listen."""
+    with Caller(socket) as caller:
+        try:
+            await caller.ask("")
+        except (OSError, EOFError):
+            return False
     return True
 
 

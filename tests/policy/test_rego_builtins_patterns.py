@@ -85,4 +85,4 @@ def test_what_patterns_mean(name: str, args: list[Any], answer: Any) -> None:
 def test_overlapping_globs_take_no_time_to_speak_of(one: str, other: str) -> None:
     started = time.process_time()
     BUILTINS["regex.globs_match"](one, other)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5  # half a second; for ever, if they were tried one after another

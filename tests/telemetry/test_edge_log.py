@@ -47,6 +47,12 @@ def test_a_record_becomes_an_event() -> None:
     )
 
 
+def test_a_refusal_names_the_block_that_refused() -> None:
+    batch, _ = edge_log(frame([((5.0, 0.25, 10, 20, 403), (*ROW[:7], b"deny:b-1", b""))]))
+    (event,) = batch.events()
+    assert (event.outcome, event.name) == ("deny", "b-1")
+
+
 @pytest.mark.parametrize(
     ("status", "details", "outcome"),
     [

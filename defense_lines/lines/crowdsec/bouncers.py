@@ -9,16 +9,20 @@ import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import structlog
 
+from defense_lines.ledger import Posture
 from defense_lines.line import DefenseLine
 from defense_lines.lines.crowdsec.addresses import Addresses, Network
+from defense_lines.lines.crowdsec.answer import Answer
 from defense_lines.lines.crowdsec.asking_line import AskingLine
 from defense_lines.lines.crowdsec.connection import Link
 from defense_lines.lines.crowdsec.decision import Changes, Decision, Filters, ban
-from defense_lines.lines.crowdsec.stream_line import Find, StreamLine
+from defense_lines.lines.crowdsec.journal import Change
+from defense_lines.lines.crowdsec.stream_line import StreamLine
 from policy import BlockPolicy, TargetKind
 
 _LOOK = 0.25  # seconds between two looks at what has ended and who is gone
@@ -54,23 +58,27 @@ class Bouncers:
         bouncers: Sequence[Bouncer],
         addresses: Addresses,
         hub: Hub,
-        find: Find,
+        posture: Callable[[str], Posture | None],
         *,
         away: float = 60.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`find` gives a block that was ever ordered, by its id."""
+        """Of these there is to be one at a time for the same addresses: it hears of what changes there. `posture` is
+        what was last said of a line, as the ledger has it.
+        """
         self._keys = [(_digest(bouncer.key.encode()), bouncer) for bouncer in bouncers]
         self._addresses = addresses
         self._hub = hub
-        self._find = find
+        self._posture = posture
         self._away = away
         self._clock = clock
         self._monotonic = monotonic
         self._lines: dict[str, StreamLine | AskingLine] = {}
         self._seen: dict[str, float] = {}  # monotonic seconds of the last request
-        self._cursors: dict[str, int] = {}  # what a bouncer that is gone was told, should it come back
+        self._streams: dict[str, StreamLine] = {}  # of these and of those that are gone: each may come back
+        addresses.on_change = self._changed
+        addresses.on_posture = self._look
 
     def of(self, key: bytes) -> Bouncer | None:
         """Who has this key. Takes as long for every key."""
@@ -80,9 +88,10 @@ class Bouncers:
                 found = bouncer
         return found
 
-    async def poll(self, bouncer: Bouncer, link: Link, filters: Filters, startup: bool) -> Changes | None:
+    async def poll(self, bouncer: Bouncer, link: Link, filters: Filters, startup: bool) -> Changes | Answer | None:
         """The answer to a poll of the stream; None where nobody is there any more to be answered. At `startup` a
-        bouncer has nothing, and is told everything.
+        bouncer has nothing, and is told everything. One of which nothing is known may have anything: it is told
+        everything too, and each end that is remembered.
         """
         line = self._stream_line(bouncer, startup)
         self._seen[bouncer.name] = self._monotonic()
@@ -112,14 +121,23 @@ class Bouncers:
 
     def look(self) -> None:
         """Notice what has ended and who is gone by now."""
-        if ended := self._addresses.end(self._clock(), _ENDED):
-            for line in self._lines.values():
-                if isinstance(line, StreamLine):
-                    line.ended(ended)
+        self._addresses.end(self._clock(), _ENDED)
         for name, line in [*self._lines.items()]:
             held = isinstance(line, StreamLine) and line.polling
             if not held and self._monotonic() - self._seen[name] > self._away:
                 self._detach(name, f"has not asked for {self._away:g} s")
+
+    def _changed(self, change: Change) -> None:
+        for line in self._streams.values():
+            line.changed(change)
+
+    def _look(self, name: str) -> None:
+        if line := self._streams.get(name):
+            line.look()
+
+    def _serving(self, name: str) -> bool:
+        posture = self._posture(name)
+        return posture is None or posture.state == "in_service"
 
     def _stream_line(self, bouncer: Bouncer, startup: bool) -> StreamLine:
         line = self._lines.get(bouncer.name)
@@ -127,11 +145,19 @@ class Bouncers:
             return line
         if line is not None:
             self._detach(bouncer.name, "the bouncer has started anew")
+        stream = self._streams.get(bouncer.name)
+        if stream is None or startup:
+            stream = self._streams[bouncer.name] = self._made(bouncer, startup)
+        stream.open()
+        self._attach(stream)
+        return stream
+
+    def _made(self, bouncer: Bouncer, startup: bool) -> StreamLine:
         targets: frozenset[TargetKind] = frozenset({"address", "range"} if bouncer.ranges else {"address"})
-        cursor = 0 if startup else self._cursors.get(bouncer.name, 0)
-        made = StreamLine(bouncer.name, targets, self._addresses, self._find, cursor, self._clock)
-        self._attach(made)
-        return made
+        journal = self._addresses.journal
+        place = journal.last if startup else 0  # all of it: what is forgotten of that is then counted
+        serving = partial(self._serving, bouncer.name)
+        return StreamLine(bouncer.name, targets, self._addresses, place, serving, self._clock)
 
     def _attach(self, line: StreamLine | AskingLine) -> None:
         _log.info("bouncer is there", line=line.name)
@@ -143,7 +169,6 @@ class Bouncers:
         line = self._lines.pop(name)
         if isinstance(line, StreamLine):
             line.close(why)
-            self._cursors[name] = line.cursor or 0
         self._hub.detach(line)
 
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import structlog
 from prometheus_client import Counter
 
 from defense_lines.line import Capabilities, Digest, LineUnavailable, Note, Orders, Receipts
-from defense_lines.line import Order as LineOrder
 from defense_lines.lines.crowdsec.addresses import Addresses
+from defense_lines.lines.crowdsec.answer import PIECE, Answer, pieces
+from defense_lines.lines.crowdsec.audience import Audience, Telling
 from defense_lines.lines.crowdsec.connection import Link
-from defense_lines.lines.crowdsec.decision import Changes, Decision, Filters, ban, no_more
-from defense_lines.lines.crowdsec.delivery import Change, Delivery, Order
-from policy import BlockPolicy, Target, TargetKind
+from defense_lines.lines.crowdsec.decision import Changes, Filters
+from defense_lines.lines.crowdsec.delivery import NOTHING, Delivery, Mark
+from defense_lines.lines.crowdsec.journal import Change
+from policy import TargetKind
 
-MOST = 1000  # decisions in one answer; the Debian bouncer looks through its whole set once for each 200
-
-Find = Callable[[str], Awaitable[BlockPolicy | None]]
-
-_AGAIN = Counter("portcullis_defense_lines_bouncer_told_again_total", "Changes whose arrival no poll proved", ["line"])
+_AGAIN = Counter("portcullis_defense_lines_bouncer_told_again_total", "Answers whose arrival no poll proved", ["line"])
+_FORGOTTEN = Counter(
+    "portcullis_defense_lines_bouncer_forgotten_total", "Changes that were forgotten before a bouncer asked", ["line"]
+)
 _SUPERSEDED = Counter(
     "portcullis_defense_lines_bouncer_superseded_total", "Polls that another of the same bouncer ended", ["line"]
 )
 
 
+_log = structlog.get_logger()
+
+
 class StreamLine:
-    """Satisfies DefenseLine from a bouncer's first poll until `close`. Whatever is ordered about an address or a range,
-    the bouncer is told what then stands there, which is why being told twice changes nothing.
+    """Satisfies DefenseLine while it is open, from a bouncer's poll until `close`. Whatever changes about an address or
+    a range, the bouncer is told what then stands there, which is why being told twice changes nothing.
     """
 
     def __init__(
@@ -37,22 +42,25 @@ class StreamLine:
         name: str,
         targets: frozenset[TargetKind],
         addresses: Addresses,
-        find: Find,
-        cursor: int = 0,
+        place: int,
+        serving: Callable[[], bool],
         clock: Callable[[], float] = time.time,
         stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`find` gives a block that was ever ordered, by its id; `cursor` is what the bouncer is known to have."""
+        """It is told all that stands; and ends, as far as they come after a `place` in the journal. While it is not
+        `serving` it is told nothing: what it is to be told waits.
+        """
         self.name = name
         self.capabilities = Capabilities(targets=targets, lists=False)
-        self.cursor: int | None = cursor
+        self.cursor: int | None = 0
         self._addresses = addresses
-        self._find = find
+        self._serving = serving
         self._clock = clock
         self._stopwatch = stopwatch
-        self._delivery = Delivery()
-        self._filters = Filters()
-        self._last: Link | None = None  # that carried the last answer
+        self._delivery = Delivery(place)
+        self._newest = place  # of the changes that concern it
+        self._audience = Audience(name, targets, Filters())
+        self._last: Link | None = None  # that carried the last answer, until a poll proves that it came
         self._held: Link | None = None  # on which a poll waits for an answer
         self._reuses = False  # whether it has ever polled twice on one connection
         self._changed = asyncio.Event()  # a poll may be due
@@ -60,20 +68,19 @@ class StreamLine:
         self._lost = ""
 
     async def carry_out(self, orders: Orders) -> Receipts:
-        """See DefenseLine. Returns once the bouncer's polls prove that it did all of it. One that is given up is still
-        on its way, and what was proved of it meanwhile counts when it is tried again.
+        """See DefenseLine. The bouncer is told without it; this returns once its polls prove that it did all of it, and
+        what was proved of a batch that was given up counts when it is tried again.
         """
         started = self._stopwatch()
-        names, notes = await self._tell(orders.orders)
-        self._changed.set()
-        while not self._delivery.carried_out(names):
-            if self._lost:
-                raise LineUnavailable(f"{self.name}: {self._lost}")
-            self._proved.clear()
-            await self._proved.wait()
+        notes = tuple(
+            Note(order.id, "refused", "the bouncer's own filters leave it out")
+            for order in orders.orders
+            if order.block and not self._audience.filters.take(order.block)
+        )
+        refused = {note.block for note in notes}
+        await self._enforced(max((order.seq for order in orders.orders if order.id not in refused), default=NOTHING))
         if orders.after is not None:
             self.cursor = orders.upto
-        self._delivery.settle(0 if orders.after is None else orders.upto, names)
         ms = (self._stopwatch() - started) * 1e3
         return Receipts(time=self._clock(), ms=ms, head=orders.head, notes=notes)
 
@@ -81,12 +88,19 @@ class StreamLine:
         """Never asked: the protocol has no question what a bouncer enforces."""
         raise LineUnavailable(f"{self.name}: a bouncer cannot list what it enforces")
 
-    def ended(self, targets: Iterable[Target]) -> None:
-        """Blocks on these have run their time: a bouncer may keep no time by itself."""
-        for target in targets:
-            if target.kind in self.capabilities.targets:
-                self._delivery.tell(target, Change(clear=True))
+    def changed(self, change: Change) -> None:
+        """There is something new in the journal."""
+        if self._audience.concerns(change):
+            self._newest = self._addresses.journal.last
+            self._changed.set()
+
+    def look(self) -> None:
+        """Whether it serves may have changed."""
         self._changed.set()
+
+    def open(self) -> None:
+        """It is a line, for the first time or again."""
+        self._lost = ""
 
     def close(self, why: str) -> None:
         """It is not a line any more; whoever waits gets LineUnavailable."""
@@ -99,7 +113,7 @@ class StreamLine:
         """Whether a poll waits for its answer."""
         return self._held is not None and self._held.open
 
-    async def poll(self, link: Link, filters: Filters, hold: float) -> Changes | None:
+    async def poll(self, link: Link, filters: Filters, hold: float) -> Changes | Answer | None:
         """The answer to a poll, after at most `hold` seconds; None where the connection ended before."""
         self._arrived(link, filters)
         await self._due(link, hold)
@@ -111,13 +125,22 @@ class StreamLine:
         self._last = link
         return self._answer()
 
+    async def _enforced(self, seq: int) -> None:
+        while self._delivery.enforced.seq < seq:
+            if self._lost:
+                raise LineUnavailable(f"{self.name}: {self._lost}")
+            self._proved.clear()
+            await self._proved.wait()
+
     def _arrived(self, link: Link, filters: Filters) -> None:
         if self._held is not None and self._held.open and self._held is not link:
             _SUPERSEDED.labels(self.name).inc()
             self._held.abort()  # the same bouncer elsewhere: that connection is dead and does not know it
         self._reuses = self._reuses or link is self._last
         _AGAIN.labels(self.name).inc(self._delivery.polled(self._received(link)))
-        self._held, self._filters, link.on_end = link, filters, self._changed.set
+        self._last = None
+        self._audience = replace(self._audience, filters=filters)
+        self._held, link.on_end = link, self._changed.set
         self._changed.set()
         self._proved.set()
 
@@ -131,48 +154,31 @@ class StreamLine:
     async def _due(self, link: Link, hold: float) -> None:
         try:
             async with asyncio.timeout(hold):
-                while self._held is link and link.open and not (self._delivery.due or self._lost):
+                while self._held is link and link.open and not (self._is_due() or self._lost):
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             pass
 
-    def _answer(self) -> Changes:
-        new, deleted = list[Decision](), list[Decision]()
-        now = self._clock()
-        for target, clear in self._delivery.answer(MOST).items():
-            standing = self._standing(target, now)
-            if clear or not standing:
-                deleted.append(no_more(target))
-            if standing:
-                new.append(ban(max(standing, key=lambda block: block.expires), now))
-        return Changes(new=new or None, deleted=deleted or None)
+    def _is_due(self) -> bool:
+        return self._delivery.due(self._newest) if self._serving() else self._delivery.proving
 
-    def _standing(self, target: Target, now: float) -> list[BlockPolicy]:
-        blocks = self._addresses.at(ipaddress.ip_network(target.value))
-        return [block for block in blocks if block.expires > now and self._hears_of(block)]
-
-    def _hears_of(self, block: BlockPolicy) -> bool:
-        return (not block.lines or self.name in block.lines) and self._filters.take(block)
-
-    async def _tell(self, orders: Sequence[LineOrder]) -> tuple[set[Order], tuple[Note, ...]]:
-        """Have the bouncer told; by what names its doing so is proved, and what there is to say of the others."""
-        names, notes = set[Order](), list[Note]()
-        for order in orders:
-            block = order.block or self._addresses.block(order.id) or await self._find(order.id)
-            if block is None:
-                notes.append(Note(order.id, "lifted", "never known"))
-            elif order.block and not self._filters.take(block):
-                notes.append(Note(order.id, "refused", "the bouncer's own filters leave it out"))
-            else:
-                names.add(name := Order(order.seq, order.id))
-                self._put(name, order, block)
-        return names, tuple(notes)
-
-    def _put(self, name: Order, order: LineOrder, block: BlockPolicy) -> None:
-        if self._delivery.knows(name):
-            return
-        if order.block:
-            self._addresses.put(block)
-        others = any(each.id != block.id for each in self._addresses.at(ipaddress.ip_network(block.target.value)))
-        self._delivery.tell(block.target, Change(others or order.block is None, {name}))
+    def _answer(self) -> Changes | Answer:
+        if not self._serving():
+            self._delivery.nothing()
+            return Changes(new=None, deleted=None)
+        journal, taken = self._addresses.journal, self._delivery.taken
+        forgotten = max(0, journal.forgotten - taken.place)
+        if forgotten:
+            _FORGOTTEN.labels(self.name).inc(forgotten)
+            _log.warning("a bouncer may go on blocking what has ended", line=self.name, forgotten=forgotten)
+        changes, whole = journal.since(taken.place), taken.seq == NOTHING or forgotten > 0
+        standing = self._addresses.known() if whole else []
+        telling = Telling(self._audience, self._addresses, self._clock)
+        new = pieces(standing, telling.standing) if whole else pieces(changes, telling.new)
+        answer = Answer(pieces(changes, telling.deleted), new)
+        long = len(changes) + len(standing) > PIECE
+        told = answer if long else answer.at_once()
+        said = long or whole or told != Changes(new=None, deleted=None)
+        self._delivery.answer(Mark(journal.last, self._addresses.seq, said))
+        return told
