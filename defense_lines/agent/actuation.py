@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from defense_lines.agent.prefix import Prefix
 
 
@@ -14,7 +16,7 @@ def since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Until(NamedTuple):
+class Until(msgspec.Struct, frozen=True, gc=False):
     """How long a prefix is to be blocked."""
 
     block_id: str  # the order that ends last

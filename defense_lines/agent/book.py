@@ -8,8 +8,10 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Iterator, KeysView, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+import msgspec
 
 from defense_lines.agent.orders import InvalidOrder
 from defense_lines.agent.prefix import Prefix
@@ -21,22 +23,23 @@ _SLACK: Final = 1_000  # ends of orders that are gone, beyond as many as there a
 _WRAP: Final = 1 << 64
 
 
-class Standing(NamedTuple):
-    """One order."""
+class Standing(msgspec.Struct, frozen=True, gc=False, order=True):
+    """One order; of two, the one that ends later is greater."""
 
-    prefix: Prefix
     expires: float  # Unix seconds by the gateway's clock
+    id: str
+    prefix: Prefix
 
 
 class Book:
-    """Every order that stands."""
+    """Every order that stands. One value for each, in as few tables as will do: a host may have a hundred thousand."""
 
     def __init__(self) -> None:
         self.cursor = 0  # the line was told everything up to this entry of the ledger
         self._orders: dict[str, Standing] = {}
-        self._last: dict[Prefix, str] = {}  # of each prefix, the order that ends last
+        self._last: dict[Prefix, Standing] = {}  # of each prefix, the order that ends last
         self._others: dict[Prefix, set[str]] = {}  # and the others, if there are any
-        self._ends: list[tuple[float, str]] = []  # heap: when, id
+        self._ends: list[Standing] = []  # heap
         self._sum = 0
 
     def __len__(self) -> int:
@@ -50,17 +53,17 @@ class Book:
         that of the order that ends last; `ends` are in seconds of a clock to which `offset` is added for ours. All that
         stands is compared again and again: one pass, and nothing made of what is in its place.
         """
-        orders, end = self._orders, ends.get
-        return [p for p, last in self._last.items() if abs(end(p, math.inf) + offset - orders[last].expires) >= apart]
+        end, early, late = ends.get, -apart - offset, apart - offset
+        return [each for each, last in self._last.items() if not early < end(each, math.inf) - last.expires < late]
 
-    def unblocked(self, prefixes: KeysView[Prefix]) -> set[Prefix]:
+    def unblocked(self, prefixes: Collection[Prefix]) -> set[Prefix]:
         """Of these, those that nothing blocks."""
-        return prefixes - self._last.keys()
+        return {prefix for prefix in prefixes if prefix not in self._last}
 
     def blocked(self, prefix: Prefix) -> tuple[str, float] | None:
         """The order that ends last for a prefix, and when; None if none stands."""
         last = self._last.get(prefix)
-        return (last, self._orders[last].expires) if last is not None else None
+        return (last.id, last.expires) if last is not None else None
 
     def digest(self) -> Digest:
         """Of the ids of all that stand."""
@@ -75,13 +78,13 @@ class Book:
             raise InvalidOrder(f"id {block_id[:64]!r}: must be b- and 16 hex digits")
         if not 0 < expires < LATEST:
             raise InvalidOrder(f"expires {expires!r}: not a time")
-        before = self.strike(block_id)
-        self._orders[block_id] = Standing(prefix, expires)
+        before = self.strike(block_id) if block_id in self._orders else None
+        self._orders[block_id] = order = Standing(expires, block_id, prefix)
         self._sum = (self._sum + int(block_id[2:], 16)) % _WRAP
-        heapq.heappush(self._ends, (expires, block_id))
-        last = self._last.setdefault(prefix, block_id)
-        if last != block_id:
-            self._join(prefix, last, block_id)
+        heapq.heappush(self._ends, order)
+        last = self._last.setdefault(prefix, order)
+        if last is not order:
+            self._join(last, order)
         return before if before != prefix else None
 
     def strike(self, block_id: str) -> Prefix | None:
@@ -90,32 +93,32 @@ class Book:
         if order is None:
             return None
         self._sum = (self._sum - int(block_id[2:], 16)) % _WRAP
-        self._leave(order.prefix, block_id)
+        self._leave(order)
         if len(self._ends) > 2 * len(self._orders) + _SLACK:
-            self._ends = sorted((standing.expires, found) for found, standing in self)
+            self._ends = sorted(self._orders.values())
         return order.prefix
 
     def expire(self, now: float) -> None:
         """Forget what has ended by the gateway's clock. The actuator ends it by itself."""
-        while self._ends and self._ends[0][0] <= now:
-            _, block_id = heapq.heappop(self._ends)
-            order = self._orders.get(block_id)
-            if order is not None and order.expires <= now:
-                self.strike(block_id)
+        while self._ends and self._ends[0].expires <= now:
+            order = heapq.heappop(self._ends)
+            if self._orders.get(order.id) is order:  # else it was lifted, or told again for another time
+                self.strike(order.id)
 
-    def _join(self, prefix: Prefix, last: str, block_id: str) -> None:
-        later = self._orders[block_id].expires > self._orders[last].expires
-        self._last[prefix], other = (block_id, last) if later else (last, block_id)
-        self._others.setdefault(prefix, set()).add(other)
+    def _join(self, last: Standing, order: Standing) -> None:
+        if order.expires > last.expires:
+            self._last[order.prefix], order = order, last
+        self._others.setdefault(order.prefix, set()).add(order.id)
 
-    def _leave(self, prefix: Prefix, block_id: str) -> None:
+    def _leave(self, order: Standing) -> None:
+        prefix = order.prefix
         others = self._others.get(prefix)
         if others is None:
             del self._last[prefix]
             return
-        others.discard(block_id)
-        if self._last[prefix] == block_id:
-            self._last[prefix] = max(others, key=lambda found: self._orders[found].expires)
-            others.remove(self._last[prefix])
+        others.discard(order.id)
+        if self._last[prefix] is order:
+            self._last[prefix] = last = max(self._orders[found] for found in others)
+            others.remove(last.id)
         if not others:
             del self._others[prefix]

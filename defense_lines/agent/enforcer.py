@@ -94,7 +94,7 @@ class Enforcer:
         self.boottime = boottime
         self.gateway_clock = GatewayClock(clock() - boottime(), boottime())
         self._heard = False  # whether the gateway told its time since this process began
-        self._touched: set[Prefix] = set()  # since the last listing began
+        self._touched: set[Prefix] | None = None  # since a listing began, while one is made
         self._left: dict[str, Prefix] = {}  # by order: what the firewall may hold against it, as a change failed
         self._in_step = False  # whether everything that should stand is in the book
         self._repairs = 0  # since the gateway was last told
@@ -147,7 +147,7 @@ class Enforcer:
 
     def listing_begins(self) -> None:
         """A listing is being made: what changes meanwhile is not compared with it."""
-        self._touched.clear()
+        self._touched = set()
 
     def check(self, listing: Listing) -> frozenset[Prefix]:
         """Repair what the firewall holds wrongly; the prefixes that still are.
@@ -159,8 +159,10 @@ class Enforcer:
         missing = {prefix: until for prefix, until in changes.items() if prefix not in listing.ends}
         wrong = {prefix: until for prefix, until in changes.items() if prefix in listing.ends}
         failed = {**self.firewall.change(missing, fresh=True), **self.firewall.change(wrong)}
-        held = listing.ends.keys() - changes.keys()
-        self._left = {found: prefix for found, prefix in self._left.items() if self._is_left(prefix, failed, held)}
+        if self._left:
+            held = listing.ends.keys() - changes.keys()
+            self._left = {found: prefix for found, prefix in self._left.items() if self._is_left(prefix, failed, held)}
+        self._touched = None
         if changes:
             self._repairs += len(changes) - len(failed)
             _repaired.inc(len(changes) - len(failed))
@@ -259,7 +261,8 @@ class Enforcer:
             notes.append(Note(order.id[:_SHOWN], "refused", str(error)))
             return
         touched.append((prefix, order.id))
-        touched += (other for other in self._no_longer(order.id, before) if other[0] != prefix)
+        if before is not None or self._left:
+            touched += (other for other in self._no_longer(order.id, before) if other[0] != prefix)
 
     def _no_longer(self, block_id: str, prefix: Prefix | None) -> set[_Touched]:
         """What an order no longer blocks: in the book until now, or in the firewall still."""
@@ -270,7 +273,8 @@ class Enforcer:
         if not touched:
             return []
         changes = {prefix: self._until(prefix) for prefix, _ in touched}
-        self._touched.update(changes)
+        if self._touched is not None:
+            self._touched.update(changes)
         failed = self.firewall.change(changes)
         if not failed:
             return []
@@ -279,7 +283,8 @@ class Enforcer:
 
     def _is_left(self, prefix: Prefix, failed: Collection[Prefix], held: Collection[Prefix]) -> bool:
         """After a check at which some changes failed, and which changed nothing of what else is held."""
-        return prefix in failed or prefix in self._touched or (prefix in held and self.book.blocked(prefix) is None)
+        touched = self._touched or ()
+        return prefix in failed or prefix in touched or (prefix in held and self.book.blocked(prefix) is None)
 
     def _until(self, prefix: Prefix) -> Until | None:
         blocked = self.book.blocked(prefix)
@@ -288,8 +293,8 @@ class Enforcer:
     def _differences(self, listing: Listing) -> dict[Prefix, Until | None]:
         wrong = set(self.book.misplaced(listing.ends, self.gateway_clock.offset, _APART))
         if self._in_step:
-            wrong |= self.book.unblocked(listing.ends.keys())
-        return {prefix: self._until(prefix) for prefix in wrong - self._touched}
+            wrong |= self.book.unblocked(listing.ends)
+        return {prefix: self._until(prefix) for prefix in wrong.difference(self._touched or ())}
 
 
 def _refuse_malformed(orders: Orders) -> None:

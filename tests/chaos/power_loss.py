@@ -15,11 +15,12 @@ LEDGER = ("ledger.db", "ledger.db-wal")  # what a ledger whose fsync is taken ou
 
 
 class Lost(Exception):
-    """What was acknowledged is gone; there is no use in going on."""
+    """What was acknowledged is gone, or the ledger knows that something is and will not open; no use in going on."""
 
-    def __init__(self, asked: list[Asked]) -> None:
-        super().__init__(f"{len(asked)} acknowledged orders are gone")
+    def __init__(self, asked: list[Asked], refusal: str) -> None:
+        super().__init__(f"{len(asked)} acknowledged orders are gone; {refusal or 'the ledger opens'}")
         self.asked = asked
+        self.refusal = refusal  # why the ledger does not open; "" where it does
 
 
 class PowerLoss:
@@ -44,9 +45,11 @@ class PowerLoss:
     async def _check(self, left: Path) -> None:
         tried = self._scratch / f"tried-{self._cuts}"
         shutil.copytree(left, tried)
+        record, refusal = dict[str, Ended](), ""
         try:
             record = await on_record(tried)
-        except LedgerAltered:
-            record = dict[str, Ended]()
-        if lost := self._account.lost(record):
-            raise Lost(lost)
+        except LedgerAltered as altered:
+            refusal = str(altered)
+        lost = self._account.lost(record)
+        if lost or refusal:
+            raise Lost(lost, refusal)

@@ -69,9 +69,10 @@ class Report:
         self.gaps = [f"{line}: {network(prefix)} at {when}" for (line, prefix), when in self.account.gaps.items()]
         self.never = [f"{line}: {network(prefix)}" for line, prefix in self.account.violations]
 
-    def gone(self, asked: Iterable[Asked]) -> None:
-        """These were acknowledged, and the ledger does not have them."""
+    def gone(self, asked: Iterable[Asked], refusal: str = "") -> None:
+        """These were acknowledged, and the ledger does not have them; `refusal`: why it does not open, if it does not."""
         self.lost = [f"{each.id} {each.value}{', lifted' if each.lifted else ''}" for each in asked]
+        self.lost += [refusal] if refusal else []
 
     def recorded(self, record: Mapping[str, Ended], held: Mapping[str, tuple[float, Mapping[Prefix, float]]]) -> None:
         """The ledger as it was at the end; `held` is what each line enforced then, and when it was asked."""

@@ -50,7 +50,7 @@ async def run(folder: Path, kills: int, seed: int, weather: Weather, disk: Disk 
             await _compare(here, account, report)
         except* Lost as lost:
             for each in _leaves(lost):
-                report.gone(each.asked)
+                report.gone(each.asked, each.refusal)
         report.seconds, report.idle, report.longest = time.monotonic() - began, killers.idle, killers.longest
         report.kills = {part.name: part.kills for part in here.parts.values()}
         report.fell = {part.name: part.fell for part in here.parts.values() if part.fell}
