@@ -22,7 +22,9 @@ from console.line_api import LineApi
 from console.operations import Operations, Record
 from console.orders import (
     MAX_DATA,
+    MAX_MANY,
     AddBlock,
+    AddBlocks,
     CallerError,
     CutSessions,
     Decide,
@@ -41,6 +43,7 @@ from console.orders import (
     reason,
     selection,
     target,
+    targets,
     whom,
 )
 from defense_lines import LedgerUnwritable
@@ -66,6 +69,7 @@ def admin_api(operations: Operations) -> Starlette:
         ("POST", "/v1/lines/{name}/test", lines.test),
         ("GET", "/v1/blocks", admin.blocks),
         ("POST", "/v1/blocks", admin.add_block),
+        ("POST", "/v1/blocks/batch", admin.add_blocks),
         ("GET", "/v1/blocks/{id}", admin.block),
         ("DELETE", "/v1/blocks/{id}", admin.lift_block),
         ("POST", "/v1/blocks/lift", admin.lift_blocks),
@@ -124,6 +128,11 @@ class _Admin:
         whom, why, by = target(order.kind, order.value), reason(order.reason), operator(request, order.by)
         asked = (whom.kind, whom.value, order.ttl, why, by, order.override, order.dry_run)
         return JSONResponse(await self._operations.add_block(*asked))
+
+    async def add_blocks(self, request: Request) -> Response:
+        order = await read_order(request, AddBlocks, MAX_MANY)
+        many, why, by = targets(order.targets), reason(order.reason), operator(request, order.by)
+        return _json(await self._operations.add_blocks(many, order.ttl, why, by, order.override, order.dry_run))
 
     async def lift_block(self, request: Request) -> Response:
         order = await read_order(request, LiftBlock)
@@ -265,6 +274,11 @@ def _answering(handler: Handler) -> Handler:
 async def _no_such_path(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     return _error(status, "method not allowed" if status == 405 else "there is no such path", "caller")
+
+
+def _json(value: object) -> Response:
+    """What may be long: Starlette's own takes many times as long."""
+    return Response(msgspec.json.encode(value), media_type="application/json")
 
 
 def _error(status: int, what: str, fault: Fault) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from defense_lines import Service
 from gateway.agents import Order
 from gateway.lifting import Selection
-from policy import TargetKind
+from policy import Target, TargetKind
 
 Record = dict[str, Any]  # JSON values only; times are Unix seconds
 Path = tuple[str, ...]
@@ -59,6 +59,14 @@ class Operations(Protocol):
         become of it and `who` would be hit.
 
         `override` asks the guard to let it pass, on record.
+        """
+        ...
+
+    async def add_blocks(
+        self, targets: Sequence[Target], ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
+    ) -> list[Record]:
+        """Block many for one reason: each as `add_block` answers, in their order, but that one which the ledger could
+        not take is "unacknowledged".
         """
         ...
 

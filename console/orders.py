@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, Literal, TypeVar, get_args
 
@@ -17,6 +18,8 @@ PEER = "uid"  # the client of a request whose uid the kernel told: (PEER, uid)
 MAX_JSON = 64 * 1024  # bytes of one request that orders something
 MAX_DATA = 512 * 1024  # bytes of one change of policy data; what is larger belongs into the policy's own document
 MAX_LIMIT = 10_000  # records in one answer
+MAX_MANY = 256 * 1024  # bytes of one request that blocks many
+MAX_BLOCKS = 1_000  # in one request
 MAX_TTL = 366 * 86_400.0  # seconds; the guard's own limit is lower
 
 Index = Literal[
@@ -50,8 +53,30 @@ class AddBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.ttl <= MAX_TTL:
-            raise ValueError(f"ttl must be above 0 and at most {MAX_TTL:.0f} seconds")
+        _check_ttl(self.ttl)
+
+
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is to be blocked, of many."""
+
+    kind: TargetKind
+    value: str
+
+
+class AddBlocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to block many for one reason, each judged by itself."""
+
+    targets: tuple[Wanted, ...]
+    ttl: float  # seconds
+    reason: str
+    by: str = ""
+    override: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _check_ttl(self.ttl)
+        if not 0 < len(self.targets) <= MAX_BLOCKS:
+            raise ValueError(f"targets must be 1 to {MAX_BLOCKS}")
 
 
 class LiftBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,6 +200,17 @@ def target(kind: TargetKind, value: str) -> Target:
         raise CallerError(400, str(error)) from error
 
 
+def targets(wanted: Sequence[Wanted]) -> list[Target]:
+    """The canonical targets; one that is none refuses all. Raises CallerError."""
+    found = list[Target]()
+    for number, each in enumerate(wanted):
+        try:
+            found.append(target(each.kind, each.value))
+        except CallerError as error:
+            raise CallerError(400, f"targets[{number}]: {error}") from error
+    return found
+
+
 def reason(text: str) -> str:
     """The reason that goes on record; there must be one. Raises CallerError."""
     if not 0 < len(text.strip()) <= 1000:
@@ -222,6 +258,11 @@ def operator(request: Request, stated: str) -> str:
         raise CallerError(403, "orders are taken over the Unix socket alone")
     user = _user(request.client.port)
     return f"{stated} as {user}" if stated else user
+
+
+def _check_ttl(ttl: float) -> None:
+    if not 0 < ttl <= MAX_TTL:
+        raise ValueError(f"ttl must be above 0 and at most {MAX_TTL:.0f} seconds")
 
 
 def _user(uid: int) -> str:

@@ -40,6 +40,9 @@ class Desk(Protocol):
     def delay(self, orders: Orders, tick: float) -> float | None:
         """Seconds since the first of these was ordered; None where that is not known any more."""
 
+    def tells_soon(self) -> bool:
+        """Whether all lines are told in a moment what is new."""
+
     def seen(self, line: str, seen: Seen, now: float) -> None:
         """What a line said that it was told, was seen to be carried out, but for what is noted."""
 
@@ -168,7 +171,8 @@ class Driven:
         except Exception as error:
             if line is self.line:
                 self._fault(step, error)
-        self.kick()
+        if self.supervisor.lags or not self._desk.tells_soon():
+            self.kick()
 
     async def _drive(self, line: DefenseLine, step: Step) -> None:
         """One step; then the next."""

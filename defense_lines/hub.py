@@ -32,6 +32,7 @@ from defense_lines.lines.edge import EdgeLine
 from defense_lines.metrics import LinesCollector
 from defense_lines.outbox import Outbox
 from defense_lines.pace import Pace
+from defense_lines.rounds import Rounds
 from defense_lines.status import LineStatus, Service, State
 from defense_lines.steps import Seen
 from defense_lines.supervisor import Supervisor
@@ -69,6 +70,7 @@ class Hub:
         self._early = Early(ledger, clock, self._release)
         self._ordered: OrderedDict[int, float] = OrderedDict()  # when, monotonic seconds, by entry
         self._news = asyncio.Event()
+        self._rounds = Rounds()
         self._answer = asyncio.Event()
         self._outbox = Outbox(ledger, lambda name: self._driven[name].supervisor.safe_cursor)
         for name in expected:
@@ -215,6 +217,10 @@ class Hub:
         self._outbox.noted(notes)
         self._answer.set()
 
+    def tells_soon(self) -> bool:
+        """See Desk."""
+        return self._news.is_set()
+
     def seen(self, line: str, seen: Seen, now: float) -> None:
         """See Desk."""
         for after, upto in seen.claims:
@@ -259,7 +265,10 @@ class Hub:
         """Whenever there are new orders: every line, a slice in each turn of the loop."""
         while True:
             await self._news.wait()
+            if (early := self._rounds.due() - self._monotonic()) > 0:
+                await asyncio.sleep(early)
             self._news.clear()
+            self._rounds.begin(self._monotonic())
             for number, driven in enumerate(list(self._driven.values()), 1):
                 driven.kick()
                 if number % _SLICE == 0:

@@ -62,6 +62,11 @@ class Supervisor:
         return self._capabilities is not None
 
     @property
+    def lags(self) -> bool:
+        """Whether there is more to tell the line than what is new."""
+        return not self.told_all or self._ledger.last_order - self.cursor > self._most
+
+    @property
     def safe_cursor(self) -> int:
         """Up to which entry the line has carried out everything: where to go on after a restart of ours."""
         oldest = self.repairs.oldest()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from prometheus_client import generate_latest
 from defense_lines import Cut, Leave, LedgerUnwritable, Override, Service
 from gateway.agents import Agent, Order
 from gateway.app import Gateway
+from gateway.blocking import new_block
 from gateway.configuration import Loaded
 from gateway.lifting import Selection
 from gateway.policy_data import PolicyData
@@ -25,6 +27,7 @@ from telemetry import EventBatch, Words
 Record = dict[str, Any]
 _TAIL = 10_000  # events that wait for one who looks on
 _NAMED = 100  # whom a dry run names
+_TURN = 20  # blocks that are judged in one turn of the loop
 _IMPORTED = "import:"  # before the source of what is imported
 
 
@@ -94,6 +97,25 @@ class GatewayOperations:
         target = Target.of(kind, value)
         held, sessions = self._gateway.blocklist.holding(target), self._gateway.sessions.find(kind, value)
         return blocking.dry_run(target, ttl, cause, now, leave) | {"held_by": list(held), "sessions": len(sessions)}
+
+    async def add_blocks(
+        self, targets: Sequence[Target], ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
+    ) -> list[Record]:
+        """Many of an operator's, each judged by itself; others run in between."""
+        cause = Cause(reason=reason, by=f"analyst:{by}")
+        leave = Leave(override=Override(by=cause.by, reason=reason) if override else None)
+        blocking, recorded = self._gateway.guarding.blocking, list[asyncio.Task[Record]]()
+        async with asyncio.TaskGroup() as tasks:
+            for number, target in enumerate(targets, 1):
+                if dry_run:
+                    done = self.add_block(target.kind, target.value, ttl, reason, by, override, dry_run=True)
+                else:
+                    now = time.time()
+                    done = blocking.acknowledged(blocking.judged(new_block(target, ttl, cause, now), now, leave))
+                recorded.append(tasks.create_task(done))
+                if number % _TURN == 0:
+                    await asyncio.sleep(0)
+        return [task.result() for task in recorded]
 
     async def lift_block(self, block_id: str, by: str, reason: str) -> Record:
         """End a block early, on record."""

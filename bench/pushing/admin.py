@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,16 @@ class Admin:
         if said["outcome"] != "accepted":
             raise CannotRun(f"the gateway did not accept a block: {said}")
         return str(said["block"])
+
+    async def block_all(self, addresses: Sequence[str], seconds: float) -> list[str]:
+        """Order all in one request; the blocks' ids, once they are durable."""
+        targets = [{"kind": "address", "value": address} for address in addresses]
+        order = {"targets": targets, "ttl": seconds, "reason": "measured"}
+        async with self._session.post("http://portcullis/v1/blocks/batch", json=order) as answer:
+            said = await _read(answer)
+        if refused := [each for each in said if each["outcome"] != "accepted"]:
+            raise CannotRun(f"the gateway did not accept a block: {refused[0]}")
+        return [str(each["block"]) for each in said]
 
 
 @asynccontextmanager

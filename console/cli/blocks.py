@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from enum import StrEnum
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
 from console.cli.exits import Exit
+from console.cli.files import text
 from console.cli.options import DEFAULT_FILE, By, ConfigFile, DryRun, Output, Reason, gateway, moment, seconds
 from console.cli.output import Format, show, show_rows
 
 if TYPE_CHECKING:
     from policy import Target
+
+
+_GOOD = ("accepted", "canary", "dry_run")
+_AT_ONCE = 500  # blocks in one request
+_COMMENT = re.compile(rb"[#;].*")
 
 
 class Kind(StrEnum):
@@ -58,7 +68,32 @@ def add(
     order = {"kind": target.kind, "value": target.value, "reason": reason, "by": by, "ttl": life}
     answer = gateway(config).ask("POST", "/v1/blocks", order | {"override": override, "dry_run": dry_run})
     show(answer, output)
-    _end(answer, "accepted", "canary", "dry_run")
+    _end(answer, *_GOOD)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="An address or a range on each line; - for stdin.")],
+    reason: Reason,
+    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long: 90s, 10m, 1h, 2d.")] = "1h",
+    by: By = "",
+    override: Annotated[bool, typer.Option("--override", help="Against the guard's advice, on record.")] = False,
+    dry_run: DryRun = False,
+    config: ConfigFile = DEFAULT_FILE,
+    output: Output = Format.human,
+) -> None:
+    """Block all that a list names, each judged by the guard. What follows # or ; is a comment."""
+    listed = iter(_listed(file))
+    order = {"reason": reason, "by": by, "ttl": seconds(ttl), "override": override, "dry_run": dry_run}
+    client, outcomes = gateway(config), Counter[str]()
+    others = list[dict[str, object]]()
+    while some := list(islice(listed, _AT_ONCE)):
+        for answer in client.ask("POST", "/v1/blocks/batch", order | {"targets": some}):
+            outcomes[answer.get("would", answer["outcome"])] += 1
+            others += [answer] if answer["outcome"] not in _GOOD else []
+    show({**outcomes, "others": others}, output)
+    if others:
+        raise typer.Exit(Exit.FAILURE)
 
 
 @app.command()
@@ -111,6 +146,24 @@ def _target(kind: Kind, value: str) -> Target:
         return Target.of(kind.value, value)
     except InvalidTarget as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _listed(file: Path) -> list[dict[str, str]]:
+    """The targets of a list, once each. A line that names none refuses the list, before anything is sent."""
+    from policy import InvalidTarget, Target
+
+    found = dict[Target, None]()
+    try:
+        lines = text(file).splitlines()
+    except OSError as error:
+        raise typer.BadParameter(str(error)) from error
+    for number, line in enumerate(lines, 1):
+        if value := _COMMENT.sub(b"", line).decode(errors="replace").strip():
+            try:
+                found[Target.of("range" if "/" in value else "address", value)] = None
+            except InvalidTarget as error:
+                raise typer.BadParameter(f"{file}, line {number}: {error}") from error
+    return [{"kind": target.kind, "value": target.value} for target in found]
 
 
 def _end(answer: dict[str, object], *good: str) -> None:

@@ -70,7 +70,7 @@ class Report:
         self.never = [f"{line}: {network(prefix)}" for line, prefix in self.account.violations]
 
     def gone(self, asked: Iterable[Asked], refusal: str = "") -> None:
-        """These were acknowledged, and the ledger does not have them; `refusal`: why it does not open, if it does not."""
+        """These were acknowledged, and the ledger does not have them; `refusal`: why it does not open, if so."""
         self.lost = [f"{each.id} {each.value}{', lifted' if each.lifted else ''}" for each in asked]
         self.lost += [refusal] if refusal else []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from console.admin_server import serving
 from defense_lines import LedgerUnwritable
 from gateway.agents import Agent, AgentsUnwritable, Order, Registry
 from gateway.lifting import Selection
-from policy import UNDEFINED, DataStore, pointer_to
+from policy import UNDEFINED, DataStore, Target, pointer_to
 from telemetry import EventBatch
 
 BLOCK = {"id": "b-1", "kind": "address", "value": "198.51.100.7", "expires": 2e9, "reason": "scan", "by": "jo"}
@@ -104,6 +104,13 @@ class BankOperations:
         if value == "203.0.113.9":
             return {"outcome": "held", "block": "b-7", "reason": "it is many people's"}
         return {"outcome": "accepted", "id": "b-2"}
+
+    async def add_blocks(
+        self, targets: Sequence[Target], ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
+    ) -> list[dict[str, Any]]:
+        return [
+            await self.add_block(target.kind, target.value, ttl, reason, by, override, dry_run) for target in targets
+        ]
 
     async def lift_block(self, block_id: str, by: str, reason: str) -> dict[str, Any]:
         self.ordered.append(("lift", block_id, by, reason))

@@ -72,9 +72,21 @@ def test_orders_carry_who_the_kernel_says_it_was(client: Client, bank: BankOpera
     ]
 
 
+def test_many_are_blocked_for_one_reason_and_answered_in_their_order(client: Client, bank: BankOperations) -> None:
+    targets = [{"kind": "range", "value": "198.51.100.7/32"}, {"kind": "address", "value": "127.0.0.1"}]
+    order = {"targets": targets, "ttl": 60, "reason": "list", "by": "jo"}
+    assert [answer["outcome"] for answer in client.ask("POST", "/v1/blocks/batch", order)] == ["accepted", "refused"]
+    assert [each[:3] for each in bank.ordered] == [("add", "address", "198.51.100.7"), ("add", "address", "127.0.0.1")]
+    assert client.ask("POST", "/v1/blocks/batch", order | {"dry_run": True})[0]["would"] == "held"
+    assert len(bank.ordered) == 2
+
+
 def test_a_refusal_of_the_guard_is_an_answer(client: Client) -> None:
     order = {"kind": "address", "value": "127.0.0.1", "ttl": 60, "reason": "scan"}
     assert client.ask("POST", "/v1/blocks", order) == {"outcome": "refused", "reason": "never blocked"}
+
+
+TWO = [{"kind": "address", "value": "10.1.1.1"}, {"kind": "address", "value": "10.1"}]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +105,16 @@ def test_a_refusal_of_the_guard_is_an_answer(client: Client) -> None:
         ("POST", "/v1/events", b"not a batch", 400, "not an event batch"),
         ("POST", "/v1/sessions/cut", {"kind": "range", "value": "10.0.0.1/8", "reason": "r"}, 400, "host bits"),
         ("POST", "/v1/sessions/cut", {"kind": "planet", "value": "mars", "reason": "r"}, 400, "planet"),
+        ("POST", "/v1/blocks/batch", {"targets": [], "ttl": 1, "reason": "r"}, 400, "1 to 1000"),
+        (
+            "POST",
+            "/v1/blocks/batch",
+            {"targets": [{"kind": "actor", "value": "x"}], "ttl": 0, "reason": "r"},
+            400,
+            "ttl",
+        ),
+        ("POST", "/v1/blocks/batch", {"targets": TWO, "ttl": 1, "reason": "r"}, 400, r"targets\[1\]: address '10.1'"),
+        ("POST", "/v1/blocks/batch", b" " * 300_000, 413, "larger than"),
         ("GET", "/v1/blocks/b-9", None, 404, "no such block"),
         ("DELETE", "/v1/blocks/b-9", {"reason": "r"}, 404, "no such block"),
         ("GET", "/v1/decisions?limit=0", None, 400, "limit"),

@@ -103,6 +103,47 @@ def test_a_refused_block_is_a_failure_that_still_answers(file: Path, gateway: Ba
     assert call(file, "blocks", "add", "address", "127.0.0.1", "--reason", "sure", "--override").exit_code == 0
 
 
+def test_a_list_is_blocked(file: Path, gateway: BankOperations, tmp_path: Path) -> None:
+    feed = tmp_path / "feed"
+    feed.write_text(
+        "# a partner's\n198.51.100.0/24 ; SBL1\r\n198.51.100.7\n\n198.51.100.7/32\n127.0.0.1\n203.0.113.9 # x"
+    )
+    result = call(file, "blocks", "import", str(feed), "--ttl", "1d", "--reason", "list", "--by", "jo", "-o", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "accepted": 2,
+        "refused": 1,
+        "held": 1,
+        "others": [
+            {"outcome": "refused", "reason": "never blocked"},
+            {"outcome": "held", "block": "b-7", "reason": "it is many people's"},
+        ],
+    }
+    assert [order[1:4] for order in gateway.ordered] == [
+        ("range", "198.51.100.0/24", 86_400.0),
+        ("address", "198.51.100.7", 86_400.0),
+        ("address", "127.0.0.1", 86_400.0),
+        ("address", "203.0.113.9", 86_400.0),
+    ]
+    feed.write_text("".join(f"10.{number >> 8}.{number & 255}.1\n" for number in range(1_200)))
+    assert call_json(file, "blocks", "import", str(feed), "--reason", "list")["accepted"] == 1_200
+    assert call_json(file, "blocks", "import", str(feed), "--reason", "list", "--dry-run")["outcomes"] == {
+        "held": 1_200
+    }
+
+
+def test_a_list_with_a_line_that_names_nobody_blocks_nobody(
+    file: Path, gateway: BankOperations, tmp_path: Path
+) -> None:
+    feed = tmp_path / "feed"
+    feed.write_bytes(b"198.51.100.7\n10.0.0.1/8\n\xff")
+    result = call(file, "blocks", "import", str(feed), "--reason", "list")
+    assert result.exit_code == 2
+    assert "line 2: range '10.0.0.1/8'" in " ".join(result.stderr.split())
+    assert call(file, "blocks", "import", str(tmp_path / "none"), "--reason", "list").exit_code == 2
+    assert gateway.ordered == []
+
+
 def test_a_block_waits_for_a_second_person(file: Path, gateway: BankOperations) -> None:
     result = call(file, "blocks", "add", "address", "203.0.113.9", "--reason", "scan", "-o", "json")
     assert (result.exit_code, json.loads(result.stdout)["outcome"]) == (1, "held")

@@ -19,7 +19,7 @@ from gateway.app import Gateway
 from gateway.config import Config, Guard, Route, Service
 from gateway.lifting import Selection
 from gateway.operations import GatewayOperations
-from policy import Cause
+from policy import Cause, Target
 from tests.gateway.disk_rig import Disk
 from tests.gateway.edge_rig import until
 from tests.gateway.test_sessions import session
@@ -66,6 +66,19 @@ async def lines_of_blocks(operations: GatewayOperations) -> list[list[str]]:
 
 async def records(gateway: Gateway, *kinds: str) -> list[Any]:
     return [entry.record for entry in await gateway.ledger.since(0, kinds=kinds)]
+
+
+async def test_of_a_list_each_is_judged_by_itself(gateway: Gateway) -> None:
+    operations = GatewayOperations(gateway)
+    listed = [Target("address", value) for value in (f"198.18.{n >> 8}.{n & 255}" for n in range(50))]
+    targets = [Target("address", OFFICE), Target("address", "127.0.0.1"), *listed]
+    would = await operations.add_blocks(targets, 600.0, "list", JO, override=False, dry_run=True)
+    assert [answer["would"] for answer in would] == ["held", "refused", *["accepted"] * len(listed)]
+    assert not gateway.blocklist.active()
+    answers = await operations.add_blocks(targets, 600.0, "list", JO, override=False)
+    assert [answer["outcome"] for answer in answers] == ["held", "refused", *["accepted"] * len(listed)]
+    assert [answer["target"] for answer in answers[2:]] == [f"address:{each.value}" for each in listed]
+    assert {block.id for block in gateway.ledger.live(time.time())} == {answer["block"] for answer in answers[2:]}
 
 
 async def test_a_second_person_decides_and_both_are_on_record(gateway: Gateway) -> None:
