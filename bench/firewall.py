@@ -126,7 +126,7 @@ def _taken(one: Callable[[], float]) -> list[float]:
     taken = []
     for _ in range(MORE):
         taken.append(one())
-        time.sleep(0.02)
+        time.sleep(0.02)  # apart, as orders come: what one leaves behind is not the next one's cost
     return taken
 
 

@@ -89,8 +89,7 @@ class GatewayOperations:
         self, kind: TargetKind, value: str, ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
     ) -> Record:
         """An operator's block goes the same way as a verdict's."""
-        cause, now = Cause(reason=reason, by=f"analyst:{by}"), time.time()
-        leave = Leave(override=Override(by=f"analyst:{by}", reason=reason) if override else None)
+        (cause, leave), now = _ordered(by, reason, override), time.time()
         blocking = self._gateway.guarding.blocking
         if not dry_run:
             return await blocking.block(kind, value, ttl, cause, now, leave)
@@ -102,8 +101,7 @@ class GatewayOperations:
         self, targets: Sequence[Target], ttl: float, reason: str, by: str, override: bool, dry_run: bool = False
     ) -> list[Record]:
         """Many of an operator's, each judged by itself; others run in between."""
-        cause = Cause(reason=reason, by=f"analyst:{by}")
-        leave = Leave(override=Override(by=cause.by, reason=reason) if override else None)
+        cause, leave = _ordered(by, reason, override)
         blocking, recorded = self._gateway.guarding.blocking, list[asyncio.Task[Record]]()
         async with asyncio.TaskGroup() as tasks:
             for number, target in enumerate(targets, 1):
@@ -283,6 +281,12 @@ class GatewayOperations:
         configured = edge.envoys > 0 and bool(edge.accepted) and edge.accepted == edge.desired
         judged = len(parts["judges"]) == gateway.config.gateway.workers - 1
         return configured and gateway.detection.connected and gateway.ledger.writable and judged, parts
+
+
+def _ordered(by: str, reason: str, override: bool) -> tuple[Cause, Leave]:
+    """Who answers for an operator's block, and what the guard is asked to let pass."""
+    cause = Cause(reason=reason, by=f"analyst:{by}")
+    return cause, Leave(override=Override(by=cause.by, reason=reason) if override else None)
 
 
 def _block(block: BlockPolicy) -> Record:

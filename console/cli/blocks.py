@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from policy import Target
 
 
+Life = Annotated[str, typer.Option("--ttl", metavar="TIME", help="How long: 90s, 10m, 1h, 2d.")]
+Override = Annotated[bool, typer.Option("--override", help="Against the guard's advice, on record.")]
 _GOOD = ("accepted", "canary", "dry_run")
 _AT_ONCE = 500  # blocks in one request
 _COMMENT = re.compile(rb"[#;].*")
@@ -56,9 +58,9 @@ def add(
     kind: Annotated[Kind, typer.Argument(help="What is meant.")],
     value: Annotated[str, typer.Argument(help="Address, range or id.")],
     reason: Reason,
-    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long: 90s, 10m, 1h, 2d.")] = "1h",
+    ttl: Life = "1h",
     by: By = "",
-    override: Annotated[bool, typer.Option("--override", help="Against the guard's advice, on record.")] = False,
+    override: Override = False,
     dry_run: DryRun = False,
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,
@@ -75,9 +77,9 @@ def add(
 def import_(
     file: Annotated[Path, typer.Argument(help="An address or a range on each line; - for stdin.")],
     reason: Reason,
-    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long: 90s, 10m, 1h, 2d.")] = "1h",
+    ttl: Life = "1h",
     by: By = "",
-    override: Annotated[bool, typer.Option("--override", help="Against the guard's advice, on record.")] = False,
+    override: Override = False,
     dry_run: DryRun = False,
     config: ConfigFile = DEFAULT_FILE,
     output: Output = Format.human,

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from defense_lines.agent.openc2_desk import QUESTIONS
 from defense_lines.line import Digest, LineUnavailable
+from defense_lines.lines.openc2 import OpenC2Line
 from tests.defense_lines.openc2_rig import Filter, Slow, answering, block, consumers, ids, mosquitto, orders, producer
 
 TIMEOUT = 0.3  # seconds
 
 
-async def test_a_long_listing_is_waited_for_and_keeps_no_order_waiting(tmp_path: Path) -> None:
+@asynccontextmanager
+async def slow_consumer(folder: Path) -> AsyncIterator[tuple[Slow, OpenC2Line]]:
+    """One that answers, and lists no more until it is let; and its line."""
     wall = Slow()
     async with (
         asyncio.timeout(30),
-        mosquitto(tmp_path) as broker,
+        mosquitto(folder) as broker,
         consumers(broker, wall),
         producer(broker, timeout=TIMEOUT) as (line,),
     ):
         await answering(line)
         wall.go.clear()
         wall.listing.clear()
+        yield wall, line
+
+
+async def test_a_long_listing_is_waited_for_and_keeps_no_order_waiting(tmp_path: Path) -> None:
+    async with slow_consumer(tmp_path) as (wall, line):
         asking = asyncio.create_task(line.active(Digest(), time.time()))
         await wall.listing.wait()
         assert (await line.carry_out(orders(block(1)))).notes == ()
@@ -37,16 +47,7 @@ async def test_a_long_listing_is_waited_for_and_keeps_no_order_waiting(tmp_path:
 
 
 async def test_no_more_questions_wait_than_a_few(tmp_path: Path) -> None:
-    wall = Slow()
-    async with (
-        asyncio.timeout(30),
-        mosquitto(tmp_path) as broker,
-        consumers(broker, wall),
-        producer(broker, timeout=TIMEOUT) as (line,),
-    ):
-        await answering(line)
-        wall.go.clear()
-        wall.listing.clear()
+    async with slow_consumer(tmp_path) as (wall, line):
         asking = [asyncio.create_task(line.active(Digest(), time.time()))]
         await wall.listing.wait()
         asking += [asyncio.create_task(line.active(Digest(), time.time())) for _ in range(QUESTIONS + 1)]
