@@ -21,8 +21,8 @@ from detectors.models.evaluation import Samples, evaluate, peaks, watch
 from detectors.models.model import Model, ModelRefused, load, margins, raw, warm
 from detectors.simulator import VERSION, access_traffic, flow_traffic
 
-ACCESS = Schema("access", 1, access_features.NAMES)
-FLOW = Schema("flow", 1, flow_features.NAMES)
+ACCESS = Schema("access", 2, access_features.NAMES)
+FLOW = Schema("flow", 2, flow_features.NAMES)
 Progress = Callable[[str, float], None]  # what is being done, and how much of all is done, 0 to 1
 
 _PARAMETERS: dict[str, float | int | str] = {
