@@ -7,24 +7,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from detectors.verdict import SubjectKind, Verdict
-from detectors.wire import Batch, Verdicts, batch_decoder, verdicts_decoder
+from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder, verdicts_decoder
 
 if TYPE_CHECKING:
-    from detectors.detector import Detector, Scores
+    from detectors.detector import Detector, Scores, State
     from detectors.models import Evaluation, Model, ModelRefused, held_out, train_access, train_all, train_flow
     from detectors.pipeline import Pipeline, default_pipeline
+    from detectors.recorded import Recorded
     from detectors.simulator import Labelled, access_traffic, flow_traffic, takeover
     from detectors.worker import work
 
 __all__ = [
+    "MOST_UNANSWERED",
     "Batch",
     "Detector",
     "Evaluation",
+    "Hello",
     "Labelled",
     "Model",
     "ModelRefused",
     "Pipeline",
+    "Recorded",
     "Scores",
+    "State",
     "SubjectKind",
     "Verdict",
     "Verdicts",
@@ -43,7 +48,7 @@ __all__ = [
 
 # The floors above need only the words; XGBoost is loaded by who asks for what uses it, not by each of their processes.
 _ON_DEMAND = {
-    "detectors.detector": ("Detector", "Scores"),
+    "detectors.detector": ("Detector", "Scores", "State"),
     "detectors.models": (
         "Evaluation",
         "Model",
@@ -55,6 +60,7 @@ _ON_DEMAND = {
     ),
     "detectors.pipeline": ("Pipeline", "default_pipeline"),
     "detectors.simulator": ("Labelled", "access_traffic", "flow_traffic", "takeover"),
+    "detectors.recorded": ("Recorded",),
     "detectors.worker": ("work",),
 }
 _HOME = {name: module for module, names in _ON_DEMAND.items() for name in names}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.arrays import CPU, Arrays
-from detectors.detector import NO_SCORES, Mask, Scores, of_kind
+from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
 from detectors.features import AccessFeatures, nameless
 from detectors.features.access import NAMES
@@ -50,6 +50,14 @@ class AccessDetector:
         groups, matrix = self._features.of(batch)
         host = self._arrays.host
         return Scores(host(groups.hashes), self._model.score(matrix), host(groups.last))
+
+    def state(self) -> State:
+        """What is known of each subject."""
+        return self._features.state()
+
+    def restore(self, state: State) -> None:
+        """Go on from a `state`."""
+        self._features.restore(state)
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts with the model's reasons."""

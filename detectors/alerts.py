@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import CPU
-from detectors.detector import NO_SCORES, Mask, Scores, of_kind
+from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.features import Damped, Groups, Table, blank, by_address, take_turn
 from detectors.judgement import verdict_id
 from detectors.verdict import Verdict
@@ -64,6 +64,16 @@ class AlertDetector:
         """Verdicts that quote the most severe alert."""
         numbers = self._damped(scores.hashes)[:, 1]
         return [self._verdict(scores, place, batch, now, float(numbers[place])) for place in range(len(scores))]
+
+    def state(self) -> State:
+        """The alerts that still count."""
+        slots = self._table.held()
+        return {**self._table.state(slots), "sums": self._sums.sums[slots]}
+
+    def restore(self, state: State) -> None:
+        """Go on from a `state`."""
+        count = self._table.restore(state)
+        self._sums.sums[:count] = state["sums"][:count]
 
     def _verdict(self, scores: Scores, place: int, batch: EventBatch, now: float, number: float) -> Verdict:
         row = int(scores.rows[place])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
 
 Mask = NDArray[np.bool_]
+State = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,14 @@ class Detector(Protocol):
 
     def score(self, batch: EventBatch) -> Scores:
         """Judge the subjects of a batch by all that was learnt so far. Changes nothing."""
+        ...
+
+    def state(self) -> State:
+        """All that was learnt, as arrays in main memory."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Know what another one of the same kind knew; its capacity may differ."""
         ...
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:

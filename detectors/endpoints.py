@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from detectors.detector import NO_SCORES, Mask, Scores, of_kind
+from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.features.hashing import hash_texts
 from detectors.judgement import verdict_id
 from detectors.verdict import SubjectKind, Verdict
@@ -55,6 +55,13 @@ class EndpointDetector:
             return NO_SCORES
         values, rows = zip(*worst.values(), strict=True)
         return Scores(hash_texts(tuple(worst))[0], np.array(values), np.array(rows, np.int64))
+
+    def state(self) -> State:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Nothing."""
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """A verdict on each principal, and one on the host that it happened on."""

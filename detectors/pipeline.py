@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from prometheus_client import Counter, Histogram
 from detectors.access import AccessDetector
 from detectors.alerts import AlertDetector
 from detectors.arrays import Device, arrays
-from detectors.detector import Detector
+from detectors.detector import Detector, State
 from detectors.endpoints import EndpointDetector
 from detectors.flows import FlowDetector
 from detectors.models import ACCESS, FLOW, load
@@ -31,24 +30,35 @@ SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
 )
 _ROWS = 131_072  # a larger batch is judged in parts, so that its subjects fit the tables
+_REPEATS = "repeats"
 _SKEW = 1.0  # seconds by which a source's clock may be ahead
 
 
 class Pipeline:
     """Detectors in one visible order, each given the rows of its kind: learn, score, explain what is due."""
 
-    def __init__(self, detectors: Sequence[Detector], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, detectors: Sequence[Detector]) -> None:
         self.detectors = tuple(detectors)
-        self._clock = clock
         self._repeats = Repeats()
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
-    def process(self, batch: EventBatch) -> list[Verdict]:
-        """Verdicts that this batch gives rise to."""
+    def process(self, batch: EventBatch, now: float) -> list[Verdict]:
+        """Verdicts that this batch gives rise to, at `now` (Unix seconds)."""
         with SECONDS.time():
-            now = self._clock()
             batch = _in_order(_no_future(batch, now))
             return [verdict for part in _parts(batch, self._rows) for verdict in self._judge(part, now)]
+
+    def states(self) -> dict[str, State]:
+        """What each part knows, by name."""
+        return {**{detector.name: detector.state() for detector in self.detectors}, _REPEATS: self._repeats.state()}
+
+    def restore(self, states: Mapping[str, State]) -> None:
+        """Go on from the `states` of another one; a part that was not there begins anew."""
+        for detector in self.detectors:
+            if detector.name in states:
+                detector.restore(states[detector.name])
+        if _REPEATS in states:
+            self._repeats.restore(states[_REPEATS])
 
     def _judge(self, batch: EventBatch, now: float) -> Iterator[Verdict]:
         for detector in self.detectors:
@@ -75,9 +85,7 @@ class Pipeline:
             yield verdict
 
 
-def default_pipeline(
-    models: Path, device: Device = "cpu", clock: Callable[[], float] = time.time, capacity: int = 262_144
-) -> Pipeline:
+def default_pipeline(models: Path, device: Device = "cpu", capacity: int = 262_144) -> Pipeline:
     """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused."""
     where = arrays(device)
     return Pipeline(
@@ -86,8 +94,7 @@ def default_pipeline(
             FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where),
             AlertDetector(capacity),
             EndpointDetector(capacity),
-        ),
-        clock,
+        )
     )
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 QUIET = 30.0  # seconds between two verdicts of one detector on one subject
 RISE = 0.1  # a score that is higher by so much is said at once
@@ -29,6 +34,20 @@ class Repeats:
         self._last.move_to_end(said)
         while len(self._last) > self._most:
             self._last.popitem(last=False)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """For `restore`."""
+        names, subjects = zip(*self._last, strict=True) if self._last else ((), ())
+        told = np.array(list(self._last.values()), float).reshape(-1, 2)
+        return {"names": np.array(names, "S32"), "subjects": np.array(subjects, np.uint64), "told": told}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Remember what another one did."""
+        said = zip(state["names"].tolist(), state["subjects"].tolist(), strict=True)
+        told = map(tuple, state["told"].tolist())
+        self._last = OrderedDict(
+            ((name.decode(), subject), times) for (name, subject), times in zip(said, told, strict=True)
+        )
 
     def __len__(self) -> int:
         return len(self._last)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import structlog
 from prometheus_client import Counter
 
-from detectors.pipeline import Pipeline
-from detectors.verdict import Verdict
-from detectors.wire import Batch, Verdicts, batch_decoder
-from telemetry import EventBatch, FrameError, InvalidBatch, concatenate, frame, read_frame
+from detectors.recorded import Recorded
+from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder
+from telemetry import FrameError, frame, read_frame
 
-_WAITING = 64  # batches read ahead; when they are full we stop reading, and the gateway sees that nothing is answered
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0  # seconds before the next attempt to connect
 
 CONNECTIONS = Counter("portcullis_detectors_connections_total", "Connections to the gateway made")
 BATCHES = Counter("portcullis_detectors_batches_total", "Batches answered")
-INVALID = Counter("portcullis_detectors_invalid_batches_total", "Batches that could not be read; answered, not judged")
 BROKEN = Counter("portcullis_detectors_broken_connections_total", "Connections ended for a frame that was none")
 _log = structlog.get_logger()
 
 
-async def work(socket: Path, pipeline: Pipeline, stop: asyncio.Event) -> None:
+async def work(socket: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
     """Serve the gateway at `socket` until `stop`. What the detectors know outlives a connection.
 
     Raises what a detector raises: the supervisor starts another worker.
@@ -58,29 +56,48 @@ async def _until(stop: asyncio.Event, serving: Coroutine[None, None, int]) -> in
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pipeline: Pipeline) -> int:
-    waiting: asyncio.Queue[Batch | None] = asyncio.Queue(_WAITING)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_read(reader, waiting))
-        return await _answer(writer, waiting, pipeline)
-
-
-async def _read(reader: asyncio.StreamReader, waiting: asyncio.Queue[Batch | None]) -> None:
-    """Until the gateway closes; None is the end."""
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pipeline: Recorded) -> int:
     decoder = batch_decoder()
     try:
-        while True:
-            batch = await read_frame(reader, decoder)
-            await waiting.put(batch)
+        hello = await read_frame(reader, decoder)
     except (EOFError, OSError):
-        await waiting.put(None)
+        return 0
     except FrameError as error:
-        BROKEN.inc()
-        _log.error("not_a_frame", error=str(error))
-        await waiting.put(None)
+        return _broken(error)
+    if not isinstance(hello, Hello):
+        return _broken("a batch before the greeting")
+    waiting: asyncio.Queue[Batch | None] = asyncio.Queue(MOST_UNANSWERED)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_read(reader, decoder, waiting))
+        return await _answer(writer, hello.stream, waiting, pipeline)
 
 
-async def _answer(writer: asyncio.StreamWriter, waiting: asyncio.Queue[Batch | None], pipeline: Pipeline) -> int:
+async def _read(
+    reader: asyncio.StreamReader,
+    decoder: msgspec.msgpack.Decoder[Hello | Batch],
+    waiting: asyncio.Queue[Batch | None],
+) -> None:
+    """Until the gateway closes; None is the end. A full queue stops us, and the gateway sees it unanswered."""
+    try:
+        while isinstance(message := await read_frame(reader, decoder), Batch):
+            await waiting.put(message)
+        _broken("a greeting among batches")
+    except (EOFError, OSError):
+        pass
+    except FrameError as error:
+        _broken(error)
+    await waiting.put(None)
+
+
+def _broken(why: object) -> int:
+    BROKEN.inc()
+    _log.error("not_a_frame", error=str(why))
+    return 0
+
+
+async def _answer(
+    writer: asyncio.StreamWriter, stream: str, waiting: asyncio.Queue[Batch | None], pipeline: Recorded
+) -> int:
     answered = 0
     while True:
         arrived = [await waiting.get()]
@@ -88,7 +105,7 @@ async def _answer(writer: asyncio.StreamWriter, waiting: asyncio.Queue[Batch | N
             arrived.append(waiting.get_nowait())
         batches = [batch for batch in arrived if batch is not None]
         if batches:
-            verdicts = await asyncio.to_thread(_judge, pipeline, batches)
+            verdicts = await asyncio.to_thread(pipeline.judge, stream, batches)
             if not writer.is_closing():  # the gateway may have died meanwhile
                 writer.write(frame(Verdicts(verdicts, batches[-1].number)))
                 with suppress(OSError):  # the reader learns of it, too, and ends this connection
@@ -97,14 +114,3 @@ async def _answer(writer: asyncio.StreamWriter, waiting: asyncio.Queue[Batch | N
                 answered += len(batches)
         if None in arrived:
             return answered
-
-
-def _judge(pipeline: Pipeline, batches: Sequence[Batch]) -> list[Verdict]:
-    events = []
-    for batch in batches:
-        try:
-            events.append(EventBatch.from_bytes(batch.data))
-        except InvalidBatch as error:
-            INVALID.inc()
-            _log.error("invalid_batch", number=batch.number, error=str(error))
-    return pipeline.process(concatenate(events)) if events else []

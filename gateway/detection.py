@@ -1,13 +1,15 @@
 """The gateway's end of the detectors' socket: batches go out, verdicts come back.
 
 The worker is another process; when it is away or slow, batches wait on the bus, which sheds the noisiest source and
-counts it. A batch counts as done when the worker has answered it; what it had not answered is sent again to the next.
+counts it. A batch counts as done when the worker has answered it; what it had not answered is sent again to the next,
+under the same number.
 Verdicts are acted upon beside each other, as many at a time as are few; beyond that the worker waits, and so the bus.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -17,7 +19,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
-from detectors import Batch, Verdict, verdicts_decoder
+from detectors import MOST_UNANSWERED, Batch, Hello, Verdict, verdicts_decoder
 from telemetry import MAX_FRAME, EventBatch, FrameError, Subscription, frame, read_frame
 
 _log = structlog.get_logger()
@@ -27,7 +29,7 @@ _DROPPED = Counter("portcullis_gateway_detector_events_dropped_total", "Events t
 _FAILED = Counter("portcullis_gateway_verdicts_failed_total", "Verdicts that could not be acted upon")
 _FRAMED = MAX_FRAME - 256  # bytes of events that leave room for what a frame adds
 _MOST_AT_WORK = 1000  # verdicts being acted upon: waiting for policy or for the disk
-_MOST_WAITING = 64  # batches on their way; beyond it the bus waits
+_MOST_KNOWN = 4096  # verdicts remembered as taken up
 _VERDICTS = verdicts_decoder()
 
 
@@ -37,7 +39,10 @@ class Detection:
     def __init__(self, batches: Subscription, judged: Callable[[Verdict], Awaitable[None]]) -> None:
         self._batches = batches
         self._judged = judged
+        self._stream = secrets.token_hex(8)
+        self._numbers = count(1)
         self._unanswered: deque[Batch] = deque()  # in the order of their numbers
+        self._known: dict[str, None] = {}  # ids of verdicts taken up lately
         self._room = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._places = asyncio.Semaphore(_MOST_AT_WORK)
@@ -47,6 +52,11 @@ class Detection:
     def connected(self) -> bool:
         """Whether a worker is listening."""
         return self._worker is not None and not self._worker.done()
+
+    @property
+    def unanswered(self) -> int:
+        """Batches on their way."""
+        return len(self._unanswered)
 
     async def serve(self, socket: Path) -> None:
         """Listen until cancelled."""
@@ -69,18 +79,18 @@ class Detection:
             writer.close()
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
-        again, self._unanswered = self._unanswered, deque()
-        numbers = count(1)  # each connection counts anew
-        for batch in again:
-            self._put(writer, Batch(data=batch.data, number=next(numbers)))
+        writer.write(frame(Hello(self._stream)))
+        for batch in self._unanswered:
+            writer.write(frame(batch))
+        await writer.drain()
         while True:
-            while len(self._unanswered) >= _MOST_WAITING:
+            while len(self._unanswered) >= MOST_UNANSWERED:
                 self._room.clear()
                 await self._room.wait()
             events = await self._batches.next()
             _SENT.inc(len(events))
             for data in _packed(events):
-                self._put(writer, Batch(data=data, number=next(numbers)))
+                self._put(writer, Batch(data=data, number=next(self._numbers)))
                 await writer.drain()
 
     def _put(self, writer: asyncio.StreamWriter, batch: Batch) -> None:
@@ -98,7 +108,14 @@ class Detection:
                 self._answered(answer.number)
 
     async def _take_up(self, verdict: Verdict) -> None:
-        """Begin to act upon it; waits only where too many are being acted upon."""
+        """Begin to act upon it; waits only where too many are being acted upon. One that comes again is known: a worker
+        may have gone while its answer was being taken up, and the next one gives the same.
+        """
+        if verdict.id in self._known:
+            return
+        self._known[verdict.id] = None
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
         await self._places.acquire()
         if self._work:
             self._work.create_task(self._act(verdict))

@@ -115,9 +115,9 @@ def _settle() -> None:
 
 async def _detectors(config: Config, models: Path) -> None:
     from console.supervision import told_to_stop
-    from detectors import default_pipeline, work
+    from detectors import Recorded, default_pipeline, work
 
-    pipeline = default_pipeline(models, config.detectors.device)
+    pipeline = Recorded(default_pipeline(models, config.detectors.device), config.state / "detectors")
     await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
 
 

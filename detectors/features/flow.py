@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
@@ -72,6 +74,21 @@ class FlowFeatures:
     def since(self, hashes: Array) -> Array:
         """When each one's present activity began."""
         return self._arrays.host(self._since[self.table.find(hashes)])
+
+    def state(self) -> dict[str, Array]:
+        """All that is known, in main memory, for `restore`."""
+        slots = self.table.held()
+        own = {"sums": self._sums.sums[slots], "since": self._since[slots]}
+        parts = {**own, **self.table.state(slots), **self._seen.state()}
+        return {name: self._arrays.host(part) for name, part in parts.items()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
+        count = self.table.restore(state)
+        for array, name in ((self._sums.sums, "sums"), (self._since, "since")):
+            array[:count] = self._arrays.xp.asarray(state[name][:count])
+        self._seen.restore(state)
+        self._latest = None
 
     def _columns(self, sums: Array) -> Array:
         xp = self._arrays.xp

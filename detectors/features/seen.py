@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from detectors.arrays import Array, Arrays
 
 GENERATION = 6 * 3600.0  # seconds
@@ -44,17 +46,31 @@ class Seen:
             novel[rows] = self._mark(pairs[rows], generation)
         return novel
 
+    def state(self) -> dict[str, Array]:
+        """What `restore` needs: the places that are taken, and what they hold."""
+        places = self._xp.flatnonzero(self.touched).astype(self._xp.uint32)
+        about = self._xp.asarray([len(self.touched), self._swept])
+        return {"places": places, "held": self.touched[places], "about": about}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Hold what the other one held; of another size, nothing: everything is new again."""
+        self.touched[:] = 0
+        size, swept = (int(number) for number in state["about"])
+        if size == len(self.touched):
+            self._swept = swept
+            self.touched[self._xp.asarray(state["places"])] = self._xp.asarray(state["held"])
+
     def _mark(self, pairs: Array, generation: int) -> Array:
         """Rows of one generation."""
         xp = self._xp
         stamp = generation % _RING + 1
-        fresh = self._fresh(generation)
+        fresh, older = self._fresh(generation), self._older(generation)
         novel = xp.zeros(len(pairs), bool)
         for shift in _SHIFTS:
             places = (pairs >> xp.uint64(shift)) & self._mask
             held = self.touched[places]
             novel |= ~fresh[held]
-            self.touched[places[held != stamp]] = stamp
+            self.touched[places[older[held]]] = stamp
         rows = xp.flatnonzero(novel)
         novel[rows] = False
         novel[rows[xp.unique(pairs[rows], return_index=True)[1]]] = True
@@ -67,6 +83,12 @@ class Seen:
         held = self._xp.arange(256)
         age = (generation % _RING + 1 - held) % _RING
         return (held != 0) & ((age < KEPT) | (age > _RING // 2))
+
+    def _older(self, generation: int) -> Array:
+        """Of each value that a place may hold, whether a touch in this generation replaces it."""
+        held = self._xp.arange(256)
+        age = (generation % _RING + 1 - held) % _RING
+        return (held == 0) | ((age > 0) & (age <= _RING // 2))
 
     def _sweep(self, generation: int) -> None:
         """Once a generation, clear what is too old, before its number comes again."""

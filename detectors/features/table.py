@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from prometheus_client import Counter
 
@@ -12,6 +13,7 @@ EVICTED = Counter("portcullis_detectors_subjects_evicted_total", "Subjects forgo
 _ROOM = 4  # places in the index for each slot: at most a quarter is taken, so that a probe is seldom longer than two
 _FORGOTTEN = 16  # a full table forgets this part of its subjects at once, to do it seldom
 _EARNED = 600.0  # seconds of remembrance that a subject earns each time its events double
+_KEPT = ("hashes", "last", "events", "adverse")
 _SUSPECT = 3600.0  # seconds each time its adverse events double
 
 
@@ -77,15 +79,23 @@ class Table:
         slots[strangers] = fresh
         return slots, strangers
 
-    def state(self) -> dict[str, Array]:
-        """Arrays from which `restore` makes the same table."""
-        return {"hashes": self.hashes, "last": self.last, "events": self.events, "adverse": self.adverse}
+    def held(self) -> Array:
+        """Slots that are taken, the most interesting subject's first."""
+        slots = self._xp.flatnonzero(self.hashes)
+        return slots[self._xp.argsort(-self._interest()[slots])]
 
-    def restore(self, state: dict[str, Array]) -> None:
-        """Become the table whose `state` it was; its capacity is the same."""
-        for name, column in state.items():
-            getattr(self, name)[:] = self._xp.asarray(column)
+    def state(self, slots: Array) -> dict[str, Array]:
+        """What `restore` needs of some subjects."""
+        return {name: getattr(self, name)[slots] for name in _KEPT}
+
+    def restore(self, state: Mapping[str, Array]) -> int:
+        """Hold those of whom it was the `state`, in slots 0, 1, 2, …; how many: the first ones, as many as fit."""
+        count = min(self.capacity, len(state["hashes"]))
+        self.hashes[:] = 0
+        for name in _KEPT:
+            getattr(self, name)[:count] = self._xp.asarray(state[name][:count])
         self._rebuild()
+        return count
 
     def _insert(self, hashes: Array, slots: Array) -> None:
         """Different hashes, none of them there."""
@@ -102,7 +112,7 @@ class Table:
     def _forget(self, needed: int, present: Array) -> None:
         """Make room for so many, sparing those who are present."""
         xp = self._xp
-        interest = self.last + _EARNED * xp.log2(1 + self.events) + _SUSPECT * xp.log2(1 + self.adverse)
+        interest = self._interest()
         interest[self.hashes == 0] = xp.inf
         interest[present] = xp.inf
         held = len(self) - len(present)
@@ -110,6 +120,10 @@ class Table:
         self.hashes[xp.argpartition(interest, count - 1)[:count]] = 0
         EVICTED.inc(count)
         self._rebuild()
+
+    def _interest(self) -> Array:
+        xp = self._xp
+        return self.last + _EARNED * xp.log2(1 + self.events) + _SUSPECT * xp.log2(1 + self.adverse)
 
     def _rebuild(self) -> None:
         xp = self._xp

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from detectors import Batch, Pipeline, Verdicts, verdicts_decoder, work
+from detectors import Batch, Hello, Pipeline, Recorded, Verdict, Verdicts, verdicts_decoder, work
 from detectors.alerts import AlertDetector
-from detectors.worker import INVALID
+from detectors.recorded import INVALID
 from telemetry import EventBatch, Kind, frame, read_frame
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -32,13 +32,15 @@ class Gateway:
         return await asyncio.start_unix_server(lambda *streams: self.arrivals.put_nowait(streams), self.socket)
 
     async def connected(self) -> Streams:
-        return await asyncio.wait_for(self.arrivals.get(), 10)
+        reader, writer = await asyncio.wait_for(self.arrivals.get(), 10)
+        writer.write(frame(Hello("stream")))
+        return reader, writer
 
 
 @asynccontextmanager
 async def working(socket: Path) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    task = asyncio.create_task(work(socket, Pipeline([AlertDetector()]), stop))
+    task = asyncio.create_task(work(socket, Recorded(Pipeline([AlertDetector()]), socket.parent / "kept"), stop))
     try:
         yield stop
     finally:
@@ -132,7 +134,7 @@ class _Slow(Pipeline):
         super().__init__([])
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def process(self, batch: EventBatch) -> list[Any]:
+    def process(self, batch: EventBatch, now: float) -> list[Verdict]:
         self.begun.set()
         assert self.go.wait(10)
         return []
@@ -144,7 +146,7 @@ def test_a_gateway_that_dies_while_its_batches_are_judged_does_not_end_the_worke
 
     async def run() -> None:
         async with await gateway.listen():
-            task = asyncio.create_task(work(gateway.socket, pipeline, stop))
+            task = asyncio.create_task(work(gateway.socket, Recorded(pipeline, gateway.socket.parent / "kept"), stop))
             _, writer = await gateway.connected()
             for number in (1, 2):
                 writer.write(frame(Batch(EventBatch.of([]).to_bytes(), number)))

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detectors import Batch, Verdict, Verdicts, batch_decoder, verdicts_decoder
+from detectors import Batch, Hello, Verdict, Verdicts, batch_decoder, verdicts_decoder
 from telemetry import FrameError, frame, read_frame
 
 texts = st.text(max_size=20)
@@ -30,7 +30,9 @@ verdicts = st.builds(
 )
 
 
-async def read(data: bytes, decoder: msgspec.msgpack.Decoder[Batch] | msgspec.msgpack.Decoder[Verdicts]) -> object:
+async def read(
+    data: bytes, decoder: msgspec.msgpack.Decoder[Hello | Batch] | msgspec.msgpack.Decoder[Verdicts]
+) -> object:
     reader = asyncio.StreamReader()
     reader.feed_data(data)
     reader.feed_eof()
@@ -43,12 +45,13 @@ async def read(data: bytes, decoder: msgspec.msgpack.Decoder[Batch] | msgspec.ms
 @given(st.binary(max_size=200))
 @example(frame({"type": "Verdicts", "verdicts": [], "number": 1}))
 @example(frame({"type": "Batch", "data": b"", "number": 1}))
+@example(frame({"type": "Hello", "stream": "s"}))
 @example(frame({"type": "Verdicts", "verdicts": [{"score": 2}], "number": 1}))
-def test_any_bytes_are_an_answer_a_batch_or_a_refusal(data: bytes) -> None:
+def test_any_bytes_are_a_message_or_a_refusal(data: bytes) -> None:
     """Invariant: any bytes, framed or not, give one message of the expected type, or EOFError or FrameError."""
     for body in (data, struct.pack(">I", len(data)) + data):
         assert isinstance(asyncio.run(read(body, verdicts_decoder())), Verdicts | EOFError | FrameError)
-        assert isinstance(asyncio.run(read(body, batch_decoder())), Batch | EOFError | FrameError)
+        assert isinstance(asyncio.run(read(body, batch_decoder())), Hello | Batch | EOFError | FrameError)
 
 
 @given(st.lists(verdicts, max_size=3), st.integers(0, 2**40))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from detectors import Batch, Verdict, Verdicts, batch_decoder
+from detectors import Batch, Hello, Verdict, Verdicts, batch_decoder
 from gateway import detection
 from gateway.detection import Detection
 from telemetry import Bus, Event, EventBatch, Kind, frame, read_frame
@@ -26,9 +26,17 @@ class Worker:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    async def greeted(self) -> Hello:
+        async with asyncio.timeout(DEADLINE):
+            message = await read_frame(self.reader, _BATCHES)
+        assert isinstance(message, Hello)
+        return message
+
     async def next(self) -> Batch:
         async with asyncio.timeout(DEADLINE):
-            return await read_frame(self.reader, _BATCHES)
+            message = await read_frame(self.reader, _BATCHES)
+        assert isinstance(message, Batch)
+        return message
 
     def answer(self, number: int, *verdicts: Verdict) -> None:
         self.writer.write(frame(Verdicts(verdicts=list(verdicts), number=number)))
@@ -43,6 +51,7 @@ class Link:
         self.verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
         self.detection = Detection(self.bus.subscribe("detectors"), self._judge)
         self.at_work = 0
+        self.streams: list[str] = []  # whose numbers each worker was told would come
         self.disk: asyncio.Event | None = None  # until when no verdict is done with
 
     async def _judge(self, verdict: Verdict) -> None:
@@ -65,7 +74,9 @@ class Link:
     async def worker(self) -> AsyncIterator[Worker]:
         reader, writer = await asyncio.open_unix_connection(str(self.socket))
         try:
-            yield Worker(reader, writer)
+            worker = Worker(reader, writer)
+            self.streams.append((await worker.greeted()).stream)
+            yield worker
         finally:
             writer.close()
             await writer.wait_closed()
@@ -113,9 +124,23 @@ async def test_what_a_worker_did_not_answer_the_next_one_gets(link: Link) -> Non
         await link.verdict()
     async with link.worker() as second:
         batch = await second.next()
-        assert (batch.number, names(batch)) == (1, ["two"])
+        assert (batch.number, names(batch)) == (2, ["two"])
         link.publish("three")
-        assert names(await second.next()) == ["three"]
+        batch = await second.next()
+        assert (batch.number, names(batch)) == (3, ["three"])
+    assert len(link.streams) == 2
+    assert len(set(link.streams)) == 1
+
+
+async def test_a_verdict_that_comes_again_is_acted_upon_once(link: Link) -> None:
+    """As when one worker's answer was half taken up when the next one came."""
+    async with link.worker() as worker:
+        link.publish("one")
+        await worker.next()
+        worker.answer(0, verdict("v-1"))
+        worker.answer(1, verdict("v-1"), verdict("v-2"))
+        assert [(await link.verdict()).id for _ in range(2)] == ["v-1", "v-2"]
+        assert link.verdicts.empty()
 
 
 async def test_one_answer_covers_every_lower_number(link: Link) -> None:
