@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -17,7 +18,7 @@ from telemetry.rejects import Rejects
 from telemetry.sources.endpoint import parse_endpoint
 from telemetry.sources.eve import parse_eve
 from telemetry.sources.jsonlines import parse_json_line
-from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
+from telemetry.sources.lines import Harvest, LineSplitter, parse_block
 from telemetry.sources.pcap import read_pcap
 from telemetry.sources.windows import parse_windows
 from telemetry.sources.zeek import ZeekParser
@@ -27,7 +28,7 @@ Format = Literal["eve", "zeek", "events", "endpoint", "windows", "pcap"]
 _GZIP = b"\x1f\x8b"
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
 _BAD_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-_PIECE = 256 * 1024  # bytes read at a time
+_PIECE = 1024 * 1024  # bytes read at a time
 _LOOKED_AT = 20  # first lines that may tell the format
 _BATCH = 4096  # events of a batch made of a capture
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -66,19 +67,19 @@ class FileReading:
         parse, lines = _parser(self.format), LineSplitter()
         try:
             while piece := stream.read(_PIECE):
-                yield parse_lines(lines.feed(piece), parse, self.source)
+                yield parse_block(lines.feed(piece), parse, self.source)
         except _BAD_GZIP as error:
-            yield Harvest(malformed=[(Malformed("cut_off", str(error)), b"".join(lines.end()))])
-        yield parse_lines(lines.end(), parse, self.source)
+            yield Harvest(EventBatch.of(()), [(Malformed("cut_off", str(error)), lines.end())])
+        yield parse_block(lines.end(), parse, self.source)
 
     def _batch(self, harvest: Harvest) -> Iterator[EventBatch]:
-        self.accepted += len(harvest.events)
+        self.accepted += len(harvest.batch)
         self.ignored += harvest.ignored
         self.malformed.update(malformed.reason for malformed, _ in harvest.malformed)
         if self._rejects:
             harvest.count(self.source or str(self.path), self._rejects)
-        if harvest.events:
-            yield EventBatch.of(harvest.events)
+        if len(harvest.batch):
+            yield harvest.batch
 
 
 def read_file(path: Path, source: str = "", rejects: Rejects | None = None) -> FileReading:
@@ -131,13 +132,8 @@ def _parser(found: Format) -> Parse:
 
 
 def _capture(stream: BinaryIO, source: str) -> Iterator[Harvest]:
-    harvest = Harvest()
-    for one in read_pcap(stream, source):
-        if isinstance(one, Event):
-            harvest.events.append(one)
-        else:
-            harvest.malformed.append((one, one.detail.encode()))
-        if len(harvest.events) >= _BATCH:
-            yield harvest
-            harvest = Harvest()
-    yield harvest
+    found = read_pcap(stream, source)
+    while some := list(islice(found, _BATCH)):
+        events = [one for one in some if isinstance(one, Event)]
+        malformed = [(one, one.detail.encode()) for one in some if isinstance(one, Malformed)]
+        yield Harvest(EventBatch.of(events), malformed)
