@@ -6,7 +6,7 @@ was refused; the bus carries batches to its subscriptions and counts what it had
 from telemetry.broker_tls import broker_tls
 from telemetry.bus import Bus, Closed, Subscription
 from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
-from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
+from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, concatenate
 from telemetry.files import FileReading, UnknownFormat, read_file
 from telemetry.framing import MAX_FRAME, FrameError, frame, read_frame
 from telemetry.hashing import Hashes, hash_letters, mix
@@ -25,6 +25,7 @@ from telemetry.sources.tail import follow
 from telemetry.sources.windows import parse_windows
 from telemetry.sources.zeek import ZeekParser
 from telemetry.texts import Texts
+from telemetry.words import Words
 
 __all__ = [
     "COLUMNS",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import lru_cache
-from itertools import count
 from typing import Any
 
 import msgspec
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.texts import Texts
+from telemetry.words import Words
 
 
 class Kind(IntEnum):
@@ -53,44 +51,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 class InvalidBatch(ValueError):
     """Bytes that are not an event batch; the sender's fault."""
-
-
-class Words:
-    """A text column, dictionary encoded: `values[codes[i]]` is row i's text."""
-
-    __slots__ = ("codes", "values")
-
-    def __init__(self, codes: NDArray[np.int32], values: Sequence[str]) -> None:
-        self.codes = codes
-        self.values = values if isinstance(values, Texts) else Texts.of(values)
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Words:
-        """Encode texts, one a row; equal texts share a code, in order of first appearance."""
-        table: defaultdict[str, int] = defaultdict(count().__next__)  # all in C: a third of the time of a Python loop
-        return cls(np.fromiter(map(table.__getitem__, texts), np.int32), tuple(table))
-
-    @classmethod
-    def same(cls, text: str, rows: int) -> Words:
-        """One text in so many rows."""
-        return cls(np.zeros(rows, np.int32), _alone(text))
-
-    def text(self, row: int) -> str:
-        """Row's text."""
-        return self.values[int(self.codes[row])]
-
-    def lengths(self) -> NDArray[np.int64]:
-        """[rows] bytes of each row's text; 0 where it is empty."""
-        return self.values.lengths[self.codes]
-
-    def __iter__(self) -> Iterator[str]:
-        table = self.values if len(self.values) > len(self.codes) else list(self.values)
-        return map(table.__getitem__, self.codes.tolist())
-
-
-@lru_cache(256)
-def _alone(text: str) -> Texts:
-    return Texts.of((text,))
 
 
 _OBJECTS = 4096  # bytes of a batch beside what its columns hold

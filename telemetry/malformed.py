@@ -37,6 +37,7 @@ class Malformed(msgspec.Struct, frozen=True):
 
     reason: Reason
     detail: str = ""
+    context: str = ""  # lines without which its line cannot be read again
 
 
 Parsed: TypeAlias = Event | Malformed | None

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.event import COLUMNS, NUMBERS, EventBatch, Kind, Words
+from telemetry.event import COLUMNS, NUMBERS, EventBatch, Kind
 from telemetry.malformed import MAX_TEXT, clip
+from telemetry.words import Words
 
 Codes = NDArray[np.int32]
 Rows = NDArray[np.int64]

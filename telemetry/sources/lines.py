@@ -69,7 +69,7 @@ class Harvest:
         if self.ignored:
             _IGNORED.labels(source).inc(self.ignored)
         for malformed, line in self.malformed:
-            rejects.add(source, malformed.reason, line)
+            rejects.add(source, malformed.reason, malformed.context.encode() + line)
 
 
 def lines_of(block: bytes) -> list[bytes]:

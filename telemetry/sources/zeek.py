@@ -17,7 +17,8 @@ import msgspec
 
 from telemetry.event import Event, EventBatch, Kind
 from telemetry.malformed import MAX_LINE, Malformed, Parsed, clip, decode
-from telemetry.sources.zeek_block import READ, Header, json_block, tsv_block
+from telemetry.sources.zeek_block import READ, json_block, tsv_block
+from telemetry.sources.zeek_header import Header
 from telemetry.sources.zeek_record import AnyRecord, Record, log_of, moment, unescape
 
 _DECODER = msgspec.json.Decoder(Record)
@@ -121,11 +122,12 @@ class ZeekParser:
             return None
         cells = text.split(header.separator)
         if len(cells) != len(header.fields):
-            return Malformed("bad_columns", f"{len(cells)} columns, header has {len(header.fields)}")
+            return Malformed("bad_columns", f"{len(cells)} columns, header has {len(header.fields)}", header.text)
         row = {name: cell for name, cell in zip(header.fields, cells, strict=True) if cell not in header.missing}
         if "\\x" in text:
             row = {name: unescape(cell) for name, cell in row.items()}
         try:
-            return _event(msgspec.convert(row, Record, strict=False), header.path, source)
+            parsed = _event(msgspec.convert(row, Record, strict=False), header.path, source)
         except msgspec.ValidationError as error:
-            return Malformed("wrong_fields", str(error))
+            return Malformed("wrong_fields", str(error), header.text)
+        return msgspec.structs.replace(parsed, context=header.text) if isinstance(parsed, Malformed) else parsed

@@ -83,7 +83,7 @@ def test_texts_that_do_not_lie_in_their_buffer_are_no_batch(offsets: list[int], 
 def test_half_a_surrogate_pair_stands_in_memory_and_is_not_sent() -> None:
     batch = EventBatch.of([msgspec.structs.replace(EVENTS[0], name="\ud800")])
     assert next(batch.events()).name == "\ud800"
-    with pytest.raises(ValueError, match="surrogate|utf-8"):
+    with pytest.raises(ValueError, match="utf-8"):
         batch.to_bytes()
 
 
