@@ -85,7 +85,7 @@ class Cells:
 
     def times(self) -> NDArray[np.float64]:
         """[n] Unix seconds; NaN or infinite where one is no time."""
-        return np.fromiter(map(float, self._column("ts")), np.float64, len(self))
+        return np.array(msgspec.convert(self._column("ts"), list[float], strict=False))
 
     def texts(self, field: str) -> Iterable[str]:
         """Each record's text."""
