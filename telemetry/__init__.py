@@ -6,11 +6,12 @@ was refused; the bus carries batches to its subscriptions and counts what it had
 from telemetry.broker_tls import broker_tls
 from telemetry.bus import Bus, Closed, Subscription
 from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
-from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, Words, concatenate
+from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, concatenate
 from telemetry.files import FileReading, UnknownFormat, read_file
 from telemetry.framing import MAX_FRAME, FrameError, frame, read_frame
+from telemetry.hashing import Hashes, hash_letters, mix
 from telemetry.logs import plain_logs
-from telemetry.malformed import Malformed, Parse, Parsed
+from telemetry.malformed import Malformed, Parse, Parsed, ParseMany
 from telemetry.rejects import Reject, Rejects
 from telemetry.sources.access_log import access_logs
 from telemetry.sources.edge_log import HEAD as EDGE_LOG_HEAD
@@ -23,6 +24,8 @@ from telemetry.sources.pcap import read_pcap
 from telemetry.sources.tail import follow
 from telemetry.sources.windows import parse_windows
 from telemetry.sources.zeek import ZeekParser
+from telemetry.texts import Texts
+from telemetry.words import Words
 
 __all__ = [
     "COLUMNS",
@@ -38,17 +41,20 @@ __all__ = [
     "EventBatch",
     "FileReading",
     "FrameError",
+    "Hashes",
     "InvalidBatch",
     "Kind",
     "Malformed",
     "MalformedBatch",
     "Parse",
+    "ParseMany",
     "Parsed",
     "Refused",
     "Reject",
     "Rejects",
     "Report",
     "Subscription",
+    "Texts",
     "Topic",
     "UnknownFormat",
     "Words",
@@ -61,7 +67,9 @@ __all__ = [
     "edge_log",
     "follow",
     "frame",
+    "hash_letters",
     "json_line",
+    "mix",
     "parse_endpoint",
     "parse_eve",
     "parse_json_line",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from itertools import count
-from sys import getsizeof
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from telemetry.texts import Texts
+from telemetry.words import Words
 
 
 class Kind(IntEnum):
@@ -53,30 +53,8 @@ class InvalidBatch(ValueError):
     """Bytes that are not an event batch; the sender's fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A text column, dictionary encoded: `values[codes[i]]` is row i's text."""
-
-    codes: NDArray[np.int32]
-    values: tuple[str, ...]
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Words:
-        """Encode texts, one a row; equal texts share a code, in order of first appearance."""
-        table: defaultdict[str, int] = defaultdict(count().__next__)  # all in C: a third of the time of a Python loop
-        return cls(np.fromiter(map(table.__getitem__, texts), np.int32), tuple(table))
-
-    def text(self, row: int) -> str:
-        """Row's text."""
-        return self.values[int(self.codes[row])]
-
-    def __iter__(self) -> Iterator[str]:
-        return (self.values[code] for code in self.codes)
-
-
 _OBJECTS = 4096  # bytes of a batch beside what its columns hold
-_TEXT = 56  # bytes of a text beside its characters
-_NUMBERS: dict[str, type[np.generic]] = {
+NUMBERS: dict[str, type[np.generic]] = {
     "time": np.float64,
     "kind": np.uint8,
     "status": np.int16,
@@ -122,9 +100,9 @@ class EventBatch:
         return len(self.time)
 
     def events(self) -> Iterator[Event]:
-        """Rows again, for people and for export; not for detectors."""
-        for row in range(len(self)):
-            yield Event(**{name: self._cell(name, row) for name in COLUMNS})
+        """Rows again, for people and for export; not for detectors. Raises ValueError where a kind is none."""
+        for cells in zip(*(_cells(name, getattr(self, name)) for name in COLUMNS), strict=True):
+            yield Event(**dict(zip(COLUMNS, cells, strict=True)))
 
     def take(self, rows: NDArray[Any] | slice) -> EventBatch:
         """Keep the rows chosen by an index or boolean array, or by a slice, which copies nothing."""
@@ -140,7 +118,9 @@ class EventBatch:
         return _OBJECTS + sum(_size(getattr(self, name)) for name in COLUMNS)
 
     def to_bytes(self) -> bytes:
-        """Encode for another process: msgpack of raw little-endian columns."""
+        """Encode for another process: msgpack of raw little-endian columns. Raises ValueError where a text is half a
+        surrogate pair, which UTF-8 has no bytes for.
+        """
         return _ENCODER.encode({name: _pack(getattr(self, name)) for name in COLUMNS})
 
     @classmethod
@@ -162,31 +142,31 @@ class EventBatch:
                 raise InvalidBatch(f"column {name} has {len(codes)} rows, time has {len(self)}")
             if isinstance(column, Words) and len(codes) and not 0 <= codes.min() <= codes.max() < len(column.values):
                 raise InvalidBatch(f"column {name} has a code outside its table")
-        if not np.isin(self.kind, _KINDS).all():
+        if not IS_KIND[self.kind].all():
             raise InvalidBatch("column kind has a value that is no kind")
-
-    def _cell(self, name: str, row: int) -> Any:
-        column = getattr(self, name)
-        if isinstance(column, Words):
-            return column.text(row)
-        return Kind(int(column[row])) if name == "kind" else column[row].item()
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(EventBatch))
-_KINDS = np.array(list(Kind), np.uint8)
+IS_KIND = np.isin(np.arange(256), list(Kind))  # of each number that a column can hold
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(dict[str, Any])
 
 
 def concatenate(batches: Sequence[EventBatch]) -> EventBatch:
-    """One batch of all rows, in order. Text tables are merged."""
+    """One batch of all rows, in order. Text tables are merged; no Python runs per text."""
     if len(batches) == 1:
         return batches[0]
     return EventBatch(**{name: _join(name, [getattr(batch, name) for batch in batches]) for name in COLUMNS})
 
 
 def _column(name: str, cells: Sequence[Any]) -> Any:
-    return np.fromiter(cells, _NUMBERS[name], len(cells)) if name in _NUMBERS else Words.of(cells)
+    return np.fromiter(cells, NUMBERS[name], len(cells)) if name in NUMBERS else Words.of(cells)
+
+
+def _cells(name: str, column: Any) -> Iterable[Any]:
+    if isinstance(column, Words):
+        return column
+    return map(Kind, column.tolist()) if name == "kind" else column.tolist()
 
 
 def _take(column: Any, rows: NDArray[Any] | slice) -> Any:
@@ -196,38 +176,36 @@ def _take(column: Any, rows: NDArray[Any] | slice) -> Any:
 def _compact(column: Any) -> Any:
     if not isinstance(column, Words):
         return column.copy()
-    used, codes = np.unique(column.codes, return_inverse=True)
-    return Words(codes.astype(np.int32), tuple(column.values[code] for code in used))
+    used = np.zeros(len(column.values), np.bool_)
+    used[column.codes] = True
+    return Words((np.cumsum(used, dtype=np.int32) - 1)[column.codes].astype(np.int32), column.values.keep(used))
 
 
 def _size(column: Any) -> int:
-    if not isinstance(column, Words):
-        return int(column.nbytes)
-    # joined: a tenth of the time of asking each; where one text is wide (not Latin), all count as wide
-    return int(column.codes.nbytes) + _TEXT * len(column.values) + getsizeof("".join(column.values))
+    return int(column.codes.nbytes + column.values.nbytes if isinstance(column, Words) else column.nbytes)
 
 
 def _join(name: str, columns: list[Any]) -> Any:
-    if name in _NUMBERS:
-        return np.concatenate(columns) if columns else np.empty(0, _NUMBERS[name])
-    table: dict[str, int] = {}
-    codes = [_recode(words, table) for words in columns]
-    return Words(np.concatenate(codes) if codes else np.empty(0, np.int32), tuple(table))
-
-
-def _recode(words: Words, table: dict[str, int]) -> NDArray[np.int32]:
-    codes = np.array([table.setdefault(text, len(table)) for text in words.values], np.int32)
-    return codes[words.codes] if len(codes) else words.codes
+    if name in NUMBERS:
+        return np.concatenate(columns) if columns else np.empty(0, NUMBERS[name])
+    if not columns:
+        return Words.of(())
+    table, places = Texts.join([words.values for words in columns])
+    starts = np.cumsum([0, *(len(words.values) for words in columns)])
+    return Words(
+        places[np.concatenate([words.codes + start for words, start in zip(columns, starts, strict=False)])], table
+    )
 
 
 def _pack(column: Any) -> Any:
-    return (column.codes.tobytes(), column.values) if isinstance(column, Words) else column.tobytes()
+    if not isinstance(column, Words):
+        return column.tobytes()
+    column.values.check()
+    return column.codes.tobytes(), column.values.offsets.tobytes(), column.values.letters.tobytes()
 
 
 def _unpack(name: str, packed: Any) -> Any:
-    if name in _NUMBERS:
-        return np.frombuffer(packed, _NUMBERS[name])
-    codes, values = packed
-    if not all(isinstance(text, str) for text in values):
-        raise InvalidBatch(f"column {name} has a value that is not text")
-    return Words(np.frombuffer(codes, np.int32), tuple(values))
+    if name in NUMBERS:
+        return np.frombuffer(packed, NUMBERS[name])
+    codes, offsets, letters = packed
+    return Words(np.frombuffer(codes, np.int32), Texts.of_buffers(letters, offsets))

@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
+from math import inf
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
-
-import msgspec
+from typing import BinaryIO, cast
 
 from telemetry.event import Event, EventBatch
-from telemetry.malformed import MAX_LINE, Malformed, Parse, decode
+from telemetry.formats import Format, format_of_line, parser
+from telemetry.malformed import MAX_LINE, Malformed
 from telemetry.rejects import Rejects
-from telemetry.sources.endpoint import parse_endpoint
-from telemetry.sources.eve import parse_eve
-from telemetry.sources.jsonlines import parse_json_line
-from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
+from telemetry.sources.lines import Harvest, LineSplitter, parse_block
 from telemetry.sources.pcap import read_pcap
-from telemetry.sources.windows import parse_windows
-from telemetry.sources.zeek import ZeekParser
-
-Format = Literal["eve", "zeek", "events", "endpoint", "windows", "pcap"]
 
 _GZIP = b"\x1f\x8b"
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
 _BAD_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-_PIECE = 256 * 1024  # bytes read at a time
+_PIECE = 1024 * 1024  # bytes read at a time
+_OF_SEVERAL = ("events", "rejects")  # each line tells what it came from
 _LOOKED_AT = 20  # first lines that may tell the format
 _BATCH = 4096  # events of a batch made of a capture
-_OBJECT = msgspec.json.Decoder(dict[str, Any])
-_MARKS: tuple[tuple[str, Format], ...] = (  # a field that only this format has; the first found decides
-    ("event_type", "eve"),
-    ("EventID", "windows"),
-    ("ts", "zeek"),
-    ("kind", "events"),
-    ("event", "endpoint"),
-)
 
 
 class UnknownFormat(ValueError):
@@ -63,28 +51,29 @@ class FileReading:
                 yield from self._batch(harvest)
 
     def _lines(self, stream: BinaryIO) -> Iterator[Harvest]:
-        parse, lines = _parser(self.format), LineSplitter()
+        parse, lines = parser(self.format), LineSplitter()
         try:
-            while piece := stream.read(_PIECE):
-                yield parse_lines(lines.feed(piece), parse, self.source)
+            for piece in _pieces(stream):
+                yield parse_block(lines.feed(piece), parse, self.source)
         except _BAD_GZIP as error:
-            yield Harvest(malformed=[(Malformed("cut_off", str(error)), b"".join(lines.end()))])
-        yield parse_lines(lines.end(), parse, self.source)
+            yield Harvest(EventBatch.of(()), [(Malformed("cut_off", str(error)), lines.end())])
+        yield parse_block(lines.end(), parse, self.source)
 
     def _batch(self, harvest: Harvest) -> Iterator[EventBatch]:
-        self.accepted += len(harvest.events)
+        self.accepted += len(harvest.batch)
         self.ignored += harvest.ignored
         self.malformed.update(malformed.reason for malformed, _ in harvest.malformed)
         if self._rejects:
             harvest.count(self.source or str(self.path), self._rejects)
-        if harvest.events:
-            yield EventBatch.of(harvest.events)
+        if len(harvest.batch):
+            yield harvest.batch
 
 
 def read_file(path: Path, source: str = "", rejects: Rejects | None = None) -> FileReading:
     """Look at the file, gzipped or not, and make ready to read it.
 
-    `source` names what it came from; empty means `FORMAT:FILE NAME`, except for our own events, which keep theirs.
+    `source` names what it came from; empty means `FORMAT:FILE NAME`, except for our own events and rejects, which
+    keep theirs.
     Raises UnknownFormat, OSError.
     """
     try:
@@ -93,8 +82,10 @@ def read_file(path: Path, source: str = "", rejects: Rejects | None = None) -> F
     except _BAD_GZIP as error:
         raise UnknownFormat(f"{path}: {error}") from error
     if found is None:
-        raise UnknownFormat(f"{path}: not EVE, Zeek, JSON lines, endpoint or Windows events, nor a packet capture")
-    return FileReading(path, found, source or ("" if found == "events" else f"{found}:{path.name}"), rejects)
+        raise UnknownFormat(
+            f"{path}: not EVE, Zeek, JSON lines, endpoint or Windows events, nor rejects or a packet capture"
+        )
+    return FileReading(path, found, source or ("" if found in _OF_SEVERAL else f"{found}:{path.name}"), rejects)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -106,38 +97,21 @@ def _open(path: Path) -> BinaryIO:
 def _format(head: bytes) -> Format | None:
     if head.startswith(_PCAP):
         return "pcap"
-    found = (_format_of_line(line.strip()) for line in head.split(b"\n", _LOOKED_AT)[:_LOOKED_AT])
+    found = (format_of_line(line.strip()) for line in head.split(b"\n", _LOOKED_AT)[:_LOOKED_AT])
     return next((format_ for format_ in found if format_), None)
 
 
-def _format_of_line(line: bytes) -> Format | None:
-    if line.startswith((b"#separator", b"#fields")):
-        return "zeek"
-    record = decode(_OBJECT, line)
-    if isinstance(record, Malformed):
-        return None
-    return next((found for field, found in _MARKS if field in record), None)
-
-
-def _parser(found: Format) -> Parse:
-    parsers: dict[str, Parse] = {
-        "eve": parse_eve,
-        "zeek": ZeekParser(),
-        "events": parse_json_line,
-        "endpoint": parse_endpoint,
-        "windows": parse_windows,
-    }
-    return parsers[found]
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """What the file holds now: our own rejects may be read while what is refused again goes to their end."""
+    left = inf if isinstance(stream, gzip.GzipFile) else os.fstat(stream.fileno()).st_size
+    while left > 0 and (piece := stream.read(int(min(_PIECE, left)))):
+        left -= len(piece)
+        yield piece
 
 
 def _capture(stream: BinaryIO, source: str) -> Iterator[Harvest]:
-    harvest = Harvest()
-    for one in read_pcap(stream, source):
-        if isinstance(one, Event):
-            harvest.events.append(one)
-        else:
-            harvest.malformed.append((one, one.detail.encode()))
-        if len(harvest.events) >= _BATCH:
-            yield harvest
-            harvest = Harvest()
-    yield harvest
+    found = read_pcap(stream, source)
+    while some := list(islice(found, _BATCH)):
+        events = [one for one in some if isinstance(one, Event)]
+        malformed = [(one, one.detail.encode()) for one in some if isinstance(one, Malformed)]
+        yield Harvest(EventBatch.of(events), malformed)

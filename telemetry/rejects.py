@@ -17,7 +17,8 @@ import structlog
 
 from telemetry.few_names import FewNames
 
-_KEPT_TEXT = 1024  # characters of a refused line that are kept
+_SHOWN_TEXT = 1024  # characters of a refused line that are kept in memory
+_KEPT_TEXT = 16 * 1024  # and in the file, whose lines can be read again
 _MAX_FILE = 64 * 1024 * 1024  # bytes; then the file becomes FILE.1 and a new one begins
 _QUEUE = 4096  # rejects that wait for the disk
 
@@ -31,12 +32,13 @@ _log = structlog.get_logger()
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """One refused line or row, cut to its first 1,024 characters."""
+    """One refused line or row: its first 16,384 characters, in memory 1,024."""
 
     time: float
     source: str
     reason: str
     text: str
+    cut: bool = False  # there was more
 
 
 class Rejects:
@@ -56,10 +58,10 @@ class Rejects:
     def add(self, source: str, reason: str, text: bytes | str) -> None:
         """Count and keep one. Never blocks; any thread may call it."""
         if isinstance(text, bytes):
-            text = text[:_KEPT_TEXT].decode(errors="backslashreplace")
-        reject = Reject(self._clock(), source[:_KEPT_TEXT], reason, text[:_KEPT_TEXT])
+            text = text[: 4 * _KEPT_TEXT].decode(errors="backslashreplace")
+        reject = _cut(Reject(self._clock(), source[:_SHOWN_TEXT], reason, text), _KEPT_TEXT)
         self.count(source, reason, 1)
-        self.latest.append(reject)
+        self.latest.append(_cut(reject, _SHOWN_TEXT))
         if self._file:
             self._file.add(reject)
 
@@ -85,6 +87,10 @@ class Rejects:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _cut(reject: Reject, size: int) -> Reject:
+    return reject if len(reject.text) <= size else msgspec.structs.replace(reject, text=reject.text[:size], cut=True)
 
 
 class _RejectsFile:

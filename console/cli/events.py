@@ -37,7 +37,7 @@ def tail(config: ConfigFile = DEFAULT_FILE, output: Output = Format.human) -> No
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="EVE, Zeek, JSON lines or a packet capture; also gzipped.")],
+    files: Annotated[list[Path], typer.Argument(help="EVE, Zeek, JSON lines, rejects or a capture; also gzipped.")],
     source: Annotated[str, typer.Option(metavar="NAME", help="What they came from; else FORMAT:FILE.")] = "",
     dry_run: DryRun = False,
     config: ConfigFile = DEFAULT_FILE,
@@ -45,7 +45,8 @@ def import_(
 ) -> None:
     """Show files to who watches the running gateway's telemetry. They are history: no detector gets them.
 
-    What cannot be read, or cannot be, is counted and kept aside.
+    What cannot be read, or cannot be, is counted and kept aside, in STATE/rejects.jsonl. Import that file once the
+    cause is mended: what was refused is read again as what it is, from its own source.
     """
     from telemetry import UnknownFormat
 

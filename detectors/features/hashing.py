@@ -1,67 +1,46 @@
-"""Texts as numbers, without a Python statement for each: one polynomial hash over all bytes at once."""
+"""Texts as numbers, without a Python statement for each.
+
+On the host, whatever computes the features: bytes are ragged, a table's distinct texts are few beside the rows, and
+what a device needs of them is one number each, eight bytes for sixteen. Rows are gathered where the features are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 
 import numpy as np
-from numpy.typing import NDArray
 
-from telemetry import Words
+from telemetry import Hashes, Texts, Words, hash_letters, mix
 
-MAX_BYTES = 512  # of one text; what follows does not change its hash
-_MASK = (1 << 64) - 1
-_BASE = 0x9E3779B97F4A7C15
-_POWERS = np.array([pow(_BASE, exponent, _MASK + 1) for exponent in range(1, MAX_BYTES + 1)], np.uint64)
-Hashes = NDArray[np.uint64]
+__all__ = ["KEY", "Hashes", "hash_rows", "hash_texts", "mix"]
+
+KEY = 0  # of training; who judges texts that others choose draws a key and keeps it with its state
 
 
-def hash_texts(texts: Sequence[str]) -> tuple[Hashes, Hashes]:
-    """Two hashes a text: of all of it, and of its digits alone.
+def hash_texts(texts: Sequence[str], key: int = KEY) -> tuple[Hashes, Hashes]:
+    """Two hashes a text, [n] each: of all of it, and of its digits alone; under a key of 64 bits.
 
     The second is the resource's identifier: `/accounts/1001`, `/accounts/1001/statements` and
     `/streams/accounts/1001` are about the same account. A text without digits has its whole as identifier.
     """
-    if not texts:
-        return np.empty(0, np.uint64), np.empty(0, np.uint64)
-    parts = list(map(str.encode, texts, repeat("utf-8"), repeat("surrogatepass")))
-    lengths = np.fromiter(map(len, parts), np.int64, len(parts)) + 1  # each ends with a byte, so that none is empty
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    letters = np.frombuffer(b"\n".join(parts) + b"\n", np.uint8)
-    digit = (letters >= ord("0")) & (letters <= ord("9"))
-    before = np.cumsum(digit, dtype=np.int64) - digit  # digits before each letter
-    first = np.repeat(starts, lengths)
-    values = letters.astype(np.uint64) + np.uint64(1)
-    whole = _sum(values, np.arange(len(letters), dtype=np.int64) - first, starts)
-    identifier = _sum(values * digit, before - before[first], starts)
-    return _mix(whole), _mix(np.where(identifier == 0, whole, identifier))
+    table = texts if isinstance(texts, Texts) else Texts.of(texts)
+    whole = hash_letters(table.letters, table.offsets[:-1], table.lengths, key)
+    digit = (table.letters - np.uint8(ord("0"))) < 10  # below "0" the difference wraps around
+    before = np.zeros(len(digit) + 1, np.int32)  # digits before each letter
+    np.cumsum(digit, out=before[1:])
+    ends = before[table.offsets].astype(np.int64)
+    counts = np.diff(ends)
+    some = np.flatnonzero(counts)
+    identifier = whole.copy()
+    identifier[some] = hash_letters(table.letters[digit], ends[some], counts[some], key)
+    return whole, identifier
 
 
-def hash_rows(words: Words) -> tuple[Hashes, Hashes]:
+def hash_rows(words: Words, key: int = KEY) -> tuple[Hashes, Hashes]:
     """Both hashes of each row's text. A table that is longer than the batch is read only where rows point."""
-    if len(words.values) <= len(words.codes):
-        whole, identifier = hash_texts(words.values)
-        return whole[words.codes], identifier[words.codes]
-    used, places = np.unique(words.codes, return_inverse=True)
-    whole, identifier = hash_texts([words.values[code] for code in used])
+    table, places = words.values, words.codes.astype(np.int64)
+    if len(table) > len(places):
+        used, places = np.unique(places, return_inverse=True)
+        table = table.take(used)
+    whole, identifier = hash_texts(table, key)
     return whole[places], identifier[places]
-
-
-def mix(numbers: NDArray[np.integer]) -> Hashes:
-    """Hash integers, so that neighbours land far apart."""
-    return _mix(numbers.astype(np.uint64) + np.uint64(1))
-
-
-def _sum(values: Hashes, places: NDArray[np.int64], starts: NDArray[np.int64]) -> Hashes:
-    counted = places < MAX_BYTES
-    terms = values * _POWERS[np.minimum(places, MAX_BYTES - 1)] * counted
-    return np.add.reduceat(terms, starts)
-
-
-def _mix(hashes: Hashes) -> Hashes:
-    """The finisher of MurmurHash3 (public domain): every bit depends on every other."""
-    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return hashes ^ (hashes >> np.uint64(33))

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from telemetry.event import EventBatch, Kind, Words
+from telemetry.event import EventBatch, Kind
 from telemetry.malformed import MAX_TEXT
 from telemetry.sources.effect import effect_of
+from telemetry.words import Words
 
 SOURCE = "edge"
 NAMESPACES = ("envoy.filters.http.ext_authz", "envoy.filters.http.ext_proc")  # requests, streams
@@ -41,11 +42,11 @@ def access_logs(entries: Iterable[Any], source: str = SOURCE) -> EventBatch:
     )
     said = [effect_of(text) for text in effect]
     count = len(rows)
-    nothing = Words(np.zeros(count, np.int32), ("",))
+    nothing = Words.same("", count)
     return EventBatch(
         time=np.fromiter(time, np.float64, count),
         kind=np.full(count, Kind.REQUEST, np.uint8),
-        source=Words(np.zeros(count, np.int32), (source,)),
+        source=Words.same(source, count),
         subject=Words.of(subject),
         actor=Words.of(actor),
         session=Words.of(session),

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from telemetry.event import EventBatch, Kind, Words
+from telemetry.event import EventBatch, Kind
 from telemetry.malformed import MAX_TEXT
 from telemetry.sources.effect import effect_of
+from telemetry.words import Words
 
 SOURCE: Final = "edge"
 LARGEST: Final = 32 << 20  # bytes of a batch
@@ -57,11 +58,11 @@ def _columns(numbers: np.ndarray[tuple[int], np.dtype[np.void]], texts: list[str
     count = len(numbers)
     said = [effect_of(text) for text in effect]
     status = np.minimum(numbers["status"], _MAX_STATUS).astype(np.int16)
-    nothing = Words(np.zeros(count, np.int32), ("",))
+    nothing = Words.same("", count)
     return EventBatch(
         time=numbers["time"].copy(),
         kind=np.full(count, Kind.REQUEST, np.uint8),
-        source=Words(np.zeros(count, np.int32), (SOURCE,)),
+        source=Words.same(SOURCE, count),
         subject=Words.of(subject),
         actor=Words.of(actor),
         session=Words.of(decision),

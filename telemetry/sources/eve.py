@@ -12,58 +12,14 @@ Source: Suricata user guide, "EVE JSON Format" (DNS records of versions 1 to 3).
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
-from telemetry.event import Event, Kind
-from telemetry.malformed import Count, Malformed, Parsed, Port, Status, clip, decode, iso_time
-
-
-class _AlertMetadata(msgspec.Struct):
-    signature_severity: Any = None
-
-
-class _Alert(msgspec.Struct):
-    signature: str
-    action: str = ""
-    category: str = ""
-    severity: int = 0
-    metadata: _AlertMetadata | None = None
-
-
-class _Flow(msgspec.Struct):
-    bytes_toserver: Count = 0
-    bytes_toclient: Count = 0
-    start: str = ""
-    end: str = ""
-    state: str = ""
-    reason: str = ""
-
-
-class _Query(msgspec.Struct):
-    rrname: str = ""
-    rrtype: str = ""
-
-
-class _Dns(msgspec.Struct):
-    rrname: str = ""
-    rrtype: str = ""
-    rcode: str = ""
-    type: str = "query"
-    queries: tuple[_Query, ...] = ()  # version 3 keeps the name here
-
-
-class _Http(msgspec.Struct):
-    hostname: str = ""
-    url: str = ""
-    http_method: str = ""
-    status: Status = 0
-    length: Count = 0
-
-
-class _Tls(msgspec.Struct):
-    sni: str = ""
+from telemetry.event import Event, EventBatch, Kind
+from telemetry.malformed import Count, Malformed, Parsed, Port, clip, decode, iso_time
+from telemetry.sources.eve_block import eve_block
+from telemetry.sources.eve_record import Alert, Dns, Flow, Http, Tls, path, service, severity
 
 
 class _Record(msgspec.Struct, tag_field="event_type", kw_only=True):
@@ -80,20 +36,20 @@ class _AlertRecord(_Record, tag="alert", kw_only=True):
     kind: ClassVar[Kind] = Kind.ALERT
     src_ip: str = ""  # an alert on a frame below IP has none
     dest_ip: str = ""
-    alert: _Alert
-    http: _Http | None = None
+    alert: Alert
+    http: Http | None = None
     dns: Any = None  # its shape differs between versions and matters only where a dns record is read
-    flow: _Flow | None = None
+    flow: Flow | None = None
 
     def columns(self) -> dict[str, Any]:
-        flow = self.flow or _Flow()
+        flow = self.flow or Flow()
         return {
             "name": clip(self.alert.signature),
             "action": clip(self.alert.category),
             "outcome": clip(self.alert.action),
-            "resource": clip(_path(self.http.url) if self.http else ""),
-            "service": clip(_service(self.app_proto)),
-            "severity": _severity(self.alert),
+            "resource": clip(path(self.http.url) if self.http else ""),
+            "service": clip(service(self.app_proto)),
+            "severity": severity(self.alert),
             "bytes_in": flow.bytes_toserver,
             "bytes_out": flow.bytes_toclient,
         }
@@ -101,12 +57,12 @@ class _AlertRecord(_Record, tag="alert", kw_only=True):
 
 class _FlowRecord(_Record, tag="flow", kw_only=True):
     kind: ClassVar[Kind] = Kind.FLOW
-    flow: _Flow
+    flow: Flow
 
     def columns(self) -> dict[str, Any]:
         duration = iso_time(self.flow.end) - iso_time(self.flow.start)
         return {
-            "service": clip(_service(self.app_proto)),
+            "service": clip(service(self.app_proto)),
             "action": clip(self.proto.lower()),
             "outcome": clip(f"{self.flow.state} {self.flow.reason}".strip()),
             "bytes_in": self.flow.bytes_toserver,
@@ -117,7 +73,7 @@ class _FlowRecord(_Record, tag="flow", kw_only=True):
 
 class _DnsRecord(_Record, tag="dns", kw_only=True):
     kind: ClassVar[Kind] = Kind.DNS
-    dns: _Dns
+    dns: Dns
 
     def columns(self) -> dict[str, Any]:
         asked = self.dns.queries[0] if self.dns.queries else self.dns
@@ -132,13 +88,13 @@ class _DnsRecord(_Record, tag="dns", kw_only=True):
 
 class _HttpRecord(_Record, tag="http", kw_only=True):
     kind: ClassVar[Kind] = Kind.REQUEST
-    http: _Http
+    http: Http
 
     def columns(self) -> dict[str, Any]:
         return {
             "peer": clip(self.http.hostname or self.dest_ip),
             "service": "http",
-            "resource": clip(_path(self.http.url)),
+            "resource": clip(path(self.http.url)),
             "action": clip(self.http.http_method),
             "status": self.http.status,
             "bytes_out": self.http.length,
@@ -147,7 +103,7 @@ class _HttpRecord(_Record, tag="http", kw_only=True):
 
 class _TlsRecord(_Record, tag="tls", kw_only=True):
     kind: ClassVar[Kind] = Kind.REQUEST
-    tls: _Tls
+    tls: Tls
 
     def columns(self) -> dict[str, Any]:
         return {"peer": clip(self.tls.sni or self.dest_ip), "service": "tls", "action": "TLS"}
@@ -160,28 +116,36 @@ class _AnyRecord(msgspec.Struct):
 _READ = ("alert", "flow", "dns", "http", "tls")
 _DECODER = msgspec.json.Decoder(_AlertRecord | _FlowRecord | _DnsRecord | _HttpRecord | _TlsRecord)
 _ANY = msgspec.json.Decoder(_AnyRecord)
-_SEVERITY = {1: 3, 2: 2, 3: 1, 4: 1}  # Suricata counts from 1, the worst
-_NO_SERVICE = ("failed", "unknown")  # Suricata's words for a protocol that it did not recognize
 
 
-def parse_eve(line: bytes, source: str) -> Parsed:
-    """One EVE record: an Event, None for a record type that is not read, or Malformed."""
-    record = decode(_DECODER, line)
-    if isinstance(record, Malformed):
-        return _unread(line, record)
-    moment = iso_time(record.timestamp)
-    if math.isnan(moment):
-        return Malformed("bad_time", record.timestamp[:64])
-    common: dict[str, Any] = {
-        "time": moment,
-        "kind": record.kind,
-        "source": source,
-        "session": str(record.flow_id) if record.flow_id else "",
-        "address": clip(record.src_ip),
-        "peer": clip(record.dest_ip),
-        "port": record.dest_port,
-    }
-    return Event(**(common | record.columns()))
+class EveParser:
+    """Reads EVE records, one or many; it remembers nothing."""
+
+    def __call__(self, line: bytes, source: str) -> Parsed:
+        """One EVE record: an Event, None for a record type that is not read, or Malformed."""
+        record = decode(_DECODER, line)
+        if isinstance(record, Malformed):
+            return _unread(line, record)
+        moment = iso_time(record.timestamp)
+        if math.isnan(moment):
+            return Malformed("bad_time", record.timestamp[:64])
+        common: dict[str, Any] = {
+            "time": moment,
+            "kind": record.kind,
+            "source": source,
+            "session": str(record.flow_id) if record.flow_id else "",
+            "address": clip(record.src_ip),
+            "peer": clip(record.dest_ip),
+            "port": record.dest_port,
+        }
+        return Event(**(common | record.columns()))
+
+    def many(self, block: bytes, source: str) -> tuple[EventBatch, int] | None:
+        """See ParseMany."""
+        return eve_block(block, source)
+
+
+parse_eve: Final = EveParser()
 
 
 def _unread(line: bytes, malformed: Malformed) -> Malformed | None:
@@ -189,16 +153,3 @@ def _unread(line: bytes, malformed: Malformed) -> Malformed | None:
         return malformed
     record = decode(_ANY, line)
     return malformed if isinstance(record, Malformed) or record.event_type in _READ else None
-
-
-def _severity(alert: _Alert) -> int:
-    told = alert.metadata.signature_severity if alert.metadata else None
-    return 4 if told in ("Critical", ["Critical"]) else _SEVERITY.get(alert.severity, 0)
-
-
-def _path(url: str) -> str:
-    return url.partition("?")[0]
-
-
-def _service(app_proto: str) -> str:
-    return "" if app_proto in _NO_SERVICE else app_proto

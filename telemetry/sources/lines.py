@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-import msgspec
 import prometheus_client
 
-from telemetry.event import Event
-from telemetry.malformed import MAX_LINE, Malformed, Parse
+from telemetry.event import Event, EventBatch, concatenate
+from telemetry.malformed import MAX_LINE, Malformed, Parse, ParseMany
 from telemetry.rejects import Rejects
 
+_ALONE: Final = 16  # lines that are not tried together again
 _IGNORED = prometheus_client.Counter(
     "portcullis_telemetry_ignored_total", "Records of a kind that is not read, and headers", ["source"]
 )
 
 
 class LineSplitter:
-    """Holds the unended line between pieces. Of a line beyond the limit, one byte more than the limit comes out."""
+    """Holds the unended line between pieces. Of a line beyond the limit, two bytes more than the limit come out: even
+    without a `\\r` at its end it is too long.
+    """
 
     def __init__(self, limit: int = MAX_LINE) -> None:
         self._limit = limit
@@ -28,32 +32,36 @@ class LineSplitter:
         """Bytes of the unended line, as they came; those beyond the limit are not counted."""
         return len(self._held)
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The lines that this piece ends, without their ends; empty lines are left out. Exhaust it."""
-        *ended, rest = piece.split(b"\n")
-        for part in ended:
-            self._hold(part)
-            yield from self.end()
-        self._hold(rest)
+    def feed(self, piece: bytes) -> bytes:
+        """A block of the lines that this piece ends, each with its end."""
+        first, last = piece.find(b"\n") + 1, piece.rfind(b"\n") + 1
+        if not last:
+            self._hold(piece)
+            return b""
+        block = piece[:last]
+        if self._held:
+            self._hold(piece[: first - 1])
+            block = bytes(self._held) + piece[first - 1 : last]
+            self._held.clear()
+        self._hold(piece[last:])
+        return block
 
-    def end(self) -> Iterator[bytes]:
-        """What is held, as a line: the input ends here."""
+    def end(self) -> bytes:
+        """What is held, as a block of one line: the input ends here."""
         line = bytes(self._held)
         self._held.clear()
-        if len(line) <= self._limit:
-            line = line.removesuffix(b"\r")
-        if line:
-            yield line
+        return line + b"\n" if line else b""
 
     def _hold(self, part: bytes) -> None:
-        self._held += part[: self._limit + 1 - len(self._held)]
+        self._held += part[: self._limit + 2 - len(self._held)]
 
 
-class Harvest(msgspec.Struct):
+@dataclass(frozen=True, slots=True)
+class Harvest:
     """What came of some lines."""
 
-    events: list[Event] = []
-    malformed: list[tuple[Malformed, bytes]] = []  # with the line
+    batch: EventBatch
+    malformed: Sequence[tuple[Malformed, bytes]] = ()  # with the line
     ignored: int = 0
 
     def count(self, source: str, rejects: Rejects) -> None:
@@ -61,18 +69,55 @@ class Harvest(msgspec.Struct):
         if self.ignored:
             _IGNORED.labels(source).inc(self.ignored)
         for malformed, line in self.malformed:
-            rejects.add(source, malformed.reason, line)
+            rejects.add(source, malformed.reason, malformed.context.encode() + line)
+
+
+def lines_of(block: bytes) -> list[bytes]:
+    """The lines of a block without their ends; empty ones are left out."""
+    return [line for line in block.replace(b"\r\n", b"\n").split(b"\n") if line]
 
 
 def parse_lines(lines: Iterable[bytes], parse: Parse, source: str) -> Harvest:
-    """Parse each line."""
-    harvest = Harvest()
+    """Parse each line by itself."""
+    events, malformed, ignored = list[Event](), list[tuple[Malformed, bytes]](), 0
     for line in lines:
         parsed = parse(line, source)
         if isinstance(parsed, Event):
-            harvest.events.append(parsed)
+            events.append(parsed)
         elif parsed is None:
-            harvest.ignored += 1
+            ignored += 1
         else:
-            harvest.malformed.append((parsed, line))
-    return harvest
+            malformed.append((parsed, line))
+    return Harvest(EventBatch.of(events), malformed, ignored)
+
+
+def parse_block(block: bytes, parse: Parse, source: str) -> Harvest:
+    """Parse a block of lines, all at once where the parser can, with what comes of each line by itself.
+
+    What cannot be parsed at once is halved, so that one line costs the others little.
+    """
+    if not isinstance(parse, ParseMany):
+        return parse_lines(lines_of(block), parse, source)
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    parts = list(_parse_parts(block, parse, source)) if block else []
+    batches = [part.batch for part in parts if len(part.batch)]
+    malformed = [one for part in parts for one in part.malformed]
+    return Harvest(concatenate(batches), malformed, sum(part.ignored for part in parts))
+
+
+def _parse_parts(block: bytes, parse: ParseMany, source: str) -> Iterator[Harvest]:
+    together = None if _has_long(block) else parse.many(block, source)
+    if together is not None:
+        yield Harvest(together[0], (), together[1])
+        return
+    lines = lines_of(block)
+    if len(lines) <= _ALONE:
+        yield parse_lines(lines, parse, source)
+        return
+    for half in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+        yield from _parse_parts(b"\n".join([*half, b""]), parse, source)
+
+
+def _has_long(block: bytes) -> bool:
+    return len(block) > MAX_LINE and max(map(len, block.split(b"\n"))) > MAX_LINE

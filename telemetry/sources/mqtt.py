@@ -93,8 +93,8 @@ async def _read(
             reports.append(bytes((await anext(messages)).payload))
         harvest = parse_lines(reports, parse, source)
         harvest.count(source, rejects)
-        if harvest.events:
-            publish(EventBatch.of(harvest.events))
+        if len(harvest.batch):
+            publish(harvest.batch)
 
 
 def _client(topic: Topic, rejects: Rejects, trust: ssl.SSLContext | None) -> aiomqtt.Client:

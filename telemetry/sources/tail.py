@@ -17,10 +17,10 @@ from telemetry.event import EventBatch
 from telemetry.malformed import Parse
 from telemetry.rejects import Rejects
 from telemetry.sources.bookmark import Bookmark, Position
-from telemetry.sources.lines import Harvest, LineSplitter, parse_lines
+from telemetry.sources.lines import Harvest, LineSplitter, parse_block
 
 INTERVAL = 0.05  # seconds between looks at an idle file
-_PIECE = 256 * 1024  # bytes read and parsed at a time: some milliseconds of the thread
+_PIECE = 1024 * 1024  # bytes read and parsed at a time: some milliseconds of the thread
 _HEADER = 64 * 1024  # bytes at the head of a file in which its comment lines are looked for
 
 _ERRORS = prometheus_client.Counter("portcullis_telemetry_tail_errors_total", "Failed looks at a file", ["source"])
@@ -64,7 +64,7 @@ async def follow(
 async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rejects) -> bool:
     """One piece of the file; whether there may be more at once."""
     try:
-        harvest, batch, more = await asyncio.to_thread(tail.read)
+        harvest, more = await asyncio.to_thread(tail.read)
     except OSError as error:
         _ERRORS.labels(tail.source).inc()
         tail.complain(error)
@@ -74,8 +74,8 @@ async def _look(tail: _Tail, publish: Callable[[EventBatch], None], rejects: Rej
         raise
     tail.settle()
     harvest.count(tail.source, rejects)
-    if len(batch):
-        publish(batch)
+    if len(harvest.batch):
+        publish(harvest.batch)
     return more
 
 
@@ -97,17 +97,17 @@ class _Tail:
         self._more = False
         self._complaint = ""
 
-    def read(self) -> tuple[Harvest, EventBatch, bool]:
-        """The next piece's harvest, its events as a batch, and whether there is more. Raises OSError."""
+    def read(self) -> tuple[Harvest, bool]:
+        """The next piece's harvest, and whether there is more. Raises OSError."""
         with self._lock:
             self._bookmark.put(self._done)
-            lines = list(self._next_lines())
+            block = b"".join(self._next_blocks())
             if self._file:
                 status = os.fstat(self._file.fileno())
                 self._reached = Position(status.st_dev, status.st_ino, self._file.tell() - self._lines.held)
-        harvest = parse_lines(lines, self._parse, self.source)
+        harvest = parse_block(block, self._parse, self.source)
         self._complaint = ""
-        return harvest, EventBatch.of(harvest.events), self._more
+        return harvest, self._more
 
     def settle(self) -> None:
         """What was read last is done with."""
@@ -130,20 +130,20 @@ class _Tail:
             self._file.close()
             self._file = None
 
-    def _next_lines(self) -> Iterator[bytes]:
+    def _next_blocks(self) -> Iterator[bytes]:
         self._more = False
         if self._file is None:
             yield from self._open()
         if self._file is None:
             return
         if self._was_cut():
-            yield from self._lines.end()
+            yield self._lines.end()
             self._file.seek(0)
         piece = self._file.read(_PIECE)
-        yield from self._lines.feed(piece)
+        yield self._lines.feed(piece)
         self._more = bool(piece)
         if not piece and self._was_replaced():
-            yield from self._lines.end()
+            yield self._lines.end()
             self._close()
             self._more = True
 
@@ -180,5 +180,5 @@ class _Tail:
 def _skip(file: BinaryIO, offset: int) -> Iterator[bytes]:
     """Go there; the header lines on the way."""
     head = file.read(min(_HEADER, offset)).split(b"\n")[:-1]
-    yield from (line for line in head if line.startswith(b"#"))
+    yield b"".join(line + b"\n" for line in head if line.startswith(b"#"))
     file.seek(offset)

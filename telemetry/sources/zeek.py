@@ -10,56 +10,19 @@ Source: Zeek manual, "Zeek Log Formats and Inspection" (conn.log, dns.log, notic
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from telemetry.event import Event, Kind
-from telemetry.malformed import MAX_LINE, Count, Malformed, Parsed, Port, clip, decode, iso_time
+from telemetry.event import Event, EventBatch, Kind
+from telemetry.malformed import MAX_LINE, Malformed, Parsed, clip, decode
+from telemetry.sources.zeek_block import READ, json_block, tsv_block
+from telemetry.sources.zeek_header import Header
+from telemetry.sources.zeek_record import AnyRecord, Record, log_of, moment, unescape
 
-
-class _Record(msgspec.Struct, rename={"path": "_path", "stream": "@stream"}):
-    """The fields of the three logs; some shippers write `id_orig_h` for Zeek's own `id.orig_h`."""
-
-    ts: float | str
-    path: str = ""
-    stream: str = ""
-    uid: str = ""
-    orig: str = msgspec.field(name="id.orig_h", default="")
-    resp: str = msgspec.field(name="id.resp_h", default="")
-    resp_port: Port = msgspec.field(name="id.resp_p", default=0)
-    orig_: str = msgspec.field(name="id_orig_h", default="")
-    resp_: str = msgspec.field(name="id_resp_h", default="")
-    resp_port_: Port = msgspec.field(name="id_resp_p", default=0)
-    proto: str = ""
-    service: str = ""
-    duration: float = 0.0
-    orig_bytes: Count = 0
-    resp_bytes: Count = 0
-    conn_state: str = ""
-    trans_id: Count | None = None
-    query: str = ""
-    qtype_name: str = ""
-    rcode_name: str = ""
-    rtt: float = 0.0
-    note: str = ""
-    src: str = ""
-    dst: str = ""
-    p: Port = 0
-
-
-class _AnyRecord(msgspec.Struct, rename={"path": "_path", "stream": "@stream"}):
-    path: str = ""
-    stream: str = ""
-    conn_state: Any = None
-    trans_id: Any = None
-    note: Any = None
-
-
-_DECODER = msgspec.json.Decoder(_Record)
-_ANY = msgspec.json.Decoder(_AnyRecord)
+_DECODER = msgspec.json.Decoder(Record)
+_ANY = msgspec.json.Decoder(AnyRecord)
 
 
 def parse_zeek_json(line: bytes, source: str) -> Parsed:
@@ -67,27 +30,17 @@ def parse_zeek_json(line: bytes, source: str) -> Parsed:
     record = decode(_DECODER, line)
     if isinstance(record, Malformed):
         return _unread(line, record)
-    return _event(record, _log_of(record), source)
-
-
-def _log_of(record: _Record | _AnyRecord) -> str:
-    if record.path or record.stream:
-        return record.path or record.stream
-    if record.conn_state:
-        return "conn"
-    if record.note:
-        return "notice"
-    return "dns" if record.trans_id is not None else ""
+    return _event(record, log_of(record), source)
 
 
 def _unread(line: bytes, malformed: Malformed) -> Malformed | None:
     if malformed.reason != "wrong_fields":
         return malformed
     record = decode(_ANY, line)
-    return malformed if isinstance(record, Malformed) or _log_of(record) in _COLUMNS else None
+    return malformed if isinstance(record, Malformed) or log_of(record) in _COLUMNS else None
 
 
-def _conn(record: _Record) -> dict[str, Any]:
+def _conn(record: Record) -> dict[str, Any]:
     return {
         "kind": Kind.FLOW,
         "service": clip(record.service),
@@ -99,7 +52,7 @@ def _conn(record: _Record) -> dict[str, Any]:
     }
 
 
-def _dns(record: _Record) -> dict[str, Any]:
+def _dns(record: Record) -> dict[str, Any]:
     return {
         "kind": Kind.DNS,
         "service": "dns",
@@ -110,19 +63,19 @@ def _dns(record: _Record) -> dict[str, Any]:
     }
 
 
-def _notice(record: _Record) -> dict[str, Any]:
+def _notice(record: Record) -> dict[str, Any]:
     return {"kind": Kind.ALERT, "action": "notice", "name": clip(record.note)}
 
 
-_COLUMNS: Mapping[str, Callable[[_Record], dict[str, Any]]] = {"conn": _conn, "dns": _dns, "notice": _notice}
+_COLUMNS: Mapping[str, Callable[[Record], dict[str, Any]]] = {"conn": _conn, "dns": _dns, "notice": _notice}
 
 
-def _event(record: _Record, log: str, source: str) -> Parsed:
+def _event(record: Record, log: str, source: str) -> Parsed:
     columns = _COLUMNS.get(log)
     if columns is None:
         return None
     event = Event(
-        time=_moment(record.ts),
+        time=moment(record.ts),
         source=source,
         session=clip(record.uid),
         address=clip(record.src or record.orig or record.orig_),
@@ -134,22 +87,13 @@ def _event(record: _Record, log: str, source: str) -> Parsed:
     return event if finite else Malformed("bad_time", str(record.ts)[:64])
 
 
-def _moment(ts: float | str) -> float:
-    try:
-        return float(ts)
-    except ValueError:
-        return iso_time(str(ts))
-
-
 class ZeekParser:
-    """Reads one Zeek log, line by line, TSV or JSON. It remembers the TSV header, which a rotated file repeats."""
+    """Reads one Zeek log, line by line or many at once, TSV or JSON. It remembers the TSV header, which a rotated file
+    repeats.
+    """
 
     def __init__(self) -> None:
-        self._separator = "\t"
-        self._unset = "-"
-        self._empty = "(empty)"
-        self._path = ""
-        self._fields: list[str] = []
+        self._header = Header()
 
     def __call__(self, line: bytes, source: str) -> Parsed:
         """One line: an Event, None for a header or a log that is not read, or Malformed."""
@@ -162,45 +106,28 @@ class ZeekParser:
         except UnicodeDecodeError as error:
             return Malformed("not_text", str(error))
         if text.startswith("#"):
-            self._header(text)
+            self._header = self._header.after(text)
             return None
         return self._row(text, source)
 
-    def _header(self, text: str) -> None:
-        if text.startswith("#separator "):
-            self._separator = _unescape(text[len("#separator ") :]) or "\t"
-            return
-        key, _, value = text.partition(self._separator)
-        match key:
-            case "#unset_field":
-                self._unset = value
-            case "#empty_field":
-                self._empty = value
-            case "#path":
-                self._path, self._fields = value, []
-            case "#fields":
-                self._fields = value.split(self._separator)
+    def many(self, block: bytes, source: str) -> tuple[EventBatch, int] | None:
+        """See ParseMany."""
+        return json_block(block, source) if block.startswith(b"{") else tsv_block(block, self._header, source)
 
     def _row(self, text: str, source: str) -> Parsed:
-        if not self._fields:
+        header = self._header
+        if not header.fields:
             return Malformed("no_header", "a row before any #fields line")
-        if self._path not in _COLUMNS:
+        if header.path not in READ:
             return None
-        cells = text.split(self._separator)
-        if len(cells) != len(self._fields):
-            return Malformed("bad_columns", f"{len(cells)} columns, header has {len(self._fields)}")
-        missing = (self._unset, self._empty)
-        row = {name: cell for name, cell in zip(self._fields, cells, strict=True) if cell not in missing}
+        cells = text.split(header.separator)
+        if len(cells) != len(header.fields):
+            return Malformed("bad_columns", f"{len(cells)} columns, header has {len(header.fields)}", header.text)
+        row = {name: cell for name, cell in zip(header.fields, cells, strict=True) if cell not in header.missing}
         if "\\x" in text:
-            row = {name: _unescape(cell) for name, cell in row.items()}
+            row = {name: unescape(cell) for name, cell in row.items()}
         try:
-            return _event(msgspec.convert(row, _Record, strict=False), self._path, source)
+            parsed = _event(msgspec.convert(row, Record, strict=False), header.path, source)
         except msgspec.ValidationError as error:
-            return Malformed("wrong_fields", str(error))
-
-
-_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+            return Malformed("wrong_fields", str(error), header.text)
+        return msgspec.structs.replace(parsed, context=header.text) if isinstance(parsed, Malformed) else parsed

@@ -21,6 +21,9 @@ rows = st.builds(
     bytes_in=st.integers(-(2**63), 2**63 - 1),
     duration=st.floats(allow_nan=False),
 )
+buffers = st.lists(st.integers(-1, 3), max_size=4).map(lambda cells: np.array(cells, np.int64).tobytes()) | st.binary(
+    max_size=4
+)
 GOOD = EventBatch.of(
     [Event(time=1.0, kind=Kind.DNS, source="s", resource="r"), Event(time=2.0, kind=Kind.FLOW, source="s")]
 )
@@ -73,7 +76,9 @@ def test_any_damage(at: int, damage: bytes) -> None:
     decode(data[:at] + damage + data[at + len(damage) :])
 
 
-@given(st.dictionaries(st.sampled_from(COLUMNS), packed | st.tuples(packed, packed)))
+@given(
+    st.dictionaries(st.sampled_from(COLUMNS), packed | st.tuples(packed, packed) | st.tuples(buffers, buffers, buffers))
+)
 def test_any_column(changes: dict[str, Any]) -> None:
     """The same for a good batch with columns of any shape."""
     columns = msgspec.msgpack.decode(GOOD.to_bytes()) | changes

@@ -69,6 +69,31 @@ def test_columns_that_do_not_fit_together_are_no_batch(column: str, value: objec
         EventBatch.from_bytes(EventBatch(**(columns | {column: value})).to_bytes())
 
 
+@pytest.mark.parametrize(
+    ("offsets", "letters"),
+    [([0, 1], b"ab"), ([1, 2], b"ab"), ([0, 2, 1, 2], b"ab"), ([0, 1, 2], "é".encode()), ([0, 3], b"\xed\xa0\x80")],
+)
+def test_texts_that_do_not_lie_in_their_buffer_are_no_batch(offsets: list[int], letters: bytes) -> None:
+    packed = (np.zeros(3, np.int32).tobytes(), np.array(offsets, np.int64).tobytes(), letters)
+    columns = msgspec.msgpack.decode(EventBatch.of(EVENTS).to_bytes()) | {"peer": packed}
+    with pytest.raises(InvalidBatch):
+        EventBatch.from_bytes(msgspec.msgpack.encode(columns))
+
+
+def test_half_a_surrogate_pair_stands_in_memory_and_is_not_sent() -> None:
+    batch = EventBatch.of([msgspec.structs.replace(EVENTS[0], name="\ud800")])
+    assert next(batch.events()).name == "\ud800"
+    with pytest.raises(ValueError, match="utf-8"):
+        batch.to_bytes()
+
+
+def test_many_texts_are_joined_each_once() -> None:
+    rows = [msgspec.structs.replace(EVENTS[0], resource=f"/{n}") for n in range(1000)]
+    joined = concatenate([EventBatch.of(rows), EventBatch.of(rows[::-1])])
+    assert list(joined.events()) == rows + rows[::-1]
+    assert len(joined.resource.values) == 1000
+
+
 def test_deep_nesting_is_no_batch() -> None:
     with pytest.raises(InvalidBatch):
         EventBatch.from_bytes(b"\x81\xa4time" + b"\x91" * 100_000)

@@ -72,10 +72,10 @@ def test_the_door_publishes_the_possible_and_keeps_some_of_the_rest_aside() -> N
     published: list[EventBatch] = []
     rejects = Rejects(clock=lambda: NOW)
     door = Door(published.append, rejects, clock=lambda: NOW)
-    door.publish(EventBatch.of([row(port=70000) for _ in range(25)] + [GOOD]))
+    door.publish(EventBatch.of([row(port=70000) for _ in range(300)] + [GOOD]))
     assert [list(batch.events()) for batch in published] == [[GOOD]]
-    assert rejects.counts == {("eve", "bad_port"): 25}
-    assert len(rejects.latest) == 10
+    assert rejects.counts == {("eve", "bad_port"): 300}
+    assert len(rejects.latest) == 256
     assert "70000" in rejects.latest[0].text
 
 

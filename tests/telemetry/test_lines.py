@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from telemetry import Event, Kind, Malformed, Rejects
 from telemetry.sources.jsonlines import json_line, parse_json_line
-from telemetry.sources.lines import LineSplitter, parse_lines
+from telemetry.sources.lines import LineSplitter, lines_of, parse_lines
 
 EVENT = Event(time=1.5, kind=Kind.DNS, source="edge", subject="person:alice", resource="é\n", bytes_in=5, duration=0.5)
 
@@ -14,14 +14,14 @@ def test_pieces_of_any_size_give_the_same_lines(lines: list[bytes], size: int) -
     data = b"\n".join(lines)
     splitter = LineSplitter()
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    got = [line for piece in pieces for line in splitter.feed(piece)] + list(splitter.end())
+    got = lines_of(b"".join([*map(splitter.feed, pieces), splitter.end()]))
     assert got == [line.removesuffix(b"\r") for line in data.split(b"\n") if line.removesuffix(b"\r")]
 
 
 def test_a_line_beyond_the_limit_is_cut_and_the_next_one_whole() -> None:
     splitter = LineSplitter(limit=4)
-    got = [line for piece in (b"123", b"456", b"789\nab", b"c\n") for line in splitter.feed(piece)]
-    assert got == [b"12345", b"abc"]
+    got = [line for piece in (b"123", b"456", b"789\nab", b"c\n") for line in lines_of(splitter.feed(piece))]
+    assert got == [b"123456", b"abc"]
 
 
 def test_lines_are_parsed_and_what_was_wrong_is_counted() -> None:
@@ -29,7 +29,7 @@ def test_lines_are_parsed_and_what_was_wrong_is_counted() -> None:
         return {b"e": EVENT, b"i": None}.get(line, Malformed("not_json"))
 
     harvest = parse_lines([b"e", b"i", b"x", b"e"], parse, "s")
-    assert harvest.events == [EVENT, EVENT]
+    assert list(harvest.batch.events()) == [EVENT, EVENT]
     assert harvest.ignored == 1
     rejects = Rejects()
     harvest.count("s", rejects)
