@@ -11,6 +11,7 @@ from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
 from detectors.features import AccessFeatures, nameless
 from detectors.features.access import NAMES
+from detectors.features.hashing import KEY
 from detectors.judgement import verdict_id
 from detectors.models import Model
 from detectors.verdict import SubjectKind, Verdict
@@ -26,12 +27,12 @@ class AccessDetector:
 
     name = "access"
 
-    def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+    def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         self.capacity = capacity
         self.threshold = model.card.threshold
         self._model = model
         self._arrays = arrays
-        self._features = AccessFeatures(capacity, arrays)
+        self._features = AccessFeatures(capacity, arrays, key)
         self._evidence = Evidence(NAMES, _REASONS)
 
     def mine(self, batch: EventBatch) -> Mask:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors.arrays import CPU
 from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.features import Damped, Groups, Table, blank, by_address, take_turn
+from detectors.features.hashing import KEY
 from detectors.judgement import verdict_id
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
@@ -35,8 +36,9 @@ class AlertDetector:
     name = "alert"
     threshold = 0.8
 
-    def __init__(self, capacity: int = 16_384) -> None:
+    def __init__(self, capacity: int = 16_384, key: int = KEY) -> None:
         self.capacity = capacity
+        self._key = key
         self._table = Table(capacity, CPU)
         self._sums = Damped(capacity, 2, (_SCALE,), CPU)  # weights and number of alerts
 
@@ -47,7 +49,7 @@ class AlertDetector:
     def learn(self, batch: EventBatch) -> None:
         """Take in alerts."""
         if len(batch):
-            turn = take_turn(self._table, by_address(batch, CPU), batch.time, CPU)
+            turn = take_turn(self._table, by_address(batch, CPU, self._key), batch.time, CPU)
             weights = _WEIGHT[np.minimum(batch.severity, 4)][turn.order]
             self._table.adverse[turn.slots] += np.bincount(turn.group, weights, len(turn.slots))
             self._sums.add(turn, [weights, np.ones(len(batch), np.bool_)])
@@ -56,7 +58,7 @@ class AlertDetector:
         """Each source address of the batch."""
         if not len(batch):
             return NO_SCORES
-        groups = by_address(batch, CPU)
+        groups = by_address(batch, CPU, self._key)
         values = -np.expm1(-self._damped(groups.hashes)[:, 0])
         return Scores(groups.hashes, values, _telling(batch, groups))
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
-from detectors.features.hashing import hash_texts
+from detectors.features.hashing import KEY, hash_whole
 from detectors.judgement import verdict_id
 from detectors.verdict import SubjectKind, Verdict
 from telemetry import EventBatch, Kind, Words
@@ -54,7 +54,7 @@ class EndpointDetector:
         if not worst:
             return NO_SCORES
         values, rows = zip(*worst.values(), strict=True)
-        return Scores(hash_texts(tuple(worst))[0], np.array(values), np.array(rows, np.int64))
+        return Scores(hash_whole(tuple(worst), KEY), np.array(values), np.array(rows, np.int64))
 
     def state(self) -> State:
         """Nothing."""

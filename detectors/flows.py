@@ -9,6 +9,7 @@ from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
 from detectors.features import FlowFeatures, blank
 from detectors.features.flow import NAMES
+from detectors.features.hashing import KEY
 from detectors.judgement import verdict_id
 from detectors.models import Model
 from detectors.verdict import Verdict
@@ -22,12 +23,12 @@ class FlowDetector:
 
     name = "flow"
 
-    def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+    def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         self.capacity = capacity
         self.threshold = model.card.threshold
         self._model = model
         self._arrays = arrays
-        self._features = FlowFeatures(capacity, arrays)
+        self._features = FlowFeatures(capacity, arrays, key)
         self._evidence = Evidence(NAMES, _REASONS)
 
     def mine(self, batch: EventBatch) -> Mask:

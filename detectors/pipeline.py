@@ -14,6 +14,7 @@ from detectors.alerts import AlertDetector
 from detectors.arrays import Device, arrays
 from detectors.detector import Detector, State
 from detectors.endpoints import EndpointDetector
+from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
 from detectors.models import ACCESS, FLOW, load
 from detectors.repeats import Repeats
@@ -85,14 +86,18 @@ class Pipeline:
             yield verdict
 
 
-def default_pipeline(models: Path, device: Device = "cpu", capacity: int = 262_144) -> Pipeline:
-    """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused."""
+def default_pipeline(models: Path, device: Device = "cpu", capacity: int = 262_144, key: int = KEY) -> Pipeline:
+    """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused.
+
+    Texts are hashed under a key that nobody who chooses them should know; what was learnt is found again under the
+    same key only.
+    """
     where = arrays(device)
     return Pipeline(
         (
-            AccessDetector(load(models / ACCESS.name, ACCESS, where.device), capacity, where),
-            FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where),
-            AlertDetector(capacity),
+            AccessDetector(load(models / ACCESS.name, ACCESS, where.device), capacity, where, key),
+            FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where, key),
+            AlertDetector(capacity, key),
             EndpointDetector(capacity),
         )
     )

@@ -115,10 +115,11 @@ def _settle() -> None:
 
 async def _detectors(config: Config, models: Path) -> None:
     from console.supervision import told_to_stop
-    from detectors import Recorded, default_pipeline, work
+    from detectors import Recorded, default_pipeline, kept_key, work
 
-    pipeline = Recorded(default_pipeline(models, config.detectors.device), config.state / "detectors")
-    await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
+    folder = config.state / "detectors"
+    pipeline = default_pipeline(models, config.detectors.device, key=kept_key(folder))
+    await work(config.state / "run" / "detectors.sock", Recorded(pipeline, folder), told_to_stop())
 
 
 def _default_models(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from detectors.features import cadence
 from detectors.features.cadence import Cadence
 from detectors.features.damped import Damped, Turn, take_turn
 from detectors.features.groups import Groups, by_actor
-from detectors.features.hashing import hash_texts
+from detectors.features.hashing import KEY, hash_texts
 from detectors.features.outcomes import request_outcome
 from detectors.features.seen import Seen
 from detectors.features.table import Table
@@ -42,9 +42,10 @@ class AccessFeatures:
     before; "foreign" is one that was novel and refused.
     """
 
-    def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+    def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         xp = arrays.xp
         self._arrays = arrays
+        self._key = key
         self.table = Table(capacity, arrays)
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
         self._seen = Seen(2 * capacity, arrays)
@@ -56,7 +57,7 @@ class AccessFeatures:
     def learn(self, batch: EventBatch) -> None:
         """Take in requests that are `identified`, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        groups = by_actor(batch, self._arrays)
+        groups = by_actor(batch, self._arrays, self._key)
         turn = take_turn(self.table, groups, batch.time, self._arrays)
         self._note_kinds(batch, turn)
         outcome = request_outcome(batch)
@@ -84,7 +85,7 @@ class AccessFeatures:
         """The actors of a batch whose rows are `identified`, and the matrix of them."""
         if self._latest and batch is self._latest[0]:
             return self._latest[1:]
-        groups = by_actor(batch, self._arrays)
+        groups = by_actor(batch, self._arrays, self._key)
         return groups, self.matrix(groups.hashes)
 
     def since(self, hashes: Array) -> Array:
@@ -122,7 +123,7 @@ class AccessFeatures:
         xp = self._arrays.xp
         subjects = groups.hashes[turn.group]
         codes = xp.asarray(batch.resource.codes)[turn.order]
-        paths, ids = (xp.asarray(hashes)[codes] for hashes in hash_texts(batch.resource.values))
+        paths, ids = (xp.asarray(hashes)[codes] for hashes in hash_texts(batch.resource.values, self._key))
         novel = self._seen.mark(subjects, ids, turn.times)
         new_paths = self._seen.mark(subjects, ~paths, turn.times)
         return novel, new_paths

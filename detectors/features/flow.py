@@ -9,7 +9,7 @@ import numpy as np
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features.damped import Damped, Turn, take_turn
 from detectors.features.groups import Groups, by_address
-from detectors.features.hashing import hash_texts, mix
+from detectors.features.hashing import KEY, hash_whole, mix
 from detectors.features.outcomes import flow_failed
 from detectors.features.seen import Seen
 from detectors.features.table import Table
@@ -33,8 +33,9 @@ NAMES: tuple[str, ...] = (
 class FlowFeatures:
     """State for at most `capacity` addresses. A target is a pair of peer and port."""
 
-    def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+    def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         self._arrays = arrays
+        self._key = key
         self.table = Table(capacity, arrays)
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
         self._seen = Seen(3 * capacity, arrays)
@@ -44,7 +45,7 @@ class FlowFeatures:
     def learn(self, batch: EventBatch) -> None:
         """Take in flows, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        groups = by_address(batch, self._arrays)
+        groups = by_address(batch, self._arrays, self._key)
         turn = take_turn(self.table, groups, batch.time, self._arrays)
         self._note_since(turn)
         failed = xp.asarray(flow_failed(batch))[turn.order]
@@ -68,7 +69,7 @@ class FlowFeatures:
         """The source addresses of a batch, and the matrix of them."""
         if self._latest and batch is self._latest[0]:
             return self._latest[1:]
-        groups = by_address(batch, self._arrays)
+        groups = by_address(batch, self._arrays, self._key)
         return groups, self.matrix(groups.hashes)
 
     def since(self, hashes: Array) -> Array:
@@ -105,7 +106,7 @@ class FlowFeatures:
         xp = self._arrays.xp
         subjects = groups.hashes[turn.group]
         ports = xp.asarray(mix(batch.port))[turn.order]
-        peers = xp.asarray(hash_texts(batch.peer.values)[0])[xp.asarray(batch.peer.codes)[turn.order]]
+        peers = xp.asarray(hash_whole(batch.peer.values, self._key))[xp.asarray(batch.peer.codes)[turn.order]]
         targets = (peers ^ (ports << xp.uint64(1))) * xp.uint64(_SPREAD)
         return [self._seen.mark(subjects, things, turn.times) for things in (ports, peers, targets)]
 

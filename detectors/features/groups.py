@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import Array, Arrays
-from detectors.features.hashing import hash_texts
+from detectors.features.hashing import hash_whole
 from telemetry import EventBatch, Words
 
 _ADDRESS = np.uint64(0xA0761D6478BD642F)  # tells an address from a principal of the same text
@@ -32,19 +32,18 @@ class Groups:
         return self.order[self.ends]
 
 
-def by_actor(batch: EventBatch, arrays: Arrays) -> Groups:
+def by_actor(batch: EventBatch, arrays: Arrays, key: int) -> Groups:
     """Who acts; where nobody is known, the address. Rows must have one or the other (`identified`)."""
-    unknown = blank(batch.actor)
+    actor, unknown = batch.actor, blank(batch.actor)
     if not unknown.any():
-        return group(batch.actor.codes, _texts(batch.actor), arrays)
-    actors = len(batch.actor.values)
-    codes = np.where(unknown, actors + batch.address.codes.astype(np.int64), batch.actor.codes)
-    return group(codes, np.concatenate([_texts(batch.actor), _texts(batch.address) ^ _ADDRESS]), arrays)
+        return group(actor.codes, hash_whole(actor.values, key), arrays)
+    codes = np.where(unknown, len(actor.values) + batch.address.codes.astype(np.int64), actor.codes)
+    return group(codes, np.concatenate([hash_whole(actor.values, key), _addresses(batch, key)]), arrays)
 
 
-def by_address(batch: EventBatch, arrays: Arrays) -> Groups:
+def by_address(batch: EventBatch, arrays: Arrays, key: int) -> Groups:
     """The source address."""
-    return group(batch.address.codes, _texts(batch.address) ^ _ADDRESS, arrays)
+    return group(batch.address.codes, _addresses(batch, key), arrays)
 
 
 def group(host_codes: NDArray[np.integer], host_hashes: NDArray[np.uint64], arrays: Arrays) -> Groups:
@@ -79,12 +78,8 @@ def nameless(batch: EventBatch) -> NDArray[np.bool_]:
 
 def blank(words: Words) -> NDArray[np.bool_]:
     """Which rows have no text."""
-    rows, start = np.zeros(len(words.codes), np.bool_), 0
-    while "" in words.values[start:]:
-        start = words.values.index("", start) + 1
-        rows |= words.codes == start - 1
-    return rows
+    return np.equal(words.lengths(), 0)
 
 
-def _texts(words: Words) -> NDArray[np.uint64]:
-    return hash_texts(words.values)[0]
+def _addresses(batch: EventBatch, key: int) -> NDArray[np.uint64]:
+    return hash_whole(batch.address.values, key) ^ _ADDRESS

@@ -10,11 +10,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from telemetry import Hashes, Texts, Words, hash_letters, mix
+from telemetry import Hashes, Texts, hash_letters, mix
 
-__all__ = ["KEY", "Hashes", "hash_rows", "hash_texts", "mix"]
+__all__ = ["KEY", "Hashes", "hash_texts", "hash_whole", "mix"]
 
 KEY = 0  # of training; who judges texts that others choose draws a key and keeps it with its state
+
+
+def hash_whole(texts: Sequence[str], key: int) -> Hashes:
+    """[n] a hash of each text."""
+    table = texts if isinstance(texts, Texts) else Texts.of(texts)
+    return hash_letters(table.letters, table.offsets[:-1], table.lengths, key)
 
 
 def hash_texts(texts: Sequence[str], key: int = KEY) -> tuple[Hashes, Hashes]:
@@ -34,13 +40,3 @@ def hash_texts(texts: Sequence[str], key: int = KEY) -> tuple[Hashes, Hashes]:
     identifier = whole.copy()
     identifier[some] = hash_letters(table.letters[digit], ends[some], counts[some], key)
     return whole, identifier
-
-
-def hash_rows(words: Words, key: int = KEY) -> tuple[Hashes, Hashes]:
-    """Both hashes of each row's text. A table that is longer than the batch is read only where rows point."""
-    table, places = words.values, words.codes.astype(np.int64)
-    if len(table) > len(places):
-        used, places = np.unique(places, return_inverse=True)
-        table = table.take(used)
-    whole, identifier = hash_texts(table, key)
-    return whole[places], identifier[places]

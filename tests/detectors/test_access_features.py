@@ -126,14 +126,14 @@ def test_regular_gaps_vary_less_than_jittered_ones(rows: Any) -> None:
 
 def test_who_is_not_known_is_judged_by_address(rows: Any) -> None:
     batch = rows([1.0, 2.0, 3.0], actor=["", "person:a", ""], address="10.0.0.1", status=401, outcome="deny")
-    groups = by_actor(batch, CPU)
+    groups = by_actor(batch, CPU, 0)
     assert groups.of_row.tolist() in ([0, 1, 0], [1, 0, 1])
     assert groups.last[groups.of_row].tolist() == [2, 1, 2]
 
 
 def test_a_principal_is_not_the_address_of_the_same_text(rows: Any) -> None:
     batch = rows([1.0, 2.0], actor=["", "10.0.0.1"], address="10.0.0.1")
-    assert len(by_actor(batch, CPU).hashes) == 2
+    assert len(by_actor(batch, CPU, 0).hashes) == 2
 
 
 def test_a_table_with_the_same_text_twice_is_one_subject(rows: Any) -> None:

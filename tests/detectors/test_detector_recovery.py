@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import Batch, Pipeline, Recorded
+from detectors import Batch, Pipeline, Recorded, kept_key
 from detectors import recorded as module
 from detectors.alerts import AlertDetector
 from detectors.checkpoint import NAME, Checkpoint
@@ -182,6 +182,15 @@ def test_an_entry_that_kills_is_left_out_after_three_deaths(folder: Path, rows: 
     assert LEFT_OUT._value.get() == before + 1
     assert known(last)["events"] == [1.0]
     assert last.judge("a", [alerts(rows, 2, "10.6.6.6"), alerts(rows, 3, severity=4)])
+
+
+def test_the_key_of_the_hashes_is_drawn_once(folder: Path) -> None:
+    key = kept_key(folder)
+    assert kept_key(folder) == key
+    assert (folder / "hash.key").stat().st_mode & 0o777 == 0o600
+    (folder / "hash.key").write_bytes(b"")
+    with pytest.raises(ValueError, match="0 bytes"):
+        kept_key(folder)
 
 
 def test_a_stray_copy_of_a_dead_worker_changes_nothing(folder: Path) -> None:
