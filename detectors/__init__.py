@@ -11,13 +11,24 @@ from detectors.wire import Batch, Verdicts, batch_decoder, verdicts_decoder
 
 if TYPE_CHECKING:
     from detectors.detector import Detector, Scores
-    from detectors.models import Evaluation, Model, ModelRefused, held_out, train_access, train_all, train_flow
+    from detectors.models import (
+        DataRefused,
+        Evaluation,
+        Model,
+        ModelRefused,
+        Shelf,
+        held_out,
+        train_access,
+        train_all,
+        train_flow,
+    )
     from detectors.pipeline import Pipeline, default_pipeline
     from detectors.simulator import Labelled, access_traffic, flow_traffic, takeover
     from detectors.worker import work
 
 __all__ = [
     "Batch",
+    "DataRefused",
     "Detector",
     "Evaluation",
     "Labelled",
@@ -25,6 +36,7 @@ __all__ = [
     "ModelRefused",
     "Pipeline",
     "Scores",
+    "Shelf",
     "SubjectKind",
     "Verdict",
     "Verdicts",
@@ -45,9 +57,11 @@ __all__ = [
 _ON_DEMAND = {
     "detectors.detector": ("Detector", "Scores"),
     "detectors.models": (
+        "DataRefused",
         "Evaluation",
         "Model",
         "ModelRefused",
+        "Shelf",
         "held_out",
         "train_access",
         "train_all",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from prometheus_client import Counter, Histogram
 
 from detectors.access import AccessDetector
@@ -16,7 +17,7 @@ from detectors.arrays import Device, arrays
 from detectors.detector import Detector
 from detectors.endpoints import EndpointDetector
 from detectors.flows import FlowDetector
-from detectors.models import ACCESS, FLOW, load
+from detectors.models import ACCESS, FLOW, Following, Shelf
 from detectors.repeats import Repeats
 from detectors.verdict import Verdict
 from telemetry import EventBatch
@@ -37,18 +38,36 @@ _SKEW = 1.0  # seconds by which a source's clock may be ahead
 class Pipeline:
     """Detectors in one visible order, each given the rows of its kind: learn, score, explain what is due."""
 
-    def __init__(self, detectors: Sequence[Detector], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        clock: Callable[[], float] = time.time,
+        following: Sequence[tuple[Detector, Following]] = (),
+    ) -> None:
         self.detectors = tuple(detectors)
+        self._following = tuple(following)  # detectors whose model may be replaced while they run
         self._clock = clock
         self._repeats = Repeats()
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
     def process(self, batch: EventBatch) -> list[Verdict]:
         """Verdicts that this batch gives rise to."""
+        self._turn()
         with SECONDS.time():
             now = self._clock()
             batch = _no_future(batch, now)
             return [verdict for part in _parts(batch, self._rows) for verdict in self._judge(part, now)]
+
+    def look(self) -> None:
+        """Load what was promoted meanwhile; `process` takes it up before its next batch. For a thread beside it."""
+        for _, following in self._following:
+            following.look()
+
+    def _turn(self) -> None:
+        """Detectors keep what they know of their subjects: they judge it by another model from here on."""
+        for detector, following in self._following:
+            if following.turn():
+                detector.threshold = following.model.card.threshold
 
     def _judge(self, batch: EventBatch, now: float) -> Iterator[Verdict]:
         for detector in self.detectors:
@@ -76,18 +95,24 @@ class Pipeline:
 
 
 def default_pipeline(
-    models: Path, device: Device = "cpu", clock: Callable[[], float] = time.time, capacity: int = 16_384
+    models: Path,
+    device: Device = "cpu",
+    clock: Callable[[], float] = time.time,
+    capacity: int = 16_384,
+    trusted: Sequence[Ed25519PublicKey] = (),
 ) -> Pipeline:
-    """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused."""
-    where = arrays(device)
+    """Every detector there is, with what is in force on a shelf. `trusted` are keys beside the shelf's own.
+
+    Raises ModelRefused.
+    """
+    where, shelf = arrays(device), Shelf(models, trusted)
+    access, flow = (Following(shelf, schema, where.device) for schema in (ACCESS, FLOW))
+    by_requests = AccessDetector(access.model, capacity, where)
+    by_flows = FlowDetector(flow.model, capacity, where)
     return Pipeline(
-        (
-            AccessDetector(load(models / ACCESS.name, ACCESS, where.device), capacity, where),
-            FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where),
-            AlertDetector(capacity),
-            EndpointDetector(capacity),
-        ),
+        (by_requests, by_flows, AlertDetector(capacity), EndpointDetector(capacity)),
         clock,
+        ((by_requests, access), (by_flows, flow)),
     )
 
 

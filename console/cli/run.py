@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,11 @@ from gateway.config import Config, NftablesLine, Policy
 from gateway.configuration import Loaded
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from gateway.policies import Rules
+
+    Trusted = tuple[Ed25519PublicKey, ...]
 
 Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
@@ -58,7 +62,8 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
 
     tree = configuration(config).config
     confine(frozenset())
-    uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models")))
+    trusted = _trusted(tree.detectors.trusted_keys)
+    uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models", trusted), trusted))
 
 
 @line.callback()
@@ -113,19 +118,25 @@ def _settle() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _detectors(config: Config, models: Path) -> None:
+async def _detectors(config: Config, models: Path, trusted: Trusted) -> None:
     from console.supervision import told_to_stop
     from detectors import default_pipeline, work
 
-    pipeline = default_pipeline(models, config.detectors.device)
+    pipeline = default_pipeline(models, config.detectors.device, trusted=trusted)
     await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
 
 
-def _default_models(folder: Path) -> Path:
-    """Models from the project's own traffic simulator, trained on the first start and kept."""
+def _trusted(paths: Iterable[Path]) -> Trusted:
+    from detectors.models import read_public
+
+    return tuple(map(read_public, paths))
+
+
+def _default_models(folder: Path, trusted: Trusted) -> Path:
+    """Models from the project's own traffic simulator, where nobody promoted others; trained once, and kept."""
     from detectors import train_all
 
-    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"))
+    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"), trusted=trusted)
     return folder
 
 
