@@ -5,7 +5,7 @@ each signed; one of each schema is *in force*, and a *history* says who put whic
 a revision beside the one in force.
 """
 
-from detectors.models.card import Card, Evaluation, Schema
+from detectors.models.card import Card, Evaluation, Schema, wilson
 from detectors.models.comparison import Comparison, compare
 from detectors.models.defaults import train_all
 from detectors.models.following import Following
@@ -59,4 +59,5 @@ __all__ = [
     "train_all",
     "train_flow",
     "unproven",
+    "wilson",
 ]

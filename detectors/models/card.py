@@ -7,10 +7,12 @@ over the card: who alters either is found.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Literal
 
 import msgspec
 
+_Z = 1.959964  # of a normal distribution, 95 % lie within so many standard deviations
 FORMAT = 2  # of the card itself; a card of another format is refused
 
 
@@ -65,6 +67,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     def false_positive_rate(self) -> float:
         """Share of the honest that was accused."""
         return self.accused / max(1, self.honest)
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was counted (Wilson 1927); from 0 to 1 where there was nothing to count."""
+    if not of:
+        return 0.0, 1.0
+    share, spread = count / of, _Z * _Z / of
+    middle = (share + spread / 2) / (1 + spread)
+    reach = _Z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from detectors.models.card import Evaluation, Traffic
-from detectors.models.evaluation import evaluate
+from detectors.models.evaluation import Samples, evaluate
 from detectors.models.model import Model
 from detectors.models.refused import DataRefused
 from detectors.models.tasks import TASKS
@@ -35,13 +35,8 @@ def compare(candidate: Model, in_force: Model | None, stretch: Stretch, now: flo
     """
     samples, traffic = stretch.watched(TASKS[candidate.card.schema.name], "test")
     for model in filter(None, (candidate, in_force)):
-        if traffic.sha256 in {part.sha256 for part in model.card.lineage.traffic}:
-            raise DataRefused(f"{traffic.source}: {model.card.revision} was trained on it")
-    results = [
-        evaluate(model.booster, model.card.calibration, model.card.threshold, samples)
-        for model in filter(None, (candidate, in_force))
-    ]
-    result, standing = results[0], results[1] if in_force else None
+        _refuse_known(model, stretch, traffic)
+    result, standing = _judged(candidate, samples), _judged(in_force, samples) if in_force else None
     if not result.attackers or not result.honest:
         raise DataRefused(f"{traffic.source}: {'nobody honest' if result.attackers else 'no attacker'} in it")
     return Comparison(
@@ -53,6 +48,17 @@ def compare(candidate: Model, in_force: Model | None, stretch: Stretch, now: flo
         standing=standing,
         worse=tuple(worse(result, standing)) if standing else (),
     )
+
+
+def _judged(model: Model, samples: Samples) -> Evaluation:
+    return evaluate(model.booster, model.card.calibration, model.card.threshold, samples)
+
+
+def _refuse_known(model: Model, stretch: Stretch, traffic: Traffic) -> None:
+    lineage = model.card.lineage
+    files = {file.sha256 for file in lineage.files} & {file.sha256 for file in stretch.files}
+    if files or traffic.sha256 in {part.sha256 for part in lineage.traffic}:
+        raise DataRefused(f"{traffic.source}: {model.card.revision} was trained on it")
 
 
 def worse(one: Evaluation, standing: Evaluation) -> Iterator[str]:

@@ -117,7 +117,7 @@ def changing(shelf: Shelf) -> Iterator[None]:
     lock = os.open(places.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shelf.keys.own:
+        if not places.key.exists():
             found_key(places.key, places.public_key)
         yield
     finally:

@@ -58,7 +58,7 @@ class Recorded:
             self._stretch(task, f"{self.source}: {name} subjects", np.flatnonzero(part_of[groups.of_row] == part))
             for part, name in enumerate(names)
         )
-        return Parts(training, validation, test, files=self.files)
+        return Parts(training, validation, test)
 
     def _dealt(self, what: str, who: Rows, keys: Sequence[Key], seed: int) -> Rows:
         order = np.argsort([_lot(keys[one], seed) for one in who.tolist()])
@@ -73,7 +73,7 @@ class Recorded:
         return parts
 
     def _stretch(self, task: Task, source: str, rows: Rows) -> Stretch:
-        return Stretch(source, lambda: _played(self.batch.take(rows), self.hostile[rows], task.step))
+        return Stretch(source, lambda: _played(self.batch.take(rows), self.hostile[rows], task.step), self.files)
 
 
 def read(files: Sequence[Path], task: Task, now: float) -> Recorded:

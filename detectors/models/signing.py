@@ -42,7 +42,7 @@ class Keys:
     def sign(self, purpose: Purpose, body: bytes) -> Signature:
         """Sign with our own key. Raises ModelRefused where there is none."""
         if self._own is None:
-            raise ModelRefused("this shelf has no key of its own (shelf.key): nothing can be signed for it")
+            raise ModelRefused("this shelf's own key (shelf.key) cannot be read: nothing can be signed here")
         return Signature(self.own, self._own.sign(_message(purpose, body)))
 
     def verify(self, purpose: Purpose, body: bytes, signature: bytes, path: Path) -> str:
@@ -87,10 +87,13 @@ def found_key(private: Path, public: Path) -> Ed25519PrivateKey:
 
 
 def read_private(path: Path) -> Ed25519PrivateKey | None:
-    """A shelf's own key (PEM), None where there is no file. Raises ModelRefused if others may read it or it is none."""
+    """A shelf's own key (PEM); None where there is no file, or another user's, who alone signs then.
+
+    Raises ModelRefused if others may read or write it, or it is no key.
+    """
     try:
         mode, pem = path.stat().st_mode, path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     except OSError as error:
         raise ModelRefused(f"{path}: {error.strerror}") from error

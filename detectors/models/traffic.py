@@ -23,6 +23,7 @@ class Stretch:
 
     source: str
     play: Callable[[], Iterable[Labelled]]
+    files: tuple[DataFile, ...] = ()  # where it was recorded
 
     def watched(self, task: Task, part: Literal["training", "validation", "test"]) -> tuple[Samples, Traffic]:
         """What a task's features see of it, and what it was."""
@@ -40,7 +41,6 @@ class Parts:
     validation: Stretch
     test: Stretch
     simulator: str = ""  # its version, where they come from it
-    files: tuple[DataFile, ...] = ()  # where they were recorded
 
 
 def simulated(task: Task, seed: int) -> Parts:

@@ -68,7 +68,7 @@ def train(task: Task, seed: int, parts: Parts, progress: Progress | None = None)
             parameters=_PARAMETERS | {"num_boost_round": _ROUNDS},
             rows=rows,
             traffic=(learnt_from, chosen_by, tested_by),
-            files=parts.files,
+            files=parts.training.files,
         ),
         validation=judged,
         test=evaluate(booster, scale, limit, test),

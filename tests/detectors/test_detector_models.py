@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detectors import ModelRefused, Shelf, held_out, train_all, train_flow
-from detectors.models import ACCESS, FLOW, Schema, calibration
+from detectors.models import ACCESS, FLOW, Schema, calibration, wilson
 from detectors.models.model import CARD, MODEL, SIGNATURE, load, raw
 from detectors.models.signing import Keys
 
@@ -124,6 +124,14 @@ def test_the_threshold_spares_the_honest() -> None:
     assert calibration.threshold(peaks, 0.001, 0.5) == 0.5
     assert 0.9 < calibration.threshold(peaks, 0.0, 0.5) < 1.0
     assert calibration.threshold(np.empty(0), 0.001, 0.5) == 0.5
+
+
+def test_an_interval_holds_the_share_and_narrows() -> None:
+    assert wilson(30, 30) == pytest.approx((0.8865, 1.0), abs=1e-4)
+    assert wilson(0, 420) == pytest.approx((0.0, 0.00906), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+    low, high = wilson(500, 1000)
+    assert 0.46 < low < 0.5 < high < 0.54
 
 
 def test_reliability_is_the_distance_from_what_happens() -> None:

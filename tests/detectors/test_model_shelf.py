@@ -205,13 +205,35 @@ def test_keys_are_ours_alone(shelf: Shelf, three: list[str]) -> None:
         in_force(shelf)
 
 
+def test_whoever_may_not_read_the_key_judges_by_its_public_half_and_signs_nothing(
+    shelf: Shelf, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Detectors of another user than the one who promotes cannot sign, nor make a key in the place of theirs."""
+    real, key = Path.read_bytes, shelf.places.key.read_bytes()
+
+    def read(path: Path) -> bytes:
+        if path == shelf.places.key:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", read)
+        with pytest.raises(ModelRefused, match="not trusted here"):
+            in_force(shelf)
+        trusting = Shelf(shelf.places.folder, [read_public(shelf.places.public_key)])
+        assert in_force(trusting) == three[1]
+        with pytest.raises(ModelRefused, match=r"shelf\.key\) cannot be read: nothing can be signed"):
+            promote(trusting, three[2], **AT, force=True)
+    assert shelf.places.key.read_bytes() == key
+
+
 def test_a_shelf_keeps_so_many_and_never_loses_what_is_needed(
     shelf: Shelf, three: list[str], flow: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "KEPT", 4)
     (shelf.places.room("flow") / "flow-0123456789ab.gone").mkdir()
     for place, revision in enumerate(three):
-        os.utime(shelf.places.revision(revision), (place, place))
+        os.utime(shelf.places.revision(revision) / "card.sig", (place, place))
     newest = [add(shelf, another(flow, 0.9 + number / 1000)) for number in range(3)]
     kept = set(shelf.places.revisions("flow"))
     assert len(kept) == 4
