@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,15 +12,13 @@ import typer
 
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
 from console.cli.output import note
+from console.cli.shelf import place, trusted
 from gateway.config import Config, NftablesLine, Policy
 from gateway.configuration import Loaded
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
+    from console.cli.shelf import Trusted
     from gateway.policies import Rules
-
-    Trusted = tuple[Ed25519PublicKey, ...]
 
 Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
 app = typer.Typer(name="run", hidden=True, help="One process of the tree.", no_args_is_help=True)
@@ -62,8 +60,10 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
 
     tree = configuration(config).config
     confine(frozenset())
-    trusted = _trusted(tree.detectors.trusted_keys)
-    uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models", trusted), trusted))
+    keys = trusted(tree)
+    if tree.detectors.models is None:
+        _default_models(place(tree), keys)
+    uvloop.run(_detectors(tree, keys))
 
 
 @line.callback()
@@ -118,26 +118,19 @@ def _settle() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _detectors(config: Config, models: Path, trusted: Trusted) -> None:
+async def _detectors(config: Config, keys: Trusted) -> None:
     from console.supervision import told_to_stop
     from detectors import default_pipeline, work
 
-    pipeline = default_pipeline(models, config.detectors.device, trusted=trusted)
+    pipeline = default_pipeline(place(config), config.detectors.device, trusted=keys)
     await work(config.state / "run" / "detectors.sock", pipeline, told_to_stop())
 
 
-def _trusted(paths: Iterable[Path]) -> Trusted:
-    from detectors.models import read_public
-
-    return tuple(map(read_public, paths))
-
-
-def _default_models(folder: Path, trusted: Trusted) -> Path:
+def _default_models(folder: Path, keys: Trusted) -> None:
     """Models from the project's own traffic simulator, where nobody promoted others; trained once, and kept."""
     from detectors import train_all
 
-    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"), trusted=trusted)
-    return folder
+    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"), trusted=keys)
 
 
 async def _nftables(config: Config) -> None:
