@@ -46,8 +46,8 @@ def add(shelf: Shelf, model: Model) -> str:
         if not _intact(shelf, revision):
             place = shelf.places.revision(revision)
             shutil.rmtree(place, ignore_errors=True)
+            _make_room(shelf, schema_of(revision))
             _stage(place, files)
-            _make_room(shelf, schema_of(revision), revision)
     return revision
 
 
@@ -151,17 +151,17 @@ def _intact(shelf: Shelf, revision: str) -> bool:
     return False
 
 
-def _make_room(shelf: Shelf, schema: str, newest: str) -> None:
-    """Remove the oldest beyond KEPT. Where what is in force cannot be told, nothing is removed."""
+def _make_room(shelf: Shelf, schema: str) -> None:
+    """Remove the oldest, so that one more is within KEPT. Where what is in force cannot be told, nothing is removed."""
     for gone in shelf.places.room(schema).glob("*.gone"):  # of one who died meanwhile
         shutil.rmtree(gone, ignore_errors=True)
     try:
-        needed = {newest, *shelf.history(schema).standing}
+        needed = shelf.history(schema).standing
     except ModelRefused:
         return
-    entries = shelf.entries((schema,))
-    spare = [entry.revision for entry in entries if entry.revision not in needed]
-    for revision in spare[: max(0, len(entries) - KEPT)]:
+    revisions = sorted(shelf.places.revisions(schema), key=shelf.places.created)
+    spare = [revision for revision in revisions if revision not in needed]
+    for revision in spare[: max(0, len(revisions) - KEPT + 1)]:
         place = shelf.places.revision(revision)
         place.rename(gone := place.with_name(f"{revision}.gone"))  # it is there whole, or it is not there
         shutil.rmtree(gone, ignore_errors=True)

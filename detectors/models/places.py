@@ -44,6 +44,15 @@ class Places:
         """A revision's folder. Raises ModelRefused for a name that is none."""
         return self.room(schema_of(revision)) / revision
 
+    def signature(self, revision: str) -> Path:
+        """The signature of a revision's card, written last of its files. Raises ModelRefused."""
+        return self.revision(revision) / "card.sig"
+
+    def created(self, revision: str) -> float:
+        """Unix seconds at which a revision was put on the shelf. Raises ModelRefused, OSError."""
+        signature = self.signature(revision)
+        return (signature if signature.is_file() else signature.parent).stat().st_mtime
+
     def evaluation(self, revision: str) -> Path:
         """How it did beside what was in force, last time; signed. Raises ModelRefused."""
         return self.revision(revision) / "evaluation.json"

@@ -14,7 +14,7 @@ from detectors.arrays import Device
 from detectors.models.card import Card, Schema
 from detectors.models.comparison import Comparison
 from detectors.models.history import History
-from detectors.models.model import SIGNATURE, Model, load, refuse_other, signer, verified
+from detectors.models.model import Model, load, refuse_other, signer, verified
 from detectors.models.places import Places, schema_of
 from detectors.models.refused import ModelRefused
 from detectors.models.signing import Keys, read_private
@@ -119,7 +119,7 @@ class Shelf:
         return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _entry(self, schema: str, revision: str) -> Entry:
-        created, in_force = _created(self.places.revision(revision)), False
+        created, in_force = self.places.created(revision), False
         try:
             in_force = self.history(schema).in_force == revision
             card = self.card(revision)
@@ -139,13 +139,6 @@ def _schema(revision: str) -> Schema:
     if name not in TASKS:
         raise ModelRefused(f"{revision}: nothing reads the schema {name} here (there are: {', '.join(TASKS)})")
     return TASKS[name].schema
-
-
-def _created(folder: Path) -> float:
-    try:
-        return (folder / SIGNATURE).stat().st_mtime
-    except OSError:
-        return folder.stat().st_mtime
 
 
 def _refuse_renamed(folder: Path, card: Card) -> None:
