@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import DataRefused, Evaluation, Shelf, flow_traffic
-from detectors.models import FLOW, TASKS, compare, read, simulated_part, train
+from detectors import DataRefused, Evaluation, Shelf, access_traffic, flow_traffic
+from detectors.models import ACCESS, FLOW, TASKS, compare, read, simulated_part, train
 from detectors.models.labels import beside
 from telemetry import concatenate, json_line
 
@@ -143,3 +143,23 @@ def test_files_that_are_missing_or_unknown_are_refused(small: Path, tmp_path: Pa
         read([labelled(tmp_path / "x")], TASK, NOW)
     with pytest.raises(DataRefused, match="no event that a model of access reads"):
         read([labelled(small)], TASKS["access"], NOW)
+    (tmp_path / "junk").write_text('{"kind": 2}\n')
+    for name in ("access", "flow"):
+        with pytest.raises(DataRefused, match=f"junk: no event that a model of {name} reads"):
+            read([labelled(tmp_path / "junk")], TASKS[name], NOW)
+
+
+def test_requests_make_a_model_of_access(tmp_path: Path) -> None:
+    """Labelled by actor and address, each from its first attack on."""
+    parts = list(access_traffic(5, seconds=60.0, step=10.0, people_count=200))
+    batch, hostile = concatenate([part.batch for part in parts]), np.concatenate([part.hostile for part in parts])
+    file, since = tmp_path / "requests.json", dict[tuple[str, str], float]()
+    file.write_bytes(b"\n".join(json_line(event) for event in batch.events()))
+    for row in np.flatnonzero(hostile).tolist():
+        since.setdefault((batch.actor.text(row), batch.address.text(row)), float(batch.time[row]))
+    labels = [{"actor": actor, "address": address, "since": first} for (actor, address), first in since.items()]
+    data = read([labelled(file, *labels)], TASKS["access"], NOW)
+    model = train(TASKS["access"], 1, data.parts(TASKS["access"], 1))
+    assert model.card.schema == ACCESS
+    assert model.card.lineage.files[0].events == len(data.batch)
+    assert 0 < model.card.test.attackers < model.card.test.honest

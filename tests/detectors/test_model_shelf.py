@@ -18,12 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors import Model, ModelRefused, Shelf, train_all
-from detectors.models import FLOW, History, add, promote, record, roll_back, unproven
+from detectors.models import FLOW, History, add, found, promote, record, roll_back, unproven
 from detectors.models import keeping as module
 from detectors.models.card import Card, Evaluation, Traffic
 from detectors.models.comparison import Comparison, worse
 from detectors.models.durable import put
-from detectors.models.signing import read_public
+from detectors.models.signing import key_id, read_public
 
 AT: dict[str, Any] = {"time": 2e9, "by": "operator:jo", "reason": "ticket 4711"}
 COUNTS = Evaluation(
@@ -276,6 +276,25 @@ def test_a_change_that_is_cut_short_at_any_step_is_whole_or_did_not_happen(
     assert step > 3
 
 
+@pytest.mark.parametrize("fault", [Killed(), OSError(errno.ENOSPC, "No space left on device")], ids=["kill", "full"])
+def test_a_shelf_whose_making_is_cut_short_is_made_by_the_next(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """At each step; whoever founds it next has a key of mode 0600, and its public half beside it."""
+    for step in range(100):
+        shutil.rmtree(shelf.places.folder, ignore_errors=True)
+        with monkeypatch.context() as patched:
+            cut = CutShort(patched, step, fault)
+            with suppress(Killed, OSError):
+                found(shelf)
+            if cut.left > 0:
+                break
+        found(shelf)
+        assert shelf.places.key.stat().st_mode & 0o777 == 0o600
+        assert key_id(read_public(shelf.places.public_key)) == shelf.keys.own
+    assert step > 5
+
+
 class CutShort:
     """Raises at the step of a number, and where that is a write does half of it before."""
 
@@ -343,6 +362,18 @@ def test_what_an_operator_promoted_outlives_a_start(shelf: Shelf, models: Path, 
     revision = add(shelf, another(flow, 0.9))
     promote(shelf, revision, **AT, force=True)
     assert train_all(shelf.places.folder, 1)["flow"].card.revision == revision
+
+
+def test_a_default_of_an_older_simulator_gives_way_to_todays(shelf: Shelf, models: Path, flow: Model) -> None:
+    """On record, and without training where the shelf has it."""
+    shutil.copytree(models, shelf.places.folder)
+    lineage = msgspec.structs.replace(flow.card.lineage, simulator="0")
+    revision = add(shelf, Model(flow.booster, msgspec.structs.replace(flow.card, lineage=lineage).sealed()))
+    promote(shelf, revision, time=2e9, by="portcullis", reason="the default of then", force=True)
+    train_all(shelf.places.folder, 1)
+    assert in_force(shelf) == flow.card.revision
+    last = shelf.history("flow").promotions[-1]
+    assert (last.by, last.before, last.reason) == ("portcullis", revision, "the default model of seed 1, simulator 1")
 
 
 def newer(card: Card) -> Card:
