@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from detectors.arrays import CPU, Arrays
-from detectors.detector import NO_SCORES, Scores, last_rows
+from detectors.detector import NO_SCORES, Mask, Scores, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
-from detectors.features import AccessFeatures, Key, nameless
+from detectors.features import AccessFeatures, nameless
 from detectors.features.access import NAMES
 from detectors.judgement import verdict_id
 from detectors.models import Model
@@ -25,7 +25,6 @@ class AccessDetector:
     """Who acts is judged, not on whose behalf; where nobody is known, the address is."""
 
     name = "access"
-    kind = Kind.REQUEST
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
         self.capacity = capacity
@@ -35,28 +34,31 @@ class AccessDetector:
         self._features = AccessFeatures(capacity, arrays)
         self._evidence = Evidence(NAMES, _REASONS)
 
+    def mine(self, batch: EventBatch) -> Mask:
+        """Requests of somebody, or from somewhere."""
+        return of_kind(batch, Kind.REQUEST) & ~nameless(batch)
+
     def learn(self, batch: EventBatch) -> None:
         """Take in requests."""
-        self._features.learn(batch)
+        if len(batch):
+            self._features.learn(batch)
 
     def score(self, batch: EventBatch) -> Scores:
         """Calibrated probability that each actor of the batch is hostile."""
         if not len(batch):
             return NO_SCORES
-        named = np.flatnonzero(~nameless(batch))
-        if not len(named):
-            return NO_SCORES
-        groups = self._features.groups(batch if len(named) == len(batch) else batch.take(named))
-        values = self._model.score(self._features.matrix(groups.keys))
-        return Scores(groups.keys, values, named[last_rows(groups.of_row, len(groups.keys))])
+        groups, matrix = self._features.of(batch)
+        host = self._arrays.host
+        return Scores(host(groups.hashes), self._model.score(matrix), host(groups.last))
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts with the model's reasons."""
         if not len(scores):
             return []
-        matrix = self._arrays.host(self._features.matrix(scores.keys))
+        hashes = self._arrays.xp.asarray(scores.hashes)
+        matrix = self._arrays.host(self._features.matrix(hashes))
         parts = self._model.contributions(matrix)
-        since = self._features.since(scores.keys)
+        since = self._features.since(hashes)
         return [
             self._verdict(scores, place, batch, now, self._evidence.words(matrix[place], parts[place]), since[place])
             for place in range(len(scores))
@@ -66,32 +68,32 @@ class AccessDetector:
         self, scores: Scores, place: int, batch: EventBatch, now: float, evidence: tuple[str, ...], since: float
     ) -> Verdict:
         row = int(scores.rows[place])
-        subject = batch.subject.text(row)
-        kind, technique = _what(scores.keys[place], subject)
+        subject, actor, address = batch.subject.text(row), batch.actor.text(row), batch.address.text(row)
+        kind, technique = _what(actor, subject)
         return Verdict(
-            id=verdict_id(self.name, kind, scores.keys[place][1], now, self._model.card.revision),
+            id=verdict_id(self.name, kind, actor or address, now, self._model.card.revision),
             time=now,
             detector=self.name,
             kind=kind,
-            subject=scores.keys[place][1],
+            subject=actor or address,
             score=float(scores.values[place]),
             threshold=self.threshold,
             evidence=evidence,
             technique=technique,
             model=self._model.card.revision,
             since=float(since),
-            on_behalf_of=subject if kind == "actor" and subject != scores.keys[place][1] else "",
-            address=batch.address.text(row),
+            on_behalf_of=subject if kind == "actor" and subject != actor else "",
+            address=address,
             session=batch.session.text(row),
         )
 
 
-def _what(key: Key, subject: str) -> tuple[SubjectKind, str]:
-    if key[0] == "address":
+def _what(actor: str, subject: str) -> tuple[SubjectKind, str]:
+    if not actor:
         return "address", CREDENTIAL_STUFFING
-    if key[1].startswith("agent:"):
+    if actor.startswith("agent:"):
         return "actor", LLM_PLUGIN_COMPROMISE
-    delegated = subject not in ("", key[1])
+    delegated = subject not in ("", actor)
     return ("actor" if delegated else "principal"), ACCOUNT_DISCOVERY
 
 
@@ -138,7 +140,7 @@ def _who(row: Row, scale: str) -> str:
 
 _REASONS: Sequence[Reason] = (
     Reason(("refused_",), _refused),
-    Reason(("foreign_", "novel_", "new_paths_", "distinct_"), _foreign),
+    Reason(("foreign_", "novel_", "new_paths_"), _foreign),
     Reason(("requests_",), _pace),
     Reason(("gap_",), _rhythm),
     Reason(("unauthenticated_",), _unauthenticated),

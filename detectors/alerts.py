@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.arrays import CPU
-from detectors.detector import NO_SCORES, Scores, last_rows
-from detectors.features import Clocks, Damped, Key, by_address
+from detectors.detector import NO_SCORES, Mask, Scores, of_kind
+from detectors.features import Damped, Groups, Table, blank, by_address, take_turn
 from detectors.judgement import verdict_id
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
@@ -33,36 +33,41 @@ class AlertDetector:
     """A rule, not a model: 1 - product of (1 - chance), each alert fading with a minute's time scale."""
 
     name = "alert"
-    kind = Kind.ALERT
     threshold = 0.8
 
     def __init__(self, capacity: int = 16_384) -> None:
         self.capacity = capacity
-        self._clocks = Clocks(capacity, CPU)
+        self._table = Table(capacity, CPU)
         self._sums = Damped(capacity, 2, (_SCALE,), CPU)  # weights and number of alerts
+
+    def mine(self, batch: EventBatch) -> Mask:
+        """Alerts about an address."""
+        return of_kind(batch, Kind.ALERT) & ~blank(batch.address)
 
     def learn(self, batch: EventBatch) -> None:
         """Take in alerts."""
         if len(batch):
-            turn = self._clocks.turn(by_address(batch), batch.time)
-            self._sums.add(turn, [_WEIGHT[np.minimum(batch.severity, 4)], np.ones(len(batch))])
+            turn = take_turn(self._table, by_address(batch, CPU), batch.time, CPU)
+            weights = _WEIGHT[np.minimum(batch.severity, 4)][turn.order]
+            self._table.adverse[turn.slots] += np.bincount(turn.group, weights, len(turn.slots))
+            self._sums.add(turn, [weights, np.ones(len(batch), np.bool_)])
 
     def score(self, batch: EventBatch) -> Scores:
         """Each source address of the batch."""
         if not len(batch):
             return NO_SCORES
-        groups = by_address(batch)
-        values = -np.expm1(-self._damped(groups.keys)[:, 0])
-        scores = Scores(groups.keys, values, _telling(batch, groups.of_row, len(groups.keys)))
-        return scores.take([place for place, key in enumerate(groups.keys) if key[1]])
+        groups = by_address(batch, CPU)
+        values = -np.expm1(-self._damped(groups.hashes)[:, 0])
+        return Scores(groups.hashes, values, _telling(batch, groups))
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts that quote the most severe alert."""
-        numbers = self._damped(scores.keys)[:, 1]
+        numbers = self._damped(scores.hashes)[:, 1]
         return [self._verdict(scores, place, batch, now, float(numbers[place])) for place in range(len(scores))]
 
     def _verdict(self, scores: Scores, place: int, batch: EventBatch, now: float, number: float) -> Verdict:
-        row, address = int(scores.rows[place]), scores.keys[place][1]
+        row = int(scores.rows[place])
+        address = batch.address.text(row)
         severity = _SEVERITIES[min(int(batch.severity[row]), 4)]
         return Verdict(
             id=verdict_id(self.name, "address", address, now, REVISION),
@@ -83,9 +88,9 @@ class AlertDetector:
             session=batch.session.text(row),
         )
 
-    def _damped(self, keys: Sequence[Key]) -> np.typing.NDArray[np.float64]:
-        slots = self._clocks.subjects.find(keys)
-        sums: np.typing.NDArray[np.float64] = np.where(slots[:, None] < 0, 0.0, self._sums.sums[slots, :, 0])
+    def _damped(self, hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+        slots = self._table.find(hashes)
+        sums: NDArray[np.float64] = np.where(slots[:, None] < 0, 0.0, self._sums.sums[slots, 0].astype(float))
         return sums
 
 
@@ -98,7 +103,9 @@ def technique(name: str, category: str) -> str:
     return next((known for words, known in _WORDS if words.search(name) or words.search(category)), "")
 
 
-def _telling(batch: EventBatch, of_row: np.typing.NDArray[np.int64], count: int) -> np.typing.NDArray[np.int64]:
+def _telling(batch: EventBatch, groups: Groups) -> NDArray[np.int64]:
     """Each group's most severe row, the last of several."""
     order = np.argsort(batch.severity, kind="stable")
-    return order[last_rows(of_row[order], count)]
+    rows = np.zeros(len(groups.hashes), np.int64)
+    rows[groups.of_row[order]] = order  # of equal places the last one stays
+    return rows

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Key
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """One score for each subject that a batch touched, higher is more hostile; and where in the batch it was last."""
 
-    keys: tuple[Key, ...]
-    values: NDArray[np.float64]  # [keys], 0 to 1
-    rows: NDArray[np.int64]  # [keys] each one's last row in the batch that was scored
+    hashes: NDArray[np.uint64]  # [subjects] who they are
+    values: NDArray[np.float64]  # [subjects], 0 to 1
+    rows: NDArray[np.int64]  # [subjects] each one's last row in the batch that was scored
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.hashes)
 
-    def take(self, places: Sequence[int]) -> Scores:
+    def take(self, places: NDArray[np.int64]) -> Scores:
         """Some of the subjects."""
-        return Scores(tuple(self.keys[place] for place in places), self.values[list(places)], self.rows[list(places)])
+        return Scores(self.hashes[places], self.values[places], self.rows[places])
 
 
 class Detector(Protocol):
     """A streaming model over columns. Only `learn` changes it; a batch is learnt before it is scored."""
 
     name: str
-    kind: Kind  # the events it reads; it is given no others
     threshold: float  # the score from which a subject is called hostile
     capacity: int  # the most rows that it takes at once
+
+    def mine(self, batch: EventBatch) -> Mask:
+        """Which rows of a batch it reads; it is given no others, and those in the order of time."""
+        ...
 
     def learn(self, batch: EventBatch) -> None:
         """Take in what happened."""
@@ -51,11 +54,9 @@ class Detector(Protocol):
         ...
 
 
-def last_rows(of_row: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """The last row of each of `count` groups."""
-    rows = np.zeros(count, np.int64)
-    rows[of_row] = np.arange(len(of_row))  # of equal places the last one stays
-    return rows
+def of_kind(batch: EventBatch, kind: Kind) -> Mask:
+    """The rows of one kind."""
+    return np.equal(batch.kind, kind)
 
 
-NO_SCORES = Scores((), np.empty(0), np.empty(0, np.int64))
+NO_SCORES = Scores(np.empty(0, np.uint64), np.empty(0), np.empty(0, np.int64))

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from detectors.detector import NO_SCORES, Scores
-from detectors.features import Key
+from detectors.detector import NO_SCORES, Mask, Scores, of_kind
+from detectors.features.hashing import hash_texts
 from detectors.judgement import verdict_id
 from detectors.verdict import SubjectKind, Verdict
 from telemetry import EventBatch, Kind, Words
@@ -31,35 +31,38 @@ class EndpointDetector:
     """A rule without memory: each report stands for itself."""
 
     name = "endpoint"
-    kind = Kind.ENDPOINT
     threshold = 0.8
 
     def __init__(self, capacity: int = 16_384) -> None:
         self.capacity = capacity
+
+    def mine(self, batch: EventBatch) -> Mask:
+        """What endpoint agents report."""
+        return of_kind(batch, Kind.ENDPOINT)
 
     def learn(self, batch: EventBatch) -> None:
         """Nothing: each report stands for itself."""
 
     def score(self, batch: EventBatch) -> Scores:
         """The principal of each suspect report, or the host where none is named, by the worst of its reports."""
-        worst: dict[Key, tuple[float, int]] = {}
+        worst: dict[str, tuple[float, int]] = {}
         for row in np.flatnonzero(_suspect(batch)).tolist():
             score, _ = judge(_text(batch, row))
-            key = _key(batch, row)
-            if key[1] and score >= worst.get(key, (0.0, 0))[0]:
-                worst[key] = (score, row)
+            who = _principal(batch, row) or _host(batch, row)
+            if who and score >= worst.get(who, (0.0, 0))[0]:
+                worst[who] = (score, row)
         if not worst:
             return NO_SCORES
         values, rows = zip(*worst.values(), strict=True)
-        return Scores(tuple(worst), np.array(values), np.array(rows, np.int64))
+        return Scores(hash_texts(tuple(worst))[0], np.array(values), np.array(rows, np.int64))
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """A verdict on each principal, and one on the host that it happened on."""
         verdicts = []
-        for key, score, row in zip(scores.keys, scores.values.tolist(), scores.rows.tolist(), strict=True):
-            host = _host(batch, row)
-            if key[0] == "principal":
-                verdicts.append(_verdict("principal", key[1], score, batch, row, now))
+        for score, row in zip(scores.values.tolist(), scores.rows.tolist(), strict=True):
+            host, principal = _host(batch, row), _principal(batch, row)
+            if principal:
+                verdicts.append(_verdict("principal", principal, score, batch, row, now))
             if host:
                 verdicts.append(_verdict("host", host, score, batch, row, now))
         return verdicts
@@ -107,9 +110,8 @@ def _text(batch: EventBatch, row: int) -> str:
     return " ".join(filter(None, (getattr(batch, name).text(row) for name in _READ)))
 
 
-def _key(batch: EventBatch, row: int) -> Key:
-    subject = batch.subject.text(row) or batch.actor.text(row)
-    return ("principal", subject) if subject else ("address", _host(batch, row))
+def _principal(batch: EventBatch, row: int) -> str:
+    return batch.subject.text(row) or batch.actor.text(row)
 
 
 def _host(batch: EventBatch, row: int) -> str:

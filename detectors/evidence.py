@@ -50,10 +50,13 @@ class Evidence:
 
 
 def count(row: Row, name: str) -> float:
-    """The damped count behind a feature that is its logarithm."""
-    return float(np.expm1(row[name]))
+    """A damped count."""
+    return row[name]
 
 
 def span(scale: str) -> str:
     """A time scale in words."""
-    return "second" if scale == "1s" else f"{scale[:-1]} s"
+    seconds = int(scale[:-1])
+    if seconds == 1:
+        return "second"
+    return f"{seconds} s" if seconds < 600 else f"{seconds // 60} min"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detectors.arrays import CPU, Arrays
-from detectors.detector import NO_SCORES, Scores, last_rows
+from detectors.detector import NO_SCORES, Mask, Scores, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
-from detectors.features import FlowFeatures
+from detectors.features import FlowFeatures, blank
 from detectors.features.flow import NAMES
 from detectors.judgement import verdict_id
 from detectors.models import Model
@@ -21,7 +21,6 @@ class FlowDetector:
     """An XGBoost model over the flows of each source address."""
 
     name = "flow"
-    kind = Kind.FLOW
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
         self.capacity = capacity
@@ -31,26 +30,32 @@ class FlowDetector:
         self._features = FlowFeatures(capacity, arrays)
         self._evidence = Evidence(NAMES, _REASONS)
 
+    def mine(self, batch: EventBatch) -> Mask:
+        """Flows from an address."""
+        return of_kind(batch, Kind.FLOW) & ~blank(batch.address)
+
     def learn(self, batch: EventBatch) -> None:
         """Take in flows."""
-        self._features.learn(batch)
+        if len(batch):
+            self._features.learn(batch)
 
     def score(self, batch: EventBatch) -> Scores:
         """Calibrated probability that each source address of the batch is hostile."""
         if not len(batch):
             return NO_SCORES
-        groups = self._features.groups(batch)
-        values = self._model.score(self._features.matrix(groups.keys))
-        scores = Scores(groups.keys, values, last_rows(groups.of_row, len(groups.keys)))
-        return scores.take([place for place, key in enumerate(groups.keys) if key[1]])
+        groups, matrix = self._features.of(batch)
+        host = self._arrays.host
+        return Scores(host(groups.hashes), self._model.score(matrix), host(groups.last))
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts with the model's reasons."""
         if not len(scores):
             return []
-        matrix = self._arrays.host(self._features.matrix(scores.keys))
+        hashes = self._arrays.xp.asarray(scores.hashes)
+        matrix = self._arrays.host(self._features.matrix(hashes))
         parts = self._model.contributions(matrix)
-        since = self._features.since(scores.keys)
+        since = self._features.since(hashes)
+        addresses = [batch.address.text(row) for row in scores.rows.tolist()]
         return [
             Verdict(
                 id=verdict_id(self.name, "address", address, now, self._model.card.revision),
@@ -67,7 +72,7 @@ class FlowDetector:
                 address=address,
                 session=batch.session.text(int(scores.rows[place])),
             )
-            for place, (_, address) in enumerate(scores.keys)
+            for place, address in enumerate(addresses)
         ]
 
 
@@ -89,11 +94,6 @@ def _pace(row: Row, scale: str) -> str:
     return f"about {count(row, f'flows_{scale}'):.0f} flows in the last {span(scale)}"
 
 
-def _breadth(row: Row, scale: str) -> str:
-    ports, peers = count(row, "distinct_ports"), count(row, "distinct_peers")
-    return f"about {ports:.0f} different ports and {peers:.0f} different hosts so far"
-
-
 def _volume(row: Row, scale: str) -> str:
     return "flows that carry next to nothing"
 
@@ -103,6 +103,5 @@ _REASONS: Sequence[Reason] = (
     Reason(("new_ports_",), _ports),
     Reason(("new_peers_", "new_targets_"), _peers),
     Reason(("flows_",), _pace),
-    Reason(("distinct_",), _breadth),
     Reason(("log_", "bytes_"), _volume),
 )

@@ -8,7 +8,7 @@ QUIET = 30.0  # seconds between two verdicts of one detector on one subject
 RISE = 0.1  # a score that is higher by so much is said at once
 _MOST = 65_536  # subjects remembered; beyond it the one longest silent is forgotten and may be told of again
 
-Said = tuple[str, str, str]  # detector, kind of key, subject
+Said = tuple[str, int]  # detector, hash of the subject
 
 
 class Repeats:

@@ -4,20 +4,22 @@ remembered as bits, and `matrix` hands a model one row of numbers a subject.
 """
 
 from detectors.features.access import AccessFeatures
-from detectors.features.damped import Clocks, Damped
+from detectors.features.damped import Damped, Turn, take_turn
 from detectors.features.flow import FlowFeatures
-from detectors.features.subjects import Groups, Key, Subjects, by_actor, by_address, identified, nameless
+from detectors.features.groups import Groups, blank, by_actor, by_address, identified, nameless
+from detectors.features.table import Table
 
 __all__ = [
     "AccessFeatures",
-    "Clocks",
     "Damped",
     "FlowFeatures",
     "Groups",
-    "Key",
-    "Subjects",
+    "Table",
+    "Turn",
+    "blank",
     "by_actor",
     "by_address",
     "identified",
     "nameless",
+    "take_turn",
 ]

@@ -1,32 +1,35 @@
-"""What is known of each actor from its requests: pace, refusals, novelty, breadth, rhythm, at four time scales."""
+"""What is known of each actor from its requests: pace, refusals, novelty, breadth, rhythm, at five time scales."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features import cadence
 from detectors.features.cadence import Cadence
-from detectors.features.damped import Clocks, Damped, Turn
-from detectors.features.hashing import hash_rows
-from detectors.features.outcomes import RequestOutcome, request_outcome
+from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.groups import Groups, by_actor
+from detectors.features.hashing import hash_texts
+from detectors.features.outcomes import request_outcome
 from detectors.features.seen import Seen
-from detectors.features.subjects import Groups, Key, by_actor, identified
+from detectors.features.table import Table
 from telemetry import EventBatch
 
-SCALES = (1.0, 10.0, 60.0, 600.0)  # seconds
+SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("requests", "refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
 _SHARES = ("refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
+_WINDOWS = (len(_COUNTED) + len(_SHARES)) * len(SCALES)
 _MACHINES = ("agent:", "workload:")
 
+
+def _window(scale: float) -> list[str]:
+    """Damped counts (of log_bytes: sums), and their shares of the requests (of log_bytes: the mean)."""
+    return [f"{what}_{scale:g}s" for what in _COUNTED] + [f"{what}_share_{scale:g}s" for what in _SHARES]
+
+
 NAMES: tuple[str, ...] = (
-    *(f"{what}_{scale:g}s" for what in _COUNTED[:-1] for scale in SCALES),  # ln(1 + damped count)
-    *(f"{what}_share_{scale:g}s" for what in _SHARES for scale in SCALES),  # of the requests; log_bytes: the mean
+    *(name for scale in SCALES for name in _window(scale)),
     *cadence.NAMES,
-    "distinct_ids",  # ln(1 + resources by identifier), of a day
-    "distinct_paths",
     "is_machine",  # an agent or workload, by its id
     "is_anonymous",  # only its address is known
 )
@@ -38,86 +41,93 @@ class AccessFeatures:
     """
 
     def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
+        xp = arrays.xp
         self._arrays = arrays
-        self.clocks = Clocks(capacity, arrays)
+        self.table = Table(capacity, arrays)
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
-        self._ids, self._paths = Seen(capacity, arrays), Seen(capacity, arrays)
+        self._seen = Seen(2 * capacity, arrays)
         self._cadence = Cadence(capacity, arrays)
-        self._kinds = arrays.xp.zeros((capacity, 2))  # is_machine, is_anonymous
-        self._latest: tuple[EventBatch | None, Groups] = (None, Groups((), np.empty(0, np.int64)))  # learnt last
-        self._since = arrays.xp.zeros(capacity)  # Unix seconds of the first refusal of the present row of them
+        self._kinds = xp.zeros((capacity, 2), xp.float32)  # is_machine, is_anonymous
+        self._since = xp.zeros(capacity)  # Unix seconds of the first refusal of the present row of them
+        self._latest: tuple[EventBatch, Groups, Array] | None = None  # learnt last, and what came of it
 
     def learn(self, batch: EventBatch) -> None:
-        """Take in requests; at most `capacity` rows."""
-        batch = identified(batch)
-        if not len(batch):
-            return
-        groups = by_actor(batch)
-        self._latest = (batch, groups)
-        turn = self.clocks.turn(groups, batch.time)
-        self._note_kinds(turn)
-        outcome = request_outcome(batch)
-        self._note_since(turn, outcome)
-        self._sums.add(turn, self._quantities(batch, turn, outcome))
-        self._cadence.add(turn)
-
-    def matrix(self, keys: Sequence[Key]) -> Array:
-        """[keys, NAMES] at each one's latest event; a stranger's row is all zeros."""
+        """Take in requests that are `identified`, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        slots = xp.asarray(self.clocks.subjects.find(keys))
-        parts = (self._windows(slots), self._cadence.matrix(slots), self._breadth(slots), self._kinds[slots])
-        columns = xp.concatenate(parts, axis=1)
+        groups = by_actor(batch, self._arrays)
+        turn = take_turn(self.table, groups, batch.time, self._arrays)
+        self._note_kinds(batch, turn)
+        outcome = request_outcome(batch)
+        refused, unauthenticated, failed = (
+            xp.asarray(mask)[turn.order] for mask in (outcome.refused, outcome.unauthenticated, outcome.failed)
+        )
+        adverse = refused | unauthenticated
+        self._note_since(turn, adverse)
+        novel, new_paths = self._touch(batch, groups, turn)
+        sent, received = (xp.maximum(xp.asarray(size, xp.float32), 0) for size in (batch.bytes_in, batch.bytes_out))
+        sizes = xp.log1p(sent + received)
+        ones = xp.ones(len(batch), bool)
+        quantities = [ones, refused, unauthenticated, failed, novel, novel & refused, new_paths, sizes[turn.order]]
+        sums, rhythm = self._sums.add(turn, quantities), self._cadence.add(turn)
+        self._latest = (batch, groups, self._columns(sums, rhythm, self._kinds[turn.slots]))
+
+    def matrix(self, hashes: Array) -> Array:
+        """[hashes, NAMES] of each subject at its latest event, 32 bits; a stranger's row is all zeros."""
+        slots = self.table.find(hashes)
+        columns = self._columns(self._sums.sums[slots], self._cadence.matrix(slots), self._kinds[slots])
         columns[slots < 0] = 0.0
         return columns
 
-    def since(self, keys: Sequence[Key]) -> Array:
+    def of(self, batch: EventBatch) -> tuple[Groups, Array]:
+        """The actors of a batch whose rows are `identified`, and the matrix of them."""
+        if self._latest and batch is self._latest[0]:
+            return self._latest[1:]
+        groups = by_actor(batch, self._arrays)
+        return groups, self.matrix(groups.hashes)
+
+    def since(self, hashes: Array) -> Array:
         """When each one's refusals began, or its latest event where it has none."""
-        return self._arrays.host(self._since[self._arrays.xp.asarray(self.clocks.subjects.find(keys))])
+        slots = self.table.find(hashes)
+        return self._arrays.host(self._arrays.xp.minimum(self._since[slots], self.table.last[slots]))
 
-    def groups(self, batch: EventBatch) -> Groups:
-        """The actors of a batch whose rows are `identified`."""
-        return self._latest[1] if batch is self._latest[0] else by_actor(batch)
-
-    def _quantities(self, batch: EventBatch, turn: Turn, outcome: RequestOutcome) -> list[Array]:
+    def _columns(self, sums: Array, rhythm: Array, kinds: Array) -> Array:
         xp = self._arrays.xp
-        for seen in (self._ids, self._paths):
-            seen.clear(turn.fresh)
-        slots = turn.slots[turn.group]
-        paths, ids = (xp.asarray(hashes) for hashes in hash_rows(batch.resource))
-        novel = self._ids.mark(slots, ids, turn.times)
-        new_paths = self._paths.mark(slots, paths, turn.times)
-        refused, unauthenticated, failed = map(xp.asarray, (outcome.refused, outcome.unauthenticated, outcome.failed))
-        sizes = np.log1p(np.maximum(batch.bytes_in, 0).astype(float) + np.maximum(batch.bytes_out, 0))
-        ones = xp.ones(len(batch))
-        return [ones, refused, unauthenticated, failed, novel, novel & refused, new_paths, xp.asarray(sizes)]
+        columns = xp.empty((len(sums), len(NAMES)), xp.float32)
+        windows = columns[:, :_WINDOWS].reshape(-1, len(SCALES), len(_COUNTED) + len(_SHARES))
+        windows[:, :, : len(_COUNTED)] = sums
+        xp.divide(sums[:, :, 1:], xp.maximum(sums[:, :, :1], xp.float32(1e-9)), out=windows[:, :, len(_COUNTED) :])
+        columns[:, _WINDOWS:-2], columns[:, -2:] = rhythm, kinds
+        return columns
 
-    def _windows(self, slots: Array) -> Array:
+    def _touch(self, batch: EventBatch, groups: Groups, turn: Turn) -> tuple[Array, Array]:
+        """Which rows, in the turn's order, touch a resource by a new identifier, and by a new path."""
         xp = self._arrays.xp
-        sums = self._sums.sums[slots]
-        counts = xp.log1p(sums[:, :-1])
-        shares = sums[:, 1:] / xp.maximum(sums[:, :1], 1e-9)
-        width = (len(_COUNTED) - 1) * len(SCALES)
-        return xp.concatenate([counts.reshape(-1, width), shares.reshape(-1, width)], axis=1)
+        subjects = groups.hashes[turn.group]
+        codes = xp.asarray(batch.resource.codes)[turn.order]
+        paths, ids = (xp.asarray(hashes)[codes] for hashes in hash_texts(batch.resource.values))
+        novel = self._seen.mark(subjects, ids, turn.times)
+        new_paths = self._seen.mark(subjects, ~paths, turn.times)
+        return novel, new_paths
 
-    def _breadth(self, slots: Array) -> Array:
+    def _note_kinds(self, batch: EventBatch, turn: Turn) -> None:
+        """Whether each newcomer is a machine, or only an address."""
         xp = self._arrays.xp
-        return xp.log1p(xp.stack([self._ids.distinct(slots), self._paths.distinct(slots)], axis=1))
+        rows = self._arrays.host(turn.order[turn.starts[turn.strangers]])
+        who = [batch.actor.text(row) for row in rows.tolist()]
+        slots = turn.slots[turn.strangers]
+        self._kinds[slots, 0] = xp.asarray(np.array([name.startswith(_MACHINES) for name in who], np.bool_))
+        self._kinds[slots, 1] = xp.asarray(np.array([not name for name in who], np.bool_))
 
-    def _note_kinds(self, turn: Turn) -> None:
-        for slot in turn.fresh.tolist():
-            kind, name = self.clocks.subjects.key(slot) or ("", "")
-            self._kinds[slot, 0] = kind == "principal" and name.startswith(_MACHINES)
-            self._kinds[slot, 1] = kind == "address"
-
-    def _note_since(self, turn: Turn, outcome: RequestOutcome) -> None:
+    def _note_since(self, turn: Turn, adverse: Array) -> None:
         """A row of refusals begins with the first one after the earlier ones have faded."""
         xp = self._arrays.xp
-        adverse = xp.asarray(outcome.refused | outcome.unauthenticated)
-        first = xp.full(len(turn.slots), xp.inf)
-        xp.minimum.at(first, turn.group, xp.where(adverse, turn.times, xp.inf))
-        faded = self._sums.sums[turn.slots, 1:3, -1].sum(axis=1) * xp.exp(-turn.elapsed / SCALES[-1]) < _FADED
-        begun = xp.where(xp.isfinite(first), first, turn.times[-1])
-        self._since[turn.slots] = xp.where(faded, begun, self._since[turn.slots])
+        self._since[turn.slots[turn.strangers]] = xp.inf
+        rows = xp.flatnonzero(adverse)
+        where, first, count = xp.unique(turn.group[rows], return_index=True, return_counts=True)
+        slots = turn.slots[where]
+        faded = self._sums.sums[slots, _FADING, 1:3].sum(axis=1) * xp.exp(-turn.elapsed[where] / SCALES[_FADING])
+        self._since[slots] = xp.where(faded < _FADED, turn.times[rows[first]], self._since[slots])
+        self.table.adverse[slots] += count
 
 
-_FADED = 0.05  # of one refusal: half an hour later it no longer counts
+_FADED, _FADING = 0.05, 3  # of one refusal at the fourth time scale: half an hour later it no longer counts

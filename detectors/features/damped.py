@@ -1,6 +1,6 @@
 """Exponentially damped sums: an event that is `age` seconds old counts exp(-age / scale) at each time scale.
 
-The sums do not depend on how events are cut into batches, nor on their order within a subject.
+The sums do not depend on how events are cut into batches.
 """
 
 from __future__ import annotations
@@ -9,73 +9,82 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detectors.arrays import Array, Arrays
-from detectors.features.subjects import Groups, Subjects
+from detectors.features.groups import Groups
+from detectors.features.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One batch as the state arrays need it; G subjects, n rows."""
+    """One batch as the state arrays need it: G subjects, n rows in the order of `Groups.order`."""
 
     slots: Array  # [G] slot of each subject
-    fresh: Array  # slots among them that are new
-    group: Array  # [n] each row's place among the subjects
+    strangers: Array  # places among them of those who are new
+    order: Array  # [n] which row of the batch each is
+    group: Array  # [n] its place among the subjects, never falling
+    starts: Array  # [G] where each subject's rows begin
+    ends: Array  # [G] where each one's last row is
     times: Array  # [n] Unix seconds
     ages: Array  # [n] seconds before the subject's latest event
     elapsed: Array  # [G] seconds since the subject's latest event before this batch, infinite for a new one
 
 
+_SPARSE = 4  # fewer rows than one in so many are counted by themselves
 _LATEST = 1e11  # Unix seconds; beyond it a time is nonsense and is cut to it
 
 
-class Clocks:
-    """Slots of the subjects, and the time of each one's latest event."""
-
-    def __init__(self, capacity: int, arrays: Arrays) -> None:
-        self.subjects = Subjects(capacity)
-        self._arrays = arrays
-        self._last = arrays.xp.zeros(capacity)
-
-    def turn(self, groups: Groups, times: Array) -> Turn:
-        """Admit a batch's subjects and move their clocks on. At most `capacity` subjects."""
-        xp = self._arrays.xp
-        host_slots, host_fresh = self.subjects.admit(groups.keys)
-        slots, fresh, group, moments = (xp.asarray(a) for a in (host_slots, host_fresh, groups.of_row, times))
-        moments = xp.clip(xp.nan_to_num(moments, nan=0.0), 0.0, _LATEST)
-        self._last[fresh] = -xp.inf
-        before = self._last[slots]
-        latest = before.copy()
-        xp.maximum.at(latest, group, moments)
-        self._last[slots] = latest
-        return Turn(slots, fresh, group, moments, latest[group] - moments, latest - before)
+def take_turn(table: Table, groups: Groups, times: Array, arrays: Arrays) -> Turn:
+    """Admit a batch's subjects and move their clocks on. Rows in the order of time, at most `table.capacity`."""
+    xp = arrays.xp
+    slots, strangers = table.admit(groups.hashes)
+    moments = xp.clip(xp.nan_to_num(xp.asarray(times), nan=0.0), 0.0, _LATEST)[groups.order]
+    group, ends = groups.of_row[groups.order], groups.ends
+    before = table.last[slots]
+    latest = xp.maximum(before, moments[ends])
+    table.last[slots] = latest
+    table.events[slots] += ends - groups.starts + 1
+    ages = xp.maximum(latest[group] - moments, 0.0)  # of a row that came too late for its order, none
+    return Turn(slots, strangers, groups.order, group, groups.starts, ends, moments, ages, latest - before)
 
 
 class Damped:
-    """Sums of some quantities at some time scales, for every slot: `sums[slot, quantity, scale]`."""
+    """Sums of some quantities at some time scales, for every slot: `sums[slot, scale, quantity]`."""
 
     def __init__(self, capacity: int, quantities: int, scales: Sequence[float], arrays: Arrays) -> None:
-        self._xp = arrays.xp
-        self._scales = self._xp.array(scales)
-        self.sums = self._xp.zeros((capacity, quantities, len(scales)))
+        xp = self._xp = arrays.xp
+        self._scales = tuple(scales)
+        self._rates = -1 / xp.array(scales, xp.float32)
+        self.sums = xp.zeros((capacity, len(scales), quantities), xp.float32)
 
-    def add(self, turn: Turn, quantities: Sequence[Array]) -> None:
-        """Age what is there (a new subject's slot to nothing) and add each row's quantities, [n] each."""
-        aged = self.sums[turn.slots] * self._xp.exp(-turn.elapsed[:, None] / self._scales)[:, None, :]
-        weights = self._xp.exp(-turn.ages / self._scales[:, None])
-        add = self._add_few if len(turn.times) <= _FEW else self._add_many
-        add(aged, turn.group, weights, quantities)
-        self.sums[turn.slots] = aged
+    def add(self, turn: Turn, quantities: Sequence[Array]) -> Array:
+        """Age what is there and add each row's quantities: [n] each, in the turn's order; a mask counts its rows.
 
-    def _add_many(self, aged: Array, group: Array, weights: Array, quantities: Sequence[Array]) -> None:
+        Returns the subjects' sums, [G, scales, quantities].
+        """
+        xp = self._xp
+        elapsed = turn.elapsed.astype(xp.float32)
+        sums = self.sums[turn.slots] * xp.exp(elapsed[:, None] * self._rates)[:, :, None]
+        sums[turn.strangers] = 0.0
+        old = xp.flatnonzero(turn.ages)
+        weights = [self._weights(turn, old, scale) for scale in self._scales]
         for quantity, values in enumerate(quantities):
-            for place in range(len(weights)):
-                aged[:, quantity, place] += self._xp.bincount(group, values * weights[place], len(aged))
+            rows = xp.flatnonzero(values)
+            if len(rows) * _SPARSE > len(values):
+                sums[:, :, quantity] += self._totals(turn.group, len(sums), values, weights).T
+            elif len(rows):
+                where, group = xp.unique(turn.group[rows], return_inverse=True)
+                some = [weight[rows] for weight in weights]
+                sums[where, :, quantity] += self._totals(group, len(where), values[rows], some).T
+        self.sums[turn.slots] = sums
+        return sums
 
-    def _add_few(self, aged: Array, group: Array, weights: Array, quantities: Sequence[Array]) -> None:
-        """The same with one call for all: the calls cost more than the sums."""
-        cells = self._xp.arange(len(quantities) * len(weights))
-        values = self._xp.stack(quantities, axis=1)[:, :, None] * weights.T[:, None, :]
-        index = group[:, None] * len(cells) + cells
-        aged += self._xp.bincount(index.ravel(), values.ravel(), aged.size).reshape(aged.shape)
+    def _totals(self, group: Array, groups: int, values: Array, weights: Sequence[Array]) -> Array:
+        """[scales, groups]"""
+        totals = self._xp.empty((len(weights), groups), self._xp.float32)
+        for place, weight in enumerate(weights):
+            totals[place] = self._xp.bincount(group, values * weight, groups)
+        return totals
 
-
-_FEW = 300  # rows
+    def _weights(self, turn: Turn, old: Array, scale: float) -> Array:
+        weights = self._xp.ones(len(turn.times))
+        weights[old] = self._xp.exp(turn.ages[old] / -scale)
+        return weights

@@ -1,100 +1,107 @@
-"""What is known of each address from its flows: pace, ports, peers, failures, volume, at four time scales."""
+"""What is known of each address from its flows: pace, ports, peers, failures, volume, at five time scales."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
-from detectors.features.damped import Clocks, Damped, Turn
-from detectors.features.hashing import hash_rows, mix
+from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.groups import Groups, by_address
+from detectors.features.hashing import hash_texts, mix
 from detectors.features.outcomes import flow_failed
 from detectors.features.seen import Seen
-from detectors.features.subjects import Groups, Key, by_address
+from detectors.features.table import Table
 from telemetry import EventBatch
 
-SCALES = (1.0, 10.0, 60.0, 600.0)  # seconds
+SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("flows", "failed", "new_ports", "new_peers", "new_targets", "log_in", "log_out", "log_duration")
-_COUNTS = 5  # of these are counts, the rest only means
+
+
+def _window(scale: float) -> list[str]:
+    """Damped counts (of log_…: sums), and their shares of the flows (of log_…: the mean)."""
+    return [f"{what}_{scale:g}s" for what in _COUNTED] + [f"{what}_share_{scale:g}s" for what in _COUNTED[1:]]
+
 
 NAMES: tuple[str, ...] = (
-    *(f"{what}_{scale:g}s" for what in _COUNTED[:_COUNTS] for scale in SCALES),  # ln(1 + damped count)
-    *(f"{what}_share_{scale:g}s" for what in _COUNTED[1:] for scale in SCALES),  # of the flows; log_…: the mean
+    *(name for scale in SCALES for name in _window(scale)),
     "bytes_ratio_60s",  # ln of bytes sent for a byte received, mean
-    "distinct_ports",  # ln(1 + number), of a day
-    "distinct_peers",
-    "distinct_targets",  # pairs of peer and port
 )
 
 
 class FlowFeatures:
-    """State for at most `capacity` source addresses."""
+    """State for at most `capacity` addresses. A target is a pair of peer and port."""
 
     def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU) -> None:
         self._arrays = arrays
-        self.clocks = Clocks(capacity, arrays)
+        self.table = Table(capacity, arrays)
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
-        self._seen = tuple(Seen(capacity, arrays) for _ in range(3))  # ports, peers, targets
-        self._latest: tuple[EventBatch | None, Groups] = (None, Groups((), np.empty(0, np.int64)))  # learnt last
-        self._since = arrays.xp.zeros(capacity)
+        self._seen = Seen(3 * capacity, arrays)
+        self._since = arrays.xp.zeros(capacity)  # Unix seconds when each one's present activity began
+        self._latest: tuple[EventBatch, Groups, Array] | None = None  # learnt last, and what came of it
 
     def learn(self, batch: EventBatch) -> None:
-        """Take in flows; at most `capacity` rows."""
-        if not len(batch):
-            return
+        """Take in flows, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        groups = by_address(batch)
-        self._latest = (batch, groups)
-        turn = self.clocks.turn(groups, batch.time)
+        groups = by_address(batch, self._arrays)
+        turn = take_turn(self.table, groups, batch.time, self._arrays)
         self._note_since(turn)
-        novel = self._mark(batch, turn)
-        sizes = (np.log1p(np.maximum(column, 0)) for column in (batch.bytes_in, batch.bytes_out, _seconds(batch)))
-        failed = xp.asarray(flow_failed(batch))
-        self._sums.add(turn, [xp.ones(len(batch)), failed, *novel, *map(xp.asarray, sizes)])
+        failed = xp.asarray(flow_failed(batch))[turn.order]
+        self.table.adverse[turn.slots] += xp.bincount(turn.group, failed, len(turn.slots))
+        sizes = (
+            xp.log1p(xp.maximum(xp.asarray(column, xp.float32), 0))[turn.order]
+            for column in (batch.bytes_in, batch.bytes_out, _seconds(batch))
+        )
+        ones = xp.ones(len(batch), bool)
+        sums = self._sums.add(turn, [ones, failed, *self._touch(batch, groups, turn), *sizes])
+        self._latest = (batch, groups, self._columns(sums))
 
-    def matrix(self, keys: Sequence[Key]) -> Array:
-        """[keys, NAMES] at each one's latest event; a stranger's row is all zeros."""
-        xp = self._arrays.xp
-        slots = xp.asarray(self.clocks.subjects.find(keys))
-        sums = self._sums.sums[slots]
-        counts = xp.log1p(sums[:, :_COUNTS]).reshape(-1, _COUNTS * len(SCALES))
-        means = sums[:, 1:] / xp.maximum(sums[:, :1], 1e-9)
-        ratio = means[:, _COUNTS - 1, 2] - means[:, _COUNTS, 2]
-        distinct = [xp.log1p(seen.distinct(slots)) for seen in self._seen]
-        rest = xp.stack([ratio, *distinct], axis=1)
-        columns = xp.concatenate([counts, means.reshape(-1, (len(_COUNTED) - 1) * len(SCALES)), rest], axis=1)
+    def matrix(self, hashes: Array) -> Array:
+        """[hashes, NAMES] of each address at its latest event, 32 bits; a stranger's row is all zeros."""
+        slots = self.table.find(hashes)
+        columns = self._columns(self._sums.sums[slots])
         columns[slots < 0] = 0.0
         return columns
 
-    def since(self, keys: Sequence[Key]) -> Array:
+    def of(self, batch: EventBatch) -> tuple[Groups, Array]:
+        """The source addresses of a batch, and the matrix of them."""
+        if self._latest and batch is self._latest[0]:
+            return self._latest[1:]
+        groups = by_address(batch, self._arrays)
+        return groups, self.matrix(groups.hashes)
+
+    def since(self, hashes: Array) -> Array:
         """When each one's present activity began."""
-        return self._arrays.host(self._since[self._arrays.xp.asarray(self.clocks.subjects.find(keys))])
+        return self._arrays.host(self._since[self.table.find(hashes)])
 
-    def groups(self, batch: EventBatch) -> Groups:
-        """The source addresses of a batch."""
-        return self._latest[1] if batch is self._latest[0] else by_address(batch)
-
-    def _mark(self, batch: EventBatch, turn: Turn) -> list[Array]:
+    def _columns(self, sums: Array) -> Array:
         xp = self._arrays.xp
-        ports, (peers, _) = mix(batch.port), hash_rows(batch.peer)
-        slots = turn.slots[turn.group]
-        hashes = (ports, peers, mix(peers ^ (ports << np.uint64(1))))
-        for seen in self._seen:
-            seen.clear(turn.fresh)
-        pairs = zip(self._seen, hashes, strict=True)
-        return [seen.mark(slots, xp.asarray(values), turn.times) for seen, values in pairs]
+        columns = xp.empty((len(sums), len(NAMES)), xp.float32)
+        windows = columns[:, :-1].reshape(-1, len(SCALES), 2 * len(_COUNTED) - 1)
+        windows[:, :, : len(_COUNTED)] = sums
+        means = windows[:, :, len(_COUNTED) :]
+        xp.divide(sums[:, :, 1:], xp.maximum(sums[:, :, :1], xp.float32(1e-9)), out=means)
+        columns[:, -1] = means[:, 2, _COUNTED.index("log_in") - 1] - means[:, 2, _COUNTED.index("log_out") - 1]
+        return columns
+
+    def _touch(self, batch: EventBatch, groups: Groups, turn: Turn) -> list[Array]:
+        """Which rows, in the turn's order, touch a new port, a new peer, a new target."""
+        xp = self._arrays.xp
+        subjects = groups.hashes[turn.group]
+        ports = xp.asarray(mix(batch.port))[turn.order]
+        peers = xp.asarray(hash_texts(batch.peer.values)[0])[xp.asarray(batch.peer.codes)[turn.order]]
+        targets = (peers ^ (ports << xp.uint64(1))) * xp.uint64(_SPREAD)
+        return [self._seen.mark(subjects, things, turn.times) for things in (ports, peers, targets)]
 
     def _note_since(self, turn: Turn) -> None:
         """Activity begins with the first flow after a silence."""
-        xp = self._arrays.xp
-        first = xp.full(len(turn.slots), xp.inf)
-        xp.minimum.at(first, turn.group, turn.times)
-        self._since[turn.slots] = xp.where(turn.elapsed > _SILENCE, first, self._since[turn.slots])
+        first = turn.times[turn.starts]
+        self._since[turn.slots] = self._arrays.xp.where(turn.elapsed > _SILENCE, first, self._since[turn.slots])
 
 
 _SILENCE = 60.0  # seconds
+_LONGEST = 1e9  # seconds; beyond it a duration is nonsense
+_SPREAD = 0xC4CEB9FE1A85EC53
 
 
 def _seconds(batch: EventBatch) -> Array:
-    return np.nan_to_num(batch.duration, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.where(np.abs(batch.duration) < _LONGEST, batch.duration, 0.0)

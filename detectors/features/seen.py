@@ -1,79 +1,81 @@
-"""Which things a subject has touched before: a hashed bitmap each, in two generations so that it forgets."""
+"""Which things a subject has touched before: one filter for all subjects, which forgets by age."""
 
 from __future__ import annotations
 
 from detectors.arrays import Array, Arrays
 
-BITS = 4096  # for each subject and generation; 200 things give a stranger 5 % to be taken for a known one
-GENERATION = 86_400.0  # seconds; what was not touched for two of them is new again
-_WORDS = BITS // 32
+GENERATION = 6 * 3600.0  # seconds
+KEPT = 8  # generations; what was not touched for so long, two days, is new again
+PLACES = 64  # for each subject that fits, on average
+_RING = 250  # generations that are told apart; a byte holds them, and 0 for a place never touched
+_SHIFTS = (0, 32)  # of a pair's hash, for each probe. A table that is a fifth full, 20 things a subject, takes one new
+# thing in 70 for known; a full one, one in five
+_ODD, _SPREAD = 0x9E3779B97F4A7C15, 0xFF51AFD7ED558CCD
 
 
 class Seen:
-    """Linear counting (Whang 1990) over one hash; the answer for a row does not depend on how rows are batched."""
+    """A Bloom filter (Bloom 1970) of the pairs of subject and thing whose places hold, in place of a bit, the
+    generation in which they were last touched: nothing needs to be cleared but what has grown too old.
+
+    The answer for a row does not depend on how rows are batched, while they come in the order of time; but for the
+    filter's own mistakes, which a place touched earlier in the same batch does not cause.
+    """
 
     def __init__(self, capacity: int, arrays: Arrays) -> None:
-        xp = self._xp = arrays.xp
-        self._now = xp.zeros(capacity * _WORDS, xp.uint32)
-        self._before = xp.zeros(capacity * _WORDS, xp.uint32)
-        self._filled = xp.zeros(capacity, xp.int64)  # bits set in `_now`, by slot
-        self._ends: float | None = None  # when this generation ends
+        self._xp = arrays.xp
+        places = 1 << max(10, (capacity * PLACES - 1).bit_length())
+        self._mask = self._xp.uint64(places - 1)
+        self.touched = self._xp.zeros(places, self._xp.uint8)
+        self._swept = 0  # the generation up to which old places were cleared
 
-    def clear(self, slots: Array) -> None:
-        """Forget everything about some slots."""
-        if len(slots):
-            self._now.reshape(-1, _WORDS)[slots] = 0
-            self._before.reshape(-1, _WORDS)[slots] = 0
-            self._filled[slots] = 0
-
-    def mark(self, slots: Array, hashes: Array, times: Array) -> Array:
-        """Remember that each row's slot touched the thing of that hash; which rows were the first to. [n] each."""
+    def mark(self, subjects: Array, things: Array, times: Array) -> Array:
+        """Remember that each row's subject (hash) touched a thing (hash); which rows were the first to. [n] each."""
         xp = self._xp
-        novel = xp.zeros(len(slots), bool)
-        bits = (hashes & xp.uint64(BITS - 1)).astype(xp.int64)
-        start = 0
-        while start < len(slots):
-            end = start + self._until_turn(times[start:])
-            novel[start:end] = self._mark(slots[start:end], bits[start:end])
-            start = end
+        pairs = (subjects ^ (things * xp.uint64(_ODD))) * xp.uint64(_SPREAD)
+        pairs ^= pairs >> xp.uint64(29)
+        generations = (times // GENERATION).astype(xp.int64)
+        first, last = int(generations.min()), int(generations.max())
+        self._sweep(last)
+        if first == last:
+            return self._mark(pairs, last)
+        novel = xp.zeros(len(pairs), bool)
+        for generation in xp.unique(generations).tolist():
+            rows = xp.flatnonzero(generations == generation)
+            novel[rows] = self._mark(pairs[rows], generation)
         return novel
 
-    def distinct(self, slots: Array) -> Array:
-        """How many different things each slot touched in this generation, about."""
-        share = self._xp.minimum(self._filled[slots], BITS - 1) / BITS
-        return -BITS * self._xp.log1p(-share)
-
-    def _until_turn(self, times: Array) -> int:
-        """How many rows belong to this generation; a first row that does not begins the next."""
-        if self._ends is None:
-            self._ends = _end(float(times[0]))
-        late = self._xp.flatnonzero(times >= self._ends)
-        if not len(late):
-            return len(times)
-        first = int(late[0])
-        if first:
-            return first
-        idle = float(times[0]) - self._ends
-        self._before = self._now if idle < GENERATION else self._xp.zeros_like(self._now)
-        self._now = self._xp.zeros_like(self._now)
-        self._filled[:] = 0
-        self._ends = _end(float(times[0]))
-        return self._until_turn(times)
-
-    def _mark(self, slots: Array, bits: Array) -> Array:
+    def _mark(self, pairs: Array, generation: int) -> Array:
+        """Rows of one generation."""
         xp = self._xp
-        novel = xp.zeros(len(slots), bool)
-        words = slots * _WORDS + (bits >> 5)
-        masks = xp.left_shift(xp.uint32(1), (bits & 31).astype(xp.uint32))
-        rows = xp.flatnonzero((self._now[words] & masks) == 0)
-        if not len(rows):
-            return novel
-        rows = rows[xp.unique(slots[rows] * BITS + bits[rows], return_index=True)[1]]
-        xp.add.at(self._now, words[rows], masks[rows])  # the bits are unset and each comes once: adding is setting
-        xp.add.at(self._filled, slots[rows], 1)
-        novel[rows] = (self._before[words[rows]] & masks[rows]) == 0
+        stamp = generation % _RING + 1
+        fresh = self._fresh(generation)
+        novel = xp.zeros(len(pairs), bool)
+        for shift in _SHIFTS:
+            places = (pairs >> xp.uint64(shift)) & self._mask
+            held = self.touched[places]
+            novel |= ~fresh[held]
+            self.touched[places[held != stamp]] = stamp
+        rows = xp.flatnonzero(novel)
+        novel[rows] = False
+        novel[rows[xp.unique(pairs[rows], return_index=True)[1]]] = True
         return novel
 
+    def _fresh(self, generation: int) -> Array:
+        """Of each value that a place may hold, whether it means a touch within the last KEPT generations; or later,
+        for rows may come late.
+        """
+        held = self._xp.arange(256)
+        age = (generation % _RING + 1 - held) % _RING
+        return (held != 0) & ((age < KEPT) | (age > _RING // 2))
 
-def _end(time: float) -> float:
-    return (time // GENERATION + 1) * GENERATION
+    def _sweep(self, generation: int) -> None:
+        """Once a generation, clear what is too old, before its number comes again."""
+        if generation <= self._swept:
+            return
+        if not self._swept:  # nothing was touched yet
+            pass
+        elif generation - self._swept > _RING // 2 - KEPT:
+            self.touched[:] = 0
+        else:
+            self.touched *= self._fresh(generation)[self.touched]
+        self._swept = generation

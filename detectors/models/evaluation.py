@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from detectors.features import Groups, Key, nameless
+from detectors.features import Groups, nameless
 from detectors.models.calibration import probability
 from detectors.models.card import Calibration, Evaluation
 from detectors.models.model import margins
@@ -25,12 +25,8 @@ class Features(Protocol):
         """Take in a batch."""
         ...
 
-    def groups(self, batch: EventBatch) -> Groups:
-        """The subjects of a batch."""
-        ...
-
-    def matrix(self, keys: Sequence[Key]) -> NDArray[np.float64]:
-        """[keys, features]."""
+    def of(self, batch: EventBatch) -> tuple[Groups, NDArray[np.float32]]:
+        """The subjects of a batch, and their features, [subjects, features]."""
         ...
 
 
@@ -54,7 +50,7 @@ class Samples:
 
 def watch(features: Features, traffic: Iterable[Labelled]) -> Samples:
     """Drive features through traffic, and note what they say after every batch."""
-    numbers: dict[Key, int] = {}
+    numbers: dict[int, int] = {}  # by the subject's hash
     counts, began = np.zeros(0, np.int64), np.zeros(0)
     rows: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], float]] = []
     for labelled in traffic:
@@ -63,13 +59,13 @@ def watch(features: Features, traffic: Iterable[Labelled]) -> Samples:
             continue
         batch, bad = labelled.batch.take(known), labelled.hostile[known]
         features.learn(batch)
-        groups = features.groups(batch)
-        subject = np.array([numbers.setdefault(key, len(numbers)) for key in groups.keys], np.int64)
+        groups, matrix = features.of(batch)
+        subject = np.array([numbers.setdefault(key, len(numbers)) for key in groups.hashes.tolist()], np.int64)
         counts = np.concatenate([counts, np.zeros(len(numbers) - len(counts), np.int64)])
         began = np.concatenate([began, np.full(len(numbers) - len(began), np.inf)])
         np.minimum.at(began, subject[groups.of_row[bad]], batch.time[bad])
         counts[subject] += np.bincount(groups.of_row, bad, len(subject)).astype(np.int64)
-        rows.append((features.matrix(groups.keys).astype(np.float32), subject, counts[subject], float(batch.time[-1])))
+        rows.append((matrix, subject, counts[subject], float(batch.time[-1])))
     time = np.repeat([row[3] for row in rows], [len(row[1]) for row in rows])
     matrix, subject, hostile = (np.concatenate(column) for column in list(zip(*rows, strict=True))[:3])
     return Samples(matrix, subject, hostile, time, began)

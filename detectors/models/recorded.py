@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Key
+from detectors.arrays import CPU
 from detectors.models.card import DataFile
 from detectors.models.labels import Mask, beside, hostile, read_labels
 from detectors.models.refused import DataRefused
@@ -48,11 +48,12 @@ class Recorded:
 
         Raises DataRefused where a part would have fewer than 2 attackers or 10 honest subjects.
         """
-        groups = task.features().groups(self.batch)
-        attacks = np.bincount(groups.of_row, self.hostile, len(groups.keys)) > 0
-        part_of = np.zeros(len(groups.keys), np.int64)
+        groups = task.groups(self.batch, CPU)
+        attacks = np.bincount(groups.of_row, self.hostile, len(groups.hashes)) > 0
+        part_of = np.zeros(len(attacks), np.int64)
+        lots = [_lot(task.subject(self.batch, row), seed) for row in groups.last.tolist()]
         for what, who in (("attackers", attacks), ("honest subjects", ~attacks)):
-            part_of[who] = self._dealt(what, np.flatnonzero(who), groups.keys, seed)
+            part_of[who] = self._dealt(what, np.array(lots)[who])
         names = ("training", "validation", "test")
         training, validation, test = (
             self._stretch(task, f"{self.source}: {name} subjects", np.flatnonzero(part_of[groups.of_row] == part))
@@ -60,16 +61,16 @@ class Recorded:
         )
         return Parts(training, validation, test)
 
-    def _dealt(self, what: str, who: Rows, keys: Sequence[Key], seed: int) -> Rows:
-        order = np.argsort([_lot(keys[one], seed) for one in who.tolist()])
-        cuts = [round(len(who) * share) for share in _SHARES]
-        fewest = min(cuts[0], cuts[1] - cuts[0], len(who) - cuts[1])
+    def _dealt(self, what: str, lots: NDArray[np.str_]) -> Rows:
+        """The part of each, by the order of their lots."""
+        cuts = [round(len(lots) * share) for share in _SHARES]
+        fewest = min(cuts[0], cuts[1] - cuts[0], len(lots) - cuts[1])
         if fewest < _FEWEST[what]:
             raise DataRefused(
-                f"{self.source}: {len(who)} {what}: a part would have {fewest}, and {_FEWEST[what]} are needed"
+                f"{self.source}: {len(lots)} {what}: a part would have {fewest}, and {_FEWEST[what]} are needed"
             )
-        parts = np.empty(len(who), np.int64)
-        parts[order] = np.searchsorted(cuts, np.arange(len(who)), side="right")
+        parts = np.empty(len(lots), np.int64)
+        parts[np.argsort(lots)] = np.searchsorted(cuts, np.arange(len(lots)), side="right")
         return parts
 
     def _stretch(self, task: Task, source: str, rows: Rows) -> Stretch:
@@ -98,7 +99,7 @@ def _file(file: Path, task: Task, now: float) -> Recorded:
     except (UnknownFormat, OSError) as error:
         raise DataRefused(str(error)) from error
     truth = hostile(labels, clean, beside(file))
-    mine = _about_somebody(clean, task)
+    mine = (clean.kind == task.kind) & task.about_somebody(clean)
     left_out = Counter(reading.malformed)
     left_out.update({part.reason: len(part.rows) for part in refused})
     left_out.update({"of another kind, or about nobody": int((~mine).sum())})
@@ -113,18 +114,8 @@ def _file(file: Path, task: Task, now: float) -> Recorded:
     return Recorded(clean.take(mine), truth[mine], (told,))
 
 
-def _about_somebody(batch: EventBatch, task: Task) -> Mask:
-    """The rows of the task's kind whose subject has a name."""
-    rows = np.flatnonzero(batch.kind == task.kind)
-    groups = task.features().groups(batch.take(rows))
-    named = np.fromiter((key[1] != "" for key in groups.keys), np.bool_, len(groups.keys))
-    mine = np.zeros(len(batch), np.bool_)
-    mine[rows[named[groups.of_row]]] = True
-    return mine
-
-
-def _lot(key: Key, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{key[0]}\0{key[1]}".encode("utf-8", "surrogatepass")).digest()
+def _lot(subject: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}\0{subject}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _played(batch: EventBatch, hostile: Mask, step: float) -> Iterator[Labelled]:

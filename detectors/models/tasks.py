@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from detectors.features import AccessFeatures, FlowFeatures
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import Arrays
+from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_actor, by_address, nameless
 from detectors.features import access as access_features
 from detectors.features import flow as flow_features
 from detectors.models.card import Schema
 from detectors.models.evaluation import Features
 from detectors.simulator import Labelled, access_traffic, flow_traffic
-from telemetry import Kind
+from telemetry import EventBatch, Kind
 
-ACCESS = Schema("access", 1, access_features.NAMES)
-FLOW = Schema("flow", 1, flow_features.NAMES)
+ACCESS = Schema("access", 2, access_features.NAMES)
+FLOW = Schema("flow", 2, flow_features.NAMES)
 _SECONDS = 600.0  # of simulated traffic in each part
 
 
@@ -26,6 +30,9 @@ class Task:
     kind: Kind  # of the events that it reads
     step: float  # seconds of events that are looked at together, as a worker under load does
     features: Callable[[], Features]
+    groups: Callable[[EventBatch, Arrays], Groups]  # whom rows are about, all of which are about somebody
+    about_somebody: Callable[[EventBatch], NDArray[np.bool_]]  # which rows are
+    subject: Callable[[EventBatch, int], str]  # who that is, of one row
     simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed
     enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
     intended_use: str
@@ -39,6 +46,9 @@ TASKS: dict[str, Task] = {
         kind=Kind.REQUEST,
         step=0.5,
         features=AccessFeatures,
+        groups=by_actor,
+        about_somebody=lambda batch: ~nameless(batch),
+        subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
         simulate=lambda seed: access_traffic(seed, seconds=_SECONDS, step=0.5),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
@@ -60,6 +70,9 @@ TASKS: dict[str, Task] = {
         kind=Kind.FLOW,
         step=1.0,
         features=FlowFeatures,
+        groups=by_address,
+        about_somebody=lambda batch: ~blank(batch.address),
+        subject=lambda batch, row: f"address {batch.address.text(row)}",
         simulate=lambda seed: flow_traffic(seed, seconds=_SECONDS, step=1.0),
         enough=(6, 30),
         intended_use=(

@@ -50,10 +50,10 @@ def test_a_card_that_is_none_is_refused_though_it_is_signed(copy: Path, keys: Ke
 
 
 def test_a_model_of_another_schema_is_refused(copy: Path, keys: Keys) -> None:
-    with pytest.raises(ModelRefused, match="another schema: it is flow version 1, and access version 1 is read here"):
+    with pytest.raises(ModelRefused, match="another schema: it is flow version 2, and access version 2 is read here"):
         load(copy, ACCESS, keys)
-    with pytest.raises(ModelRefused, match="it is flow version 1, and flow version 2 is read here"):
-        load(copy, msgspec.structs.replace(FLOW, version=2), keys)
+    with pytest.raises(ModelRefused, match="it is flow version 2, and flow version 3 is read here"):
+        load(copy, msgspec.structs.replace(FLOW, version=3), keys)
     with pytest.raises(ModelRefused, match="with other features"):
         load(copy, msgspec.structs.replace(FLOW, features=FLOW.features[1:]), keys)
 

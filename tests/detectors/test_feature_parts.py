@@ -9,13 +9,9 @@ from hypothesis import strategies as st
 from detectors.arrays import CPU
 from detectors.features.hashing import hash_rows, hash_texts
 from detectors.features.outcomes import flow_failed, request_outcome
-from detectors.features.seen import GENERATION, Seen
-from detectors.features.subjects import EVICTED, Key, Subjects
+from detectors.features.seen import GENERATION, KEPT, Seen
+from detectors.features.table import EVICTED, Table
 from telemetry import Event, EventBatch, Kind, Words
-
-
-def keys(*names: str) -> list[Key]:
-    return [("principal", name) for name in names]
 
 
 def test_the_same_account_has_the_same_identifier_on_every_path() -> None:
@@ -40,48 +36,83 @@ def test_a_long_table_is_read_where_rows_point() -> None:
     assert hash_rows(words)[0].tolist() == hash_texts(("/accounts/7", "/accounts/3"))[0].tolist()
 
 
+def admit(table: Table, *names: int, time: float = 0.0) -> list[int]:
+    slots, _ = table.admit(np.array(names, np.uint64))
+    table.last[slots] = time
+    result: list[int] = slots.tolist()
+    return result
+
+
 def test_a_full_table_forgets_who_was_idle_longest_and_counts_it() -> None:
-    table, before = Subjects(3), EVICTED._value.get()
-    for name in ("a", "b", "c", "a"):
-        table.admit(keys(name))
-    slots, fresh = table.admit(keys("d"))
-    assert slots.tolist() == fresh.tolist()
-    assert (table.find(keys("a", "b", "c", "d")) >= 0).tolist() == [True, False, True, True]
+    table, before = Table(3, CPU), EVICTED._value.get()
+    for time, name in enumerate((1, 2, 3, 1)):
+        admit(table, name, time=time)
+    assert table.admit(np.array([4], np.uint64))[1].tolist() == [0]
+    assert (table.find(np.array([1, 2, 3, 4], np.uint64)) >= 0).tolist() == [True, False, True, True]
     assert EVICTED._value.get() == before + 1
     assert len(table) == 3
 
 
-@given(st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=5, unique=True), max_size=30))
-def test_slots_are_never_shared_and_never_more_than_there_are(turns: list[list[str]]) -> None:
-    table = Subjects(5)
-    for turn in turns:
-        slots, _ = table.admit(keys(*turn))
-        assert len(set(slots.tolist())) == len(turn)
-        assert table.find(keys(*turn)).tolist() == slots.tolist()
-        held = table.find(keys(*"abcdefghij"))
+def test_who_did_much_or_much_that_went_wrong_outlives_strangers() -> None:
+    table = Table(4, CPU)
+    busy, suspect = admit(table, 1, 2, time=0.0)
+    table.events[busy], table.adverse[suspect] = 1000, 3
+    for stranger in range(3, 60):
+        admit(table, stranger, time=stranger)
+    assert (table.find(np.array([1, 2], np.uint64)) >= 0).all()
+
+
+@given(st.lists(st.lists(st.integers(1, 10), min_size=1, max_size=5, unique=True), max_size=30))
+def test_slots_are_never_shared_and_never_more_than_there_are(turns: list[list[int]]) -> None:
+    table = Table(5, CPU)
+    for time, turn in enumerate(turns):
+        slots = admit(table, *turn, time=time)
+        assert len(set(slots)) == len(turn)
+        assert table.find(np.array(turn, np.uint64)).tolist() == slots
+        held = table.find(np.arange(1, 11, dtype=np.uint64))
         assert len(table) == (held >= 0).sum() == len(set(held[held >= 0].tolist())) <= 5
 
 
-def mark(seen: Seen, things: list[int], time: float, slot: int = 0) -> list[bool]:
+def test_a_table_comes_back_from_its_state() -> None:
+    table, again = Table(64, CPU), Table(64, CPU)
+    hashes = np.random.default_rng(1).integers(1, 2**63, 50).astype(np.uint64)
+    slots, _ = table.admit(hashes)
+    again.restore({name: column.copy() for name, column in table.state().items()})
+    assert again.find(hashes).tolist() == slots.tolist()
+    assert len(again) == 50
+    assert sorted(again.admit(hashes[:14] + np.uint64(1))[0].tolist()) == sorted(set(range(64)) - set(slots.tolist()))
+
+
+def mark(seen: Seen, things: list[int], time: float, subject: int = 1) -> list[bool]:
     count = len(things)
-    result: list[bool] = seen.mark(np.full(count, slot), np.array(things, np.uint64), np.full(count, time)).tolist()
+    result: list[bool] = seen.mark(
+        np.full(count, subject, np.uint64), np.array(things, np.uint64), np.full(count, time)
+    ).tolist()
     return result
 
 
 def test_only_the_first_touch_is_novel() -> None:
-    seen = Seen(2, CPU)
+    seen = Seen(64, CPU)
     assert mark(seen, [1, 1, 2], 10.0) == [True, False, True]
     assert mark(seen, [2, 3], 11.0) == [False, True]
-    assert mark(seen, [1], 11.0, slot=1) == [True]
-    assert seen.distinct(np.array([0]))[0].round() == 3
+    assert mark(seen, [1], 11.0, subject=2) == [True]
 
 
-def test_what_was_not_touched_for_two_generations_is_novel_again() -> None:
-    seen = Seen(1, CPU)
+def test_what_was_not_touched_for_days_is_novel_again() -> None:
+    seen = Seen(64, CPU)
     mark(seen, [1, 2], 10.0)
-    assert mark(seen, [1], 10.0 + GENERATION) == [False]
-    assert mark(seen, [1, 2], 10.0 + 2 * GENERATION) == [False, True]
-    assert mark(seen, [1], 10.0 + 9 * GENERATION) == [True]
+    assert mark(seen, [1], 10.0 + (KEPT - 1) * GENERATION) == [False]
+    assert mark(seen, [1, 2], 10.0 + KEPT * GENERATION) == [False, True]
+    for generations in range(240, 260):  # the numbers of generations come again
+        assert mark(seen, [generations], 10.0 + generations * GENERATION) == [True]
+    assert mark(seen, [1], 10.0 + 300 * GENERATION) == [True]
+
+
+def test_few_new_things_are_taken_for_known() -> None:
+    seen, rng = Seen(1000, CPU), np.random.default_rng(1)
+    pairs = rng.integers(1, 2**63, (2, 12_000)).astype(np.uint64)  # twelve things each
+    novel = [seen.mark(pairs[0, rows], pairs[1, rows], np.full(100, 9.0)) for rows in np.split(np.arange(12_000), 120)]
+    assert np.concatenate(novel).mean() > 0.95
 
 
 def test_outcomes_of_http_grpc_and_sensors() -> None:

@@ -389,7 +389,7 @@ def test_after_a_downgrade_a_newer_model_is_refused_and_the_default_judges(
     revision = add(shelf, Model(flow.booster, newer(flow.card)))
     history = shelf.history("flow").promoted(revision, 2e9, "portcullis", "of a newer version")
     put(shelf.places.history("flow"), shelf.keys.seal("history", msgspec.json.encode(history)))
-    with pytest.raises(ModelRefused, match="it is flow version 2, and flow version 1 is read here"):
+    with pytest.raises(ModelRefused, match="it is flow version 3, and flow version 2 is read here"):
         in_force(shelf)
     train_all(shelf.places.folder, 1)
     assert in_force(shelf) == default

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from detectors import Detector, Verdict
@@ -15,8 +16,7 @@ from telemetry import EventBatch, Kind
 def told(detector: Detector, batch: EventBatch) -> list[Verdict]:
     detector.learn(batch)
     scores = detector.score(batch)
-    hot = [place for place in range(len(scores)) if scores.values[place] >= detector.threshold]
-    return detector.explain(scores.take(hot), batch, 50.0)
+    return detector.explain(scores.take(np.flatnonzero(scores.values >= detector.threshold)), batch, 50.0)
 
 
 def alerts(rows: Any, count: int, severity: int, gap: float = 0.1) -> EventBatch:
