@@ -12,7 +12,17 @@ from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decode
 
 if TYPE_CHECKING:
     from detectors.detector import Detector, Scores, State
-    from detectors.models import Evaluation, Model, ModelRefused, held_out, train_access, train_all, train_flow
+    from detectors.models import (
+        DataRefused,
+        Evaluation,
+        Model,
+        ModelRefused,
+        Shelf,
+        held_out,
+        train_access,
+        train_all,
+        train_flow,
+    )
     from detectors.pipeline import Pipeline, default_pipeline
     from detectors.recorded import Recorded
     from detectors.simulator import Labelled, access_traffic, flow_traffic, takeover
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_UNANSWERED",
     "Batch",
+    "DataRefused",
     "Detector",
     "Evaluation",
     "Hello",
@@ -30,6 +41,7 @@ __all__ = [
     "Pipeline",
     "Recorded",
     "Scores",
+    "Shelf",
     "State",
     "SubjectKind",
     "Verdict",
@@ -52,9 +64,11 @@ __all__ = [
 _ON_DEMAND = {
     "detectors.detector": ("Detector", "Scores", "State"),
     "detectors.models": (
+        "DataRefused",
         "Evaluation",
         "Model",
         "ModelRefused",
+        "Shelf",
         "held_out",
         "train_access",
         "train_all",

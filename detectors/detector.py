@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.models.model import Model
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
 
@@ -61,6 +62,14 @@ class Detector(Protocol):
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts, with reasons, of subjects that were scored on this batch. Changes nothing."""
+        ...
+
+
+class Learnt(Detector, Protocol):
+    """A detector that judges by a model, which may be replaced between two batches."""
+
+    def adopt(self, model: Model) -> None:
+        """Judge by this model from here on."""
         ...
 
 

@@ -25,11 +25,15 @@ class FlowDetector:
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         self.capacity = capacity
-        self.threshold = model.card.threshold
-        self._model = model
+        self.adopt(model)
         self._arrays = arrays
         self._features = FlowFeatures(capacity, arrays, key)
         self._evidence = Evidence(NAMES, _REASONS)
+
+    def adopt(self, model: Model) -> None:
+        """Judge by this model from here on; what is known of the subjects stays."""
+        self._model = model
+        self.threshold = model.card.threshold
 
     def mine(self, batch: EventBatch) -> Mask:
         """Flows from an address."""

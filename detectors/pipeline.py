@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from prometheus_client import Counter, Histogram
 
 from detectors.access import AccessDetector
 from detectors.alerts import AlertDetector
 from detectors.arrays import Device, arrays
-from detectors.detector import Detector, State
+from detectors.detector import Detector, Learnt, State
 from detectors.endpoints import EndpointDetector
 from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
-from detectors.models import ACCESS, FLOW, load
+from detectors.models import ACCESS, FLOW, Following, Shelf
 from detectors.repeats import Repeats
 from detectors.verdict import Verdict
 from telemetry import EventBatch
@@ -38,13 +39,15 @@ _SKEW = 1.0  # seconds by which a source's clock may be ahead
 class Pipeline:
     """Detectors in one visible order, each given the rows of its kind: learn, score, explain what is due."""
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Detector], following: Sequence[tuple[Learnt, Following]] = ()) -> None:
         self.detectors = tuple(detectors)
+        self._following = tuple(following)  # detectors whose model may be replaced while they run
         self._repeats = Repeats()
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
     def process(self, batch: EventBatch, now: float) -> list[Verdict]:
         """Verdicts that this batch gives rise to, at `now` (Unix seconds)."""
+        self._turn()
         with SECONDS.time():
             batch = _in_order(_no_future(batch, now))
             return [verdict for part in _parts(batch, self._rows) for verdict in self._judge(part, now)]
@@ -60,6 +63,17 @@ class Pipeline:
                 detector.restore(states[detector.name])
         if _REPEATS in states:
             self._repeats.restore(states[_REPEATS])
+
+    def look(self) -> None:
+        """Load what was promoted meanwhile; `process` takes it up before its next batch. For a thread beside it."""
+        for _, following in self._following:
+            following.look()
+
+    def _turn(self) -> None:
+        """Detectors keep what they know of their subjects: they judge it by another model from here on."""
+        for detector, following in self._following:
+            if following.turn():
+                detector.adopt(following.model)
 
     def _judge(self, batch: EventBatch, now: float) -> Iterator[Verdict]:
         for detector in self.detectors:
@@ -86,20 +100,25 @@ class Pipeline:
             yield verdict
 
 
-def default_pipeline(models: Path, device: Device = "cpu", capacity: int = 262_144, key: int = KEY) -> Pipeline:
-    """Every detector there is, with the models of a folder that `train_all` filled. Raises ModelRefused.
+def default_pipeline(
+    models: Path,
+    device: Device = "cpu",
+    capacity: int = 262_144,
+    key: int = KEY,
+    trusted: Sequence[Ed25519PublicKey] = (),
+) -> Pipeline:
+    """Every detector there is, with what is in force on a shelf. `trusted` are keys beside the shelf's own.
 
     Texts are hashed under a key that nobody who chooses them should know; what was learnt is found again under the
-    same key only.
+    same key only. Raises ModelRefused.
     """
-    where = arrays(device)
+    where, shelf = arrays(device), Shelf(models, trusted)
+    access, flow = (Following(shelf, schema, where.device) for schema in (ACCESS, FLOW))
+    by_requests = AccessDetector(access.model, capacity, where, key)
+    by_flows = FlowDetector(flow.model, capacity, where, key)
     return Pipeline(
-        (
-            AccessDetector(load(models / ACCESS.name, ACCESS, where.device), capacity, where, key),
-            FlowDetector(load(models / FLOW.name, FLOW, where.device), capacity, where, key),
-            AlertDetector(capacity, key),
-            EndpointDetector(capacity),
-        )
+        (by_requests, by_flows, AlertDetector(capacity, key), EndpointDetector(capacity)),
+        ((by_requests, access), (by_flows, flow)),
     )
 
 

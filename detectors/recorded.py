@@ -69,6 +69,10 @@ class Recorded:
         self._keep()
         return verdicts
 
+    def look(self) -> None:
+        """Load models that were promoted meanwhile. For a thread beside the one that judges."""
+        self._pipeline.look()
+
     def close(self) -> None:
         """Let go of the files."""
         self._journal.close()

@@ -15,6 +15,7 @@ from detectors.recorded import Recorded
 from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder
 from telemetry import FrameError, frame, read_frame
 
+_LOOK = 1.0  # seconds between looks at what is in force
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0  # seconds before the next attempt to connect
 
 CONNECTIONS = Counter("portcullis_detectors_connections_total", "Connections to the gateway made")
@@ -24,10 +25,26 @@ _log = structlog.get_logger()
 
 
 async def work(socket: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
-    """Serve the gateway at `socket` until `stop`. What the detectors know outlives a connection.
+    """Serve the gateway at `socket` until `stop`. What the detectors know outlives a connection, and a promoted model.
 
     Raises what a detector raises: the supervisor starts another worker.
     """
+    looking = asyncio.create_task(_look(pipeline))
+    try:
+        await _connect(socket, pipeline, stop)
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _look(pipeline: Recorded) -> None:
+    """Load what is promoted, beside the detectors that go on judging."""
+    while True:
+        await asyncio.sleep(_LOOK)
+        await asyncio.to_thread(pipeline.look)
+
+
+async def _connect(socket: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
     delay = _FIRST_DELAY
     while not stop.is_set():
         with suppress(OSError):

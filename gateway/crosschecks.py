@@ -82,6 +82,8 @@ def missing_files(config: Config) -> Iterator[Problem]:
             yield ("policy", "paths", index), f"there is no {path}"
     if config.detectors.models and not config.detectors.models.is_dir():
         yield ("detectors", "models"), f"there is no folder {config.detectors.models}"
+    for index, path in enumerate(config.detectors.trusted_keys):
+        yield from _file(("detectors", "trusted_keys", index), path)
     yield from _state(config.state)
 
 

@@ -41,7 +41,7 @@ EXITS = {
     "gateway.agents.store.AgentsUnwritable": Exit.FAILURE,
     "gateway.edge.binary.EnvoyMissing": Exit.FAILURE,
     "builtins.OSError": Exit.FAILURE,  # the disk's or the machine's: a folder that cannot be written, a port in use
-    "detectors.models.model.ModelRefused": Exit.CONFIGURATION,
+    "detectors.models.refused.ModelRefused": Exit.CONFIGURATION,
 }
 
 

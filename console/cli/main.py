@@ -15,6 +15,7 @@ from console.cli import (
     ledger,
     line,
     lines,
+    models,
     policy,
     run,
     sessions,
@@ -36,7 +37,7 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
 app.command("line")(line.line)
-for noun in (config, policy, blocks, approvals, lines, sessions, agents, events, ledger, audit, run):
+for noun in (config, policy, blocks, approvals, lines, sessions, agents, events, models, ledger, audit, run):
     app.add_typer(noun.app)
 
 

@@ -12,10 +12,12 @@ import typer
 
 from console.cli.options import DEFAULT_FILE, ConfigFile, configuration
 from console.cli.output import note
+from console.cli.shelf import place, trusted
 from gateway.config import Config, NftablesLine, Policy
 from gateway.configuration import Loaded
 
 if TYPE_CHECKING:
+    from console.cli.shelf import Trusted
     from gateway.policies import Rules
 
 Reborn = Annotated[bool, typer.Option("--reborn", help="Be there again at once when killed.")]
@@ -58,7 +60,10 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
 
     tree = configuration(config).config
     confine(frozenset())
-    uvloop.run(_detectors(tree, tree.detectors.models or _default_models(tree.state / "models")))
+    keys = trusted(tree)
+    if tree.detectors.models is None:
+        _default_models(place(tree), keys)
+    uvloop.run(_detectors(tree, keys))
 
 
 @line.callback()
@@ -113,21 +118,20 @@ def _settle() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _detectors(config: Config, models: Path) -> None:
+async def _detectors(config: Config, keys: Trusted) -> None:
     from console.supervision import told_to_stop
     from detectors import Recorded, default_pipeline, kept_key, work
 
     folder = config.state / "detectors"
-    pipeline = default_pipeline(models, config.detectors.device, key=kept_key(folder))
+    pipeline = default_pipeline(place(config), config.detectors.device, key=kept_key(folder), trusted=keys)
     await work(config.state / "run" / "detectors.sock", Recorded(pipeline, folder), told_to_stop())
 
 
-def _default_models(folder: Path) -> Path:
-    """Models from the project's own traffic simulator, trained on the first start and kept."""
+def _default_models(folder: Path, keys: Trusted) -> None:
+    """Models from the project's own traffic simulator, where nobody promoted others; trained once, and kept."""
     from detectors import train_all
 
-    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"))
-    return folder
+    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"), trusted=keys)
 
 
 async def _nftables(config: Config) -> None:

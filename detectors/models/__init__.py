@@ -1,22 +1,63 @@
-"""What turns features into a score. A model is an ensemble of trees with a calibration; its card says what it reads,
-what it was made from, how well it did on traffic it never saw, and seals all of it with a hash.
+"""What turns features into a score. A *model* is an ensemble of trees with a calibration; its *card* says what it
+reads, what it was made from, how well it did on traffic it never saw, and what it does not see. A *task* is what a
+model is trained for, a *stretch* labelled traffic, simulated or *recorded*. Models lie on a *shelf* as *revisions*,
+each signed; one of each schema is *in force*, and a *history* says who put which there, when and why. A *comparison* is
+a revision beside the one in force.
 """
 
-from detectors.models.card import Card, Evaluation, Schema
-from detectors.models.model import Model, ModelRefused, load
-from detectors.models.training import ACCESS, FLOW, held_out, train_access, train_all, train_flow
+from detectors.models.card import Card, Evaluation, Schema, wilson
+from detectors.models.comparison import Comparison, compare
+from detectors.models.defaults import train_all
+from detectors.models.following import Following
+from detectors.models.history import History, Promotion
+from detectors.models.keeping import add, found, promote, record, roll_back, unproven
+from detectors.models.model import Model
+from detectors.models.places import schema_of
+from detectors.models.recorded import Recorded, read
+from detectors.models.refused import DataRefused, ModelRefused
+from detectors.models.shelf import Entry, Shelf
+from detectors.models.signing import read_public
+from detectors.models.tasks import ACCESS, FLOW, TASKS, Task
+from detectors.models.traffic import HELD_OUT, Parts, Stretch, simulated, simulated_part
+from detectors.models.training import held_out, train, train_access, train_flow
 
 __all__ = [
     "ACCESS",
     "FLOW",
+    "HELD_OUT",
+    "TASKS",
     "Card",
+    "Comparison",
+    "DataRefused",
+    "Entry",
     "Evaluation",
+    "Following",
+    "History",
     "Model",
     "ModelRefused",
+    "Parts",
+    "Promotion",
+    "Recorded",
     "Schema",
+    "Shelf",
+    "Stretch",
+    "Task",
+    "add",
+    "compare",
+    "found",
     "held_out",
-    "load",
+    "promote",
+    "read",
+    "read_public",
+    "record",
+    "roll_back",
+    "schema_of",
+    "simulated",
+    "simulated_part",
+    "train",
     "train_access",
     "train_all",
     "train_flow",
+    "unproven",
+    "wilson",
 ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.models.card import Calibration
+from detectors.models.card import Bin, Calibration, Reliability
 
 Numbers = NDArray[np.float64]
 _STEPS = 100
+_BINS = 10
 _ENOUGH = 1e-10  # change of the parameters at which Newton's method stops
 
 
@@ -32,6 +33,16 @@ def fit(margins: Numbers, hostile: NDArray[np.bool_]) -> Calibration:
 def probability(calibration: Calibration, margins: Numbers) -> Numbers:
     """Calibrated probability of each margin."""
     return sigmoid(calibration.slope * margins.astype(np.float64) + calibration.offset)
+
+
+def reliability(chances: Numbers, hostile: NDArray[np.bool_]) -> Reliability:
+    """How far chances, [rows] from 0 to 1, are from how often it happened, by tenths."""
+    place = np.minimum((chances * _BINS).astype(np.int64), _BINS - 1)
+    rows = np.bincount(place, minlength=_BINS)
+    said, was = (np.bincount(place, column, _BINS) / np.maximum(rows, 1) for column in (chances, hostile))
+    error = float(np.sum(rows * np.abs(said - was)) / max(1, len(chances)))
+    bins = (Bin(int(rows[at]), float(said[at]), float(was[at])) for at in np.flatnonzero(rows).tolist())
+    return Reliability(error, tuple(bins))
 
 
 def threshold(peaks_of_honest: Numbers, accused: float, least: float) -> float:

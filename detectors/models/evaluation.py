@@ -10,7 +10,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from detectors.features import Groups, identified
+from detectors.features import Groups, nameless
 from detectors.models.calibration import probability
 from detectors.models.card import Calibration, Evaluation
 from detectors.models.model import margins
@@ -54,13 +54,15 @@ def watch(features: Features, traffic: Iterable[Labelled]) -> Samples:
     counts, began = np.zeros(0, np.int64), np.zeros(0)
     rows: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], float]] = []
     for labelled in traffic:
-        batch = identified(labelled.batch)
+        known = ~nameless(labelled.batch)
+        if not known.any():
+            continue
+        batch, bad = labelled.batch.take(known), labelled.hostile[known]
         features.learn(batch)
         groups, matrix = features.of(batch)
         subject = np.array([numbers.setdefault(key, len(numbers)) for key in groups.hashes.tolist()], np.int64)
         counts = np.concatenate([counts, np.zeros(len(numbers) - len(counts), np.int64)])
         began = np.concatenate([began, np.full(len(numbers) - len(began), np.inf)])
-        bad = labelled.hostile
         np.minimum.at(began, subject[groups.of_row[bad]], batch.time[bad])
         counts[subject] += np.bincount(groups.of_row, bad, len(subject)).astype(np.int64)
         rows.append((matrix, subject, counts[subject], float(batch.time[-1])))
@@ -99,5 +101,5 @@ def evaluate(booster: xgboost.Booster, scale: Calibration, threshold: float, sam
     )
 
 
-def _quantile(values: NDArray[np.float64], share: float) -> float:
-    return float(np.quantile(values, share)) if len(values) else float("nan")
+def _quantile(values: NDArray[np.float64], share: float) -> float | None:
+    return float(np.quantile(values, share)) if len(values) else None

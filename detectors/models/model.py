@@ -1,4 +1,4 @@
-"""An XGBoost model with its card: saved as UBJSON, verified before it is parsed."""
+"""An XGBoost model with its card: UBJSON, verified before it is parsed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 
 from detectors.arrays import Array, Device
 from detectors.models.calibration import probability
-from detectors.models.card import Card, Schema
+from detectors.models.card import FORMAT, Card, Schema
+from detectors.models.refused import ModelRefused
+from detectors.models.signing import Keys
 
-MODEL, CARD = "model.ubj", "card.json"
-
-
-class ModelRefused(Exception):
-    """A model that may not judge anybody; the message names the file and the reason."""
+MODEL, CARD, SIGNATURE = "model.ubj", "card.json", "card.sig"
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A trained ensemble. Scoring never changes it."""
+    """A trained ensemble, and what is known of it. Scoring never changes it."""
 
     booster: xgboost.Booster
     card: Card
@@ -39,30 +37,47 @@ class Model:
         parts: NDArray[np.float32] = self.booster.predict(rows, pred_contribs=True)
         return parts[:, :-1]
 
-    def save(self, folder: Path) -> None:
-        """Write model and card into a folder; the card last, so that a torn write is found."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / CARD).unlink(missing_ok=True)
-        (folder / MODEL).write_bytes(raw(self.booster))
-        (folder / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(self.card), indent=2) + b"\n")
+    def files(self, keys: Keys) -> dict[str, bytes]:
+        """Each file of it, signed. Raises ModelRefused where there is no key to sign with."""
+        card = msgspec.json.format(msgspec.json.encode(self.card), indent=2) + b"\n"
+        signature = msgspec.json.encode(keys.sign("card", card)) + b"\n"
+        return {MODEL: raw(self.booster), CARD: card, SIGNATURE: signature}
 
 
-def load(folder: Path, schema: Schema, device: Device = "cpu") -> Model:
-    """Read a model that fits a schema. Raises ModelRefused if it is missing, altered, unreadable or of another."""
-    card = _card(folder / CARD)
-    if card.schema != schema:
-        raise ModelRefused(f"{folder / CARD}: of another schema than {schema.name} version {schema.version}")
-    try:
-        body = (folder / MODEL).read_bytes()
-    except OSError as error:
-        raise ModelRefused(f"{folder / MODEL}: {error.strerror}") from error
-    if hashlib.sha256(body).hexdigest() != card.sha256:
-        raise ModelRefused(f"{folder / MODEL}: altered, its SHA-256 is not the card's")
+def load(folder: Path, schema: Schema, keys: Keys, device: Device = "cpu") -> Model:
+    """Read a model that fits a schema.
+
+    Raises ModelRefused if it is missing, unsigned, altered, signed by a stranger, unreadable or of another schema.
+    """
+    card, body = verified(folder, keys)
+    refuse_other(folder, card, schema)
     try:
         booster = warm(xgboost.Booster(model_file=bytearray(body)), len(schema.features), device)
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise ModelRefused(f"{folder / MODEL}: no model of this schema: {error}") from error
     return Model(booster, card)
+
+
+def verified(folder: Path, keys: Keys) -> tuple[Card, bytes]:
+    """A card and its model's bytes, as somebody trusted signed them; not parsed yet. Raises ModelRefused."""
+    card = _card(folder, keys)
+    body = _read(folder / MODEL)
+    if hashlib.sha256(body).hexdigest() != card.sha256:  # no secret: both are public
+        raise ModelRefused(f"{folder / MODEL}: altered, its SHA-256 is not the card's")
+    return card, body
+
+
+def signer(folder: Path, keys: Keys) -> str:
+    """The id of the key that signed a card. Raises ModelRefused."""
+    return keys.verify("card", _read(folder / CARD), _read(folder / SIGNATURE), folder / CARD)
+
+
+def refuse_other(folder: Path, card: Card, schema: Schema) -> None:
+    """Raises ModelRefused for a card of another schema, newer or older."""
+    if card.schema != schema:
+        is_, wanted = (f"{one.name} version {one.version}" for one in (card.schema, schema))
+        same = " with other features" if is_ == wanted else ""
+        raise ModelRefused(f"{folder / CARD}: of another schema: it is {is_}{same}, and {wanted} is read here")
 
 
 def warm(booster: xgboost.Booster, features: int, device: Device) -> xgboost.Booster:
@@ -84,13 +99,28 @@ def raw(booster: xgboost.Booster) -> bytes:
     return bytes(booster.save_raw("ubj"))
 
 
-def _card(path: Path) -> Card:
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+def _card(folder: Path, keys: Keys) -> Card:
+    path, body = folder / CARD, _read(folder / CARD)
+    keys.verify("card", body, _read(folder / SIGNATURE), path)
     try:
-        card = msgspec.json.decode(path.read_bytes(), type=Card)
-    except OSError as error:
-        raise ModelRefused(f"{path}: {error.strerror}") from error
+        format_ = msgspec.json.decode(body, type=_Format).format
+        if format_ != FORMAT:
+            raise ModelRefused(f"{path}: a card of format {format_}, and {FORMAT} is read here")
+        card = msgspec.json.decode(body, type=Card)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelRefused(f"{path}: not a model card: {error}") from error
     if card.revision != card.seal():
         raise ModelRefused(f"{path}: altered, its revision does not fit")
     return card
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = "unsigned, there is no signature" if path.name == SIGNATURE else error.strerror
+        raise ModelRefused(f"{path}: {what}") from error

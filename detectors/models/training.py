@@ -1,28 +1,22 @@
-"""Models from simulated traffic: one part to learn from, one to calibrate and choose the threshold, one to test."""
+"""Trains a model: learns from one part of the traffic, chooses by a second, and is told how it does by a third."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 
-import msgspec
 import numpy as np
-import structlog
 import xgboost
 from numpy.typing import NDArray
 
-from detectors.features import AccessFeatures, FlowFeatures
-from detectors.features import access as access_features
-from detectors.features import flow as flow_features
 from detectors.models import calibration
-from detectors.models.card import Calibration, Card, Evaluation, Lineage, Schema
-from detectors.models.evaluation import Samples, evaluate, peaks, watch
-from detectors.models.model import Model, ModelRefused, load, margins, raw, warm
-from detectors.simulator import VERSION, access_traffic, flow_traffic
+from detectors.models.card import Calibration, Card, Evaluation, Lineage, Reliability
+from detectors.models.evaluation import Samples, evaluate, peaks
+from detectors.models.model import Model, margins, raw, warm
+from detectors.models.refused import DataRefused
+from detectors.models.tasks import TASKS, Task
+from detectors.models.traffic import HELD_OUT, Parts, simulated, simulated_part
 
-ACCESS = Schema("access", 2, access_features.NAMES)
-FLOW = Schema("flow", 2, flow_features.NAMES)
 Progress = Callable[[str, float], None]  # what is being done, and how much of all is done, 0 to 1
 
 _PARAMETERS: dict[str, float | int | str] = {
@@ -37,127 +31,116 @@ _PARAMETERS: dict[str, float | int | str] = {
     "nthread": 1,  # the order of sums, and with it the model, depends on it; and two would wait for one another
 }
 _ROUNDS = 80
-# Hostile events after which a subject is called hostile; with fewer it is left out. An honest client whose session
-# has run out may collect twenty times 401 before it logs in again, so that an address needs more than an actor.
-_ENOUGH, _ENOUGH_ANONYMOUS = 6, 30
 _ROWS = 60_000  # of each class
 _ACCUSED = 0.001  # share of honest subjects that the threshold may cost on validation traffic
 _LEAST = 0.8  # threshold, at least
 
-_log = structlog.get_logger()
+
+def train(task: Task, seed: int, parts: Parts, progress: Progress | None = None) -> Model:
+    """A model of a task. Same seed, same traffic and same libraries: the same model, to the byte.
+
+    Raises DataRefused where there is too little of either class to learn from.
+    """
+    tell = progress or quiet
+    name = task.schema.name
+    tell(f"{name}: watching traffic", 0.0)
+    watched, learnt_from = parts.training.watched(task, "training")
+    tell(f"{name}: learning", 0.35)
+    booster, rows = _learnt(task, seed, watched)
+    tell(f"{name}: calibrating", 0.4)
+    validation, chosen_by = parts.validation.watched(task, "validation")
+    scale = calibration.fit(*_clear(task, booster, validation))
+    limit = calibration.threshold(peaks(booster, scale, validation), _ACCUSED, _LEAST)
+    tell(f"{name}: testing", 0.7)
+    test, tested_by = parts.test.watched(task, "test")
+    judged = evaluate(booster, scale, limit, validation)
+    card = Card(
+        schema=task.schema,
+        sha256=hashlib.sha256(raw(booster)).hexdigest(),
+        threshold=limit,
+        threshold_choice=_choice(judged),
+        calibration=scale,
+        reliability=_reliability(task, booster, scale, test),
+        lineage=Lineage(
+            seed=seed,
+            simulator=parts.simulator,
+            libraries={"numpy": np.__version__, "xgboost": xgboost.__version__},
+            parameters=_PARAMETERS | {"num_boost_round": _ROUNDS},
+            rows=rows,
+            traffic=(learnt_from, chosen_by, tested_by),
+            files=parts.training.files,
+        ),
+        validation=judged,
+        test=evaluate(booster, scale, limit, test),
+        intended_use=task.intended_use,
+        limits=task.limits,
+    )
+    return Model(booster, card.sealed())
 
 
 def train_access(seed: int, progress: Progress | None = None) -> Model:
-    """A model of requests. Same seed and same xgboost, same model."""
-    parts = [_part("access", seed, number) for number in range(3)]
-    return _train(ACCESS, seed, parts, progress or _quiet)
+    """A model of requests, from simulated traffic."""
+    return train(TASKS["access"], seed, simulated(TASKS["access"], seed), progress)
 
 
 def train_flow(seed: int, progress: Progress | None = None) -> Model:
-    """A model of flows."""
-    parts = [_part("flow", seed, number) for number in range(3)]
-    return _train(FLOW, seed, parts, progress or _quiet)
-
-
-def train_all(folder: Path, seed: int = 1, progress: Progress | None = None) -> dict[str, Model]:
-    """Every model, by name, in a folder each. One that is there, intact, of this schema and seed, is kept."""
-    tell = progress or _quiet
-    models = {}
-    for place, (schema, train) in enumerate(((ACCESS, train_access), (FLOW, train_flow))):
-        room = folder / schema.name
-        models[schema.name] = _kept(room, schema, seed) or _trained(room, train, seed, _within(tell, place))
-        tell(f"{schema.name}: ready", (place + 1) / 2)
-    return models
+    """A model of flows, from simulated traffic."""
+    return train(TASKS["flow"], seed, simulated(TASKS["flow"], seed), progress)
 
 
 def held_out(model: Model, seed: int) -> Evaluation:
-    """How a model does on traffic of a seed that it was not trained on."""
-    card = model.card
-    return evaluate(model.booster, card.calibration, card.threshold, _part(card.schema.name, seed, 3)())
+    """How a model does on simulated traffic that no model is trained on, whatever its seed."""
+    task, card = TASKS[model.card.schema.name], model.card
+    samples, _ = simulated_part(task, seed, HELD_OUT).watched(task, "test")
+    return evaluate(model.booster, card.calibration, card.threshold, samples)
 
 
-def _part(name: str, seed: int, number: int) -> Callable[[], Samples]:
-    """Traffic of its own for each part, as samples; parts 0 to 2 are training's, 3 is for tests."""
-
-    def samples() -> Samples:
-        traffic_seed = seed * 10 + number
-        if name == "access":
-            return watch(AccessFeatures(), access_traffic(traffic_seed, seconds=600.0, step=0.5))
-        return watch(FlowFeatures(), flow_traffic(traffic_seed, seconds=600.0, step=1.0))
-
-    return samples
+def quiet(what: str, share: float) -> None:
+    """Progress that nobody is told of."""
 
 
-def _train(schema: Schema, seed: int, parts: list[Callable[[], Samples]], tell: Progress) -> Model:
-    tell(f"{schema.name}: simulating traffic", 0.0)
-    training = _balanced(parts[0](), np.random.default_rng(seed))
-    tell(f"{schema.name}: learning", 0.35)
-    rows = xgboost.QuantileDMatrix(
-        training.matrix, training.hostile > 0, max_bin=int(_PARAMETERS["max_bin"]), nthread=1
+def _learnt(task: Task, seed: int, samples: Samples) -> tuple[xgboost.Booster, int]:
+    """An ensemble, and the number of rows that it was learnt from."""
+    rows = _balanced(task, samples, np.random.default_rng(seed))
+    hostile = rows.hostile > 0
+    if hostile.all() or not hostile.any():
+        which = "hostile" if not hostile.any() else "honest"
+        raise DataRefused(f"{task.schema.name}: no {which} subject with enough events to learn from")
+    matrix = xgboost.QuantileDMatrix(rows.matrix, hostile, max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
+    booster = xgboost.train({**_PARAMETERS, "seed": seed}, matrix, _ROUNDS)
+    return warm(booster, len(task.schema.features), "cpu"), len(rows)
+
+
+def _clear(task: Task, booster: xgboost.Booster, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Margins and labels, without the rows of subjects that have only begun to be hostile."""
+    clear = samples.take((samples.hostile == 0) | _ripe(task, samples))
+    return margins(booster, clear.matrix), clear.hostile > 0
+
+
+def _reliability(task: Task, booster: xgboost.Booster, scale: Calibration, samples: Samples) -> Reliability:
+    values, hostile = _clear(task, booster, samples)
+    return calibration.reliability(calibration.probability(scale, values), hostile)
+
+
+def _choice(judged: Evaluation) -> str:
+    return (
+        f"the lowest from {_LEAST} up that at most {_ACCUSED:.1%} of the {judged.honest} honest subjects of the "
+        "validation traffic ever reach, and a tenth of the way from there to 1; the test traffic had no say"
     )
-    booster = xgboost.train({**_PARAMETERS, "seed": seed}, rows, _ROUNDS)
-    sha256 = hashlib.sha256(raw(booster)).hexdigest()
-    booster = warm(booster, len(schema.features), "cpu")
-    tell(f"{schema.name}: calibrating", 0.4)
-    lineage = Lineage(
-        seed=seed, simulator=VERSION, xgboost=xgboost.__version__, parameters=_PARAMETERS, rows=len(training)
-    )
-    validation = parts[1]()
-    scale = _calibrated(booster, validation)
-    limit = calibration.threshold(peaks(booster, scale, validation), _ACCUSED, _LEAST)
-    tell(f"{schema.name}: testing", 0.7)
-    card = Card(
-        schema=schema,
-        sha256=sha256,
-        threshold=limit,
-        calibration=scale,
-        lineage=lineage,
-        validation=evaluate(booster, scale, limit, validation),
-        test=evaluate(booster, scale, limit, parts[2]()),
-    )
-    return Model(booster, msgspec.structs.replace(card, revision=card.seal()))
 
 
-def _calibrated(booster: xgboost.Booster, samples: Samples) -> Calibration:
-    clear = samples.take((samples.hostile == 0) | _ripe(samples))
-    return calibration.fit(margins(booster, clear.matrix), clear.hostile > 0)
+def _ripe(task: Task, samples: Samples) -> NDArray[np.bool_]:
+    """Which rows are of subjects that did enough to be called hostile; with less, a row is left out."""
+    known, anonymous = task.enough
+    if "is_anonymous" not in task.schema.features:
+        return samples.hostile >= known
+    nobody = samples.matrix[:, task.schema.features.index("is_anonymous")] > 0
+    return samples.hostile >= np.where(nobody, anonymous, known)
 
 
-def _ripe(samples: Samples) -> NDArray[np.bool_]:
-    """Which rows are of subjects that did enough to be called hostile."""
-    if samples.matrix.shape[1] != len(ACCESS.features):
-        return samples.hostile >= _ENOUGH
-    anonymous = samples.matrix[:, ACCESS.features.index("is_anonymous")] > 0
-    return samples.hostile >= np.where(anonymous, _ENOUGH_ANONYMOUS, _ENOUGH)
-
-
-def _balanced(samples: Samples, rng: np.random.Generator) -> Samples:
+def _balanced(task: Task, samples: Samples, rng: np.random.Generator) -> Samples:
     """At most _ROWS of each class, each class chosen at random."""
     chosen = []
-    for rows in (np.flatnonzero(samples.hostile == 0), np.flatnonzero(_ripe(samples))):
+    for rows in (np.flatnonzero(samples.hostile == 0), np.flatnonzero(_ripe(task, samples))):
         chosen.append(rng.choice(rows, min(len(rows), _ROWS), replace=False))
     return samples.take(np.sort(np.concatenate(chosen)))
-
-
-def _kept(folder: Path, schema: Schema, seed: int) -> Model | None:
-    try:
-        model = load(folder, schema)
-    except ModelRefused as refused:
-        _log.info("model_to_train", why=str(refused))
-        return None
-    lineage = model.card.lineage
-    return model if (lineage.seed, lineage.simulator) == (seed, VERSION) else None
-
-
-def _trained(folder: Path, train: Callable[[int, Progress], Model], seed: int, tell: Progress) -> Model:
-    model = train(seed, tell)
-    model.save(folder)
-    return model
-
-
-def _within(tell: Progress, place: int) -> Progress:
-    return lambda what, share: tell(what, (place + share) / 2)
-
-
-def _quiet(what: str, share: float) -> None:
-    pass

@@ -47,7 +47,8 @@ class Telemetry(Branch):
 class Detectors(Branch):
     """What judges events, in a process of its own."""
 
-    models: Path | None = None  # folder of trained models; none means the default ones
+    models: Path | None = None  # a shelf of models; none means the one in the state folder, with the default ones
+    trusted_keys: tuple[Path, ...] = ()  # of others, whose models may judge; the shelf's own key may ever
     device: Literal["cpu", "gpu"] = "cpu"
 
 

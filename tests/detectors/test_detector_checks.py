@@ -16,7 +16,7 @@ from detectors.arrays import CPU, arrays
 from detectors.endpoints import EndpointDetector
 from detectors.features import AccessFeatures, FlowFeatures, Table
 from detectors.flows import FlowDetector
-from detectors.models import ACCESS, FLOW, load
+from detectors.models import ACCESS, FLOW, Shelf
 from detectors.simulator import access_traffic, flow_traffic
 from telemetry import Event, EventBatch, Kind, concatenate
 
@@ -31,8 +31,8 @@ KINDS = dict(zip(NAMES, (Kind.REQUEST, Kind.FLOW, Kind.ALERT, Kind.ENDPOINT), st
 def make(request: pytest.FixtureRequest, models: Path) -> Make:
     """A detector's constructor, given its capacity."""
     makers: dict[str, Make] = {
-        "access": lambda capacity: AccessDetector(load(models / "access", ACCESS), capacity),
-        "flow": lambda capacity: FlowDetector(load(models / "flow", FLOW), capacity),
+        "access": lambda capacity: AccessDetector(Shelf(models).in_force(ACCESS), capacity),
+        "flow": lambda capacity: FlowDetector(Shelf(models).in_force(FLOW), capacity),
         "alert": AlertDetector,
         "endpoint": EndpointDetector,
     }

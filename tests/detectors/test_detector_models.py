@@ -1,4 +1,4 @@
-"""Models: sealed, refused by name, reproducible, good on traffic they never saw."""
+"""Models: signed, refused by name, reproducible, good on traffic they never saw."""
 
 from __future__ import annotations
 
@@ -9,50 +9,65 @@ import msgspec
 import numpy as np
 import pytest
 
-from detectors import ModelRefused, held_out, train_all, train_flow
-from detectors.models import ACCESS, FLOW, Schema, calibration, load
-from detectors.models.model import CARD, MODEL
+from detectors import ModelRefused, Shelf, held_out, train_all, train_flow
+from detectors.models import ACCESS, FLOW, Schema, calibration, wilson
+from detectors.models.model import CARD, MODEL, SIGNATURE, load, raw
+from detectors.models.signing import Keys
 
 
 @pytest.fixture
 def copy(models: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(models / "flow", tmp_path / "flow")
+    """A revision's folder of its own."""
+    return shutil.copytree(models / "flow" / Shelf(models).history("flow").in_force, tmp_path / "flow")
 
 
-def test_a_model_with_one_bit_turned_is_refused(copy: Path) -> None:
+@pytest.fixture
+def keys(models: Path) -> Keys:
+    return Shelf(models).keys
+
+
+def test_a_model_with_one_bit_turned_is_refused(copy: Path, keys: Keys) -> None:
     body = bytearray((copy / MODEL).read_bytes())
     body[len(body) // 2] ^= 1
     (copy / MODEL).write_bytes(body)
     with pytest.raises(ModelRefused, match=rf"{MODEL}: altered"):
-        load(copy, FLOW)
+        load(copy, FLOW, keys)
 
 
-def test_a_card_with_another_threshold_is_refused(copy: Path) -> None:
+def test_a_card_with_another_threshold_is_refused(copy: Path, keys: Keys) -> None:
     card = msgspec.json.decode((copy / CARD).read_bytes())
     (copy / CARD).write_bytes(msgspec.json.encode(card | {"threshold": 1.0}))
     with pytest.raises(ModelRefused, match=rf"{CARD}: altered"):
-        load(copy, FLOW)
+        load(copy, FLOW, keys)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b"[1]"])
-def test_a_card_that_is_none_is_refused(copy: Path, body: bytes) -> None:
+def test_a_card_that_is_none_is_refused_though_it_is_signed(copy: Path, keys: Keys, body: bytes) -> None:
     (copy / CARD).write_bytes(body)
+    (copy / SIGNATURE).write_bytes(msgspec.json.encode(keys.sign("card", body)))
     with pytest.raises(ModelRefused, match="not a model card"):
-        load(copy, FLOW)
+        load(copy, FLOW, keys)
 
 
-def test_a_model_of_another_schema_is_refused(copy: Path) -> None:
-    with pytest.raises(ModelRefused, match="another schema"):
-        load(copy, ACCESS)
-    with pytest.raises(ModelRefused, match="another schema"):
-        load(copy, msgspec.structs.replace(FLOW, version=FLOW.version + 1))
+def test_a_model_of_another_schema_is_refused(copy: Path, keys: Keys) -> None:
+    with pytest.raises(ModelRefused, match="another schema: it is flow version 2, and access version 2 is read here"):
+        load(copy, ACCESS, keys)
+    with pytest.raises(ModelRefused, match="it is flow version 2, and flow version 3 is read here"):
+        load(copy, msgspec.structs.replace(FLOW, version=3), keys)
+    with pytest.raises(ModelRefused, match="with other features"):
+        load(copy, msgspec.structs.replace(FLOW, features=FLOW.features[1:]), keys)
 
 
-@pytest.mark.parametrize("missing", [MODEL, CARD])
-def test_a_missing_part_is_refused(copy: Path, missing: str) -> None:
+@pytest.mark.parametrize("missing", [MODEL, CARD, SIGNATURE])
+def test_a_missing_part_is_refused(copy: Path, keys: Keys, missing: str) -> None:
     (copy / missing).unlink()
-    with pytest.raises(ModelRefused, match=missing):
-        load(copy, FLOW)
+    with pytest.raises(ModelRefused, match=missing if missing != SIGNATURE else f"{SIGNATURE}: unsigned"):
+        load(copy, FLOW, keys)
+
+
+def test_a_stranger_vouches_for_nothing(copy: Path) -> None:
+    with pytest.raises(ModelRefused, match=rf"{CARD}: signed by key '\w{{16}}', which is not trusted here"):
+        load(copy, FLOW, Keys(None))
 
 
 def test_what_is_there_and_intact_is_kept(models: Path) -> None:
@@ -63,20 +78,36 @@ def test_what_is_there_and_intact_is_kept(models: Path) -> None:
     assert told == [("access: ready", 0.5), ("flow: ready", 1.0)]
 
 
-def test_the_same_seed_makes_the_same_model(models: Path) -> None:
+def test_the_same_seed_makes_the_same_model_to_the_byte(models: Path) -> None:
     shares: list[float] = []
     again = train_flow(1, lambda _, share: shares.append(share))
-    assert again.card == load(models / "flow", FLOW).card
+    shelf = Shelf(models)
+    folder = shelf.places.revision(again.card.revision)
+    assert raw(again.booster) == (folder / MODEL).read_bytes()
+    assert again.files(shelf.keys) == {name: (folder / name).read_bytes() for name in (MODEL, CARD, SIGNATURE)}
     assert shares == sorted(shares)
+
+
+def test_a_card_tells_where_a_model_comes_from_and_how_far_to_believe_it(models: Path) -> None:
+    card = Shelf(models).in_force(ACCESS).card
+    parts = card.lineage.traffic
+    assert [part.part for part in parts] == ["training", "validation", "test"]
+    assert len({part.sha256 for part in parts}) == 3
+    assert all(0 < part.hostile < part.events for part in parts)
+    assert set(card.lineage.libraries) == {"numpy", "xgboost"}
+    assert sum(one.rows for one in card.reliability.bins) > 10_000
+    assert 0 < card.reliability.error < 0.02
+    assert f"{card.validation.honest} honest" in card.threshold_choice
+    assert card.intended_use
+    assert card.limits
 
 
 @pytest.mark.parametrize("schema", [ACCESS, FLOW], ids=["access", "flow"])
 def test_friend_is_told_from_foe_on_traffic_never_seen(models: Path, schema: Schema) -> None:
-    model = load(models / schema.name, schema)
-    result = held_out(model, 77)
+    result = held_out(Shelf(models).in_force(schema), 77)
     assert result.true_positive_rate >= 0.98
     assert result.false_positive_rate <= 0.005
-    assert result.events_until_caught <= 12
+    assert (result.events_until_caught or 99) <= 12
 
 
 def test_calibrated_chances_match_how_often_it_happens() -> None:
@@ -93,3 +124,20 @@ def test_the_threshold_spares_the_honest() -> None:
     assert calibration.threshold(peaks, 0.001, 0.5) == 0.5
     assert 0.9 < calibration.threshold(peaks, 0.0, 0.5) < 1.0
     assert calibration.threshold(np.empty(0), 0.001, 0.5) == 0.5
+
+
+def test_an_interval_holds_the_share_and_narrows() -> None:
+    assert wilson(30, 30) == pytest.approx((0.8865, 1.0), abs=1e-4)
+    assert wilson(0, 420) == pytest.approx((0.0, 0.00906), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+    low, high = wilson(500, 1000)
+    assert 0.46 < low < 0.5 < high < 0.54
+
+
+def test_reliability_is_the_distance_from_what_happens() -> None:
+    chances = np.array([0.05, 0.05, 0.95, 1.0])
+    assert calibration.reliability(chances, np.array([False, False, True, True])).error == pytest.approx(0.0375)
+    off = calibration.reliability(chances, np.array([True, False, True, False]))
+    assert off.error == pytest.approx((2 * 0.45 + 2 * 0.475) / 4)
+    assert [(one.rows, one.hostile) for one in off.bins] == [(2, 0.5), (2, 0.5)]
+    assert calibration.reliability(np.empty(0), np.empty(0, np.bool_)).error == 0

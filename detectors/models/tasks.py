@@ -1,0 +1,89 @@
+"""What there is to learn: for each schema the events that it reads, and what a model of it is good for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import Arrays
+from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_actor, by_address, nameless
+from detectors.features import access as access_features
+from detectors.features import flow as flow_features
+from detectors.models.card import Schema
+from detectors.models.evaluation import Features
+from detectors.simulator import Labelled, access_traffic, flow_traffic
+from telemetry import EventBatch, Kind
+
+ACCESS = Schema("access", 2, access_features.NAMES)
+FLOW = Schema("flow", 2, flow_features.NAMES)
+_SECONDS = 600.0  # of simulated traffic in each part
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One kind of model."""
+
+    schema: Schema
+    kind: Kind  # of the events that it reads
+    step: float  # seconds of events that are looked at together, as a worker under load does
+    features: Callable[[], Features]
+    groups: Callable[[EventBatch, Arrays, int], Groups]  # whom rows are about, all of which are about somebody
+    about_somebody: Callable[[EventBatch], NDArray[np.bool_]]  # which rows are
+    subject: Callable[[EventBatch, int], str]  # who that is, of one row
+    simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed
+    enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
+    intended_use: str
+    limits: tuple[str, ...]
+
+
+_SIMULATED = "Trained on a simulated bank where its lineage names a simulator: evaluate it on yours."
+TASKS: dict[str, Task] = {
+    "access": Task(
+        schema=ACCESS,
+        kind=Kind.REQUEST,
+        step=0.5,
+        features=AccessFeatures,
+        groups=by_actor,
+        about_somebody=lambda batch: ~nameless(batch),
+        subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
+        simulate=lambda seed: access_traffic(seed, seconds=_SECONDS, step=0.5),
+        # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
+        # address needs more than an actor.
+        enough=(6, 30),
+        intended_use=(
+            "Judges who acts (person, agent, workload, or address where nobody is known) by requests at the edge: "
+            "taken-over agents, stolen sessions, enumeration, credential stuffing. Its verdicts go to the response "
+            "policy and the guard; it is not meant to decide on a request, nor on anything about a person beyond it."
+        ),
+        limits=(
+            "Sees nothing of what is asked within the allowed: an insider who reads only what is hers looks honest.",
+            "Learnt from attacks that are refused at least in part; one that is never refused may pass.",
+            "Attacks spread over many addresses, each below some thirty attempts, are not seen by address.",
+            _SIMULATED,
+        ),
+    ),
+    "flow": Task(
+        schema=FLOW,
+        kind=Kind.FLOW,
+        step=1.0,
+        features=FlowFeatures,
+        groups=by_address,
+        about_somebody=lambda batch: ~blank(batch.address),
+        subject=lambda batch, row: f"address {batch.address.text(row)}",
+        simulate=lambda seed: flow_traffic(seed, seconds=_SECONDS, step=1.0),
+        enough=(6, 30),
+        intended_use=(
+            "Judges source addresses by network flows (Zeek conn, Suricata flow): vertical and horizontal scans. Its "
+            "verdicts go to the response policy and the guard."
+        ),
+        limits=(
+            "Learnt scans alone: beacons, exfiltration and lateral movement are not among what it was shown.",
+            "Scans slower than about one attempt in five seconds were not among what it was shown.",
+            "An address is judged, not who is behind it: many behind one address look like one.",
+            _SIMULATED,
+        ),
+    ),
+}
