@@ -53,30 +53,28 @@ def eve_block(block: bytes, source: str) -> tuple[EventBatch, int] | None:
     if records is None or block.count(b'"event_type"') != len(records):  # told twice: which one counts is the line's
         return None
     codes, types = coded(map(attrgetter("event_type"), records))
+    moments = iso_times([record.timestamp or "" for record in records])
     gathered, ignored = Gathered(source), 0
     for event_type, code in types.items():
         rows = np.flatnonzero(codes == code)
         if event_type not in _TYPES:
             ignored += len(rows)
-        elif not _gather(gathered, rows, event_type, [records[row] for row in rows.tolist()]):
+        elif not _gather(gathered, rows, event_type, [records[row] for row in rows.tolist()], moments[rows]):
             return None
     return gathered.batch(), ignored
 
 
-def _gather(gathered: Gathered, rows: Rows, event_type: str, group: list[_Record]) -> bool:
+def _gather(
+    gathered: Gathered, rows: Rows, event_type: str, group: list[_Record], moments: NDArray[np.float64]
+) -> bool:
     """Add the records of one type; false where one lacks what its type must have, or has a time that is none."""
-    timestamps, addresses, peers, parts = (
-        list(map(attrgetter(name), group)) for name in ("timestamp", "src_ip", "dest_ip", event_type)
-    )
+    addresses, peers, parts = (list(map(attrgetter(name), group)) for name in ("src_ip", "dest_ip", event_type))
     if event_type == "alert":  # one on a frame below IP has no addresses
         addresses, peers = ([text or "" for text in column] for column in (addresses, peers))
-    if None in parts or any(UNSET in column for column in (timestamps, addresses, peers)):
+    if None in parts or UNSET in addresses or UNSET in peers or np.isnan(moments).any():
         return False
     kind, columns = _TYPES[event_type]
     own = columns(group, parts)
-    moments = iso_times(timestamps)
-    if np.isnan(moments).any():
-        return False
     sessions = [str(number) if number else "" for number in map(attrgetter("flow_id"), group)]
     texts: dict[str, Texts | str] = {"session": sessions, "address": addresses, "peer": peers}
     numbers = {"time": moments, "port": _numbers(group, "dest_port")}
