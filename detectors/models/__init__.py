@@ -12,8 +12,8 @@ from detectors.models.following import Following
 from detectors.models.history import History, Promotion
 from detectors.models.keeping import add, found, promote, record, roll_back, unproven
 from detectors.models.model import Model
+from detectors.models.own_data import OwnData, read
 from detectors.models.places import schema_of
-from detectors.models.recorded import Recorded, read
 from detectors.models.refused import DataRefused, ModelRefused
 from detectors.models.shelf import Entry, Shelf
 from detectors.models.signing import read_public
@@ -35,9 +35,9 @@ __all__ = [
     "History",
     "Model",
     "ModelRefused",
+    "OwnData",
     "Parts",
     "Promotion",
-    "Recorded",
     "Schema",
     "Shelf",
     "Stretch",

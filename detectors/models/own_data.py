@@ -28,7 +28,7 @@ Rows = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class OwnData:
     """Events of one task's kind about known subjects, in the order of time, with the truth beside them."""
 
     batch: EventBatch
@@ -78,7 +78,7 @@ class Recorded:
         return Stretch(source, lambda: _played(self.batch.take(rows), self.hostile[rows], task.step), self.files)
 
 
-def read(files: Sequence[Path], task: Task, now: float) -> Recorded:
+def read(files: Sequence[Path], task: Task, now: float) -> OwnData:
     """Read files of events (EVE, Zeek, JSON lines, a capture; also gzipped) with FILE.labels beside each.
 
     All of it is held in memory. Raises DataRefused.
@@ -89,10 +89,10 @@ def read(files: Sequence[Path], task: Task, now: float) -> Recorded:
         raise DataRefused(f"{', '.join(map(str, files))}: no event that a model of {task.schema.name} reads")
     order = np.argsort(batch.time, kind="stable")
     truth = np.concatenate([part.hostile for part in parts])[order]
-    return Recorded(batch.take(order), truth, tuple(file for part in parts for file in part.files))
+    return OwnData(batch.take(order), truth, tuple(file for part in parts for file in part.files))
 
 
-def _file(file: Path, task: Task, now: float) -> Recorded:
+def _file(file: Path, task: Task, now: float) -> OwnData:
     labels, said = read_labels(beside(file))
     try:
         reading, digest = read_file(file), hashlib.sha256(file.read_bytes()).hexdigest()
@@ -112,7 +112,7 @@ def _file(file: Path, task: Task, now: float) -> Recorded:
         hostile=int(truth[mine].sum()),
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
     )
-    return Recorded(clean.take(mine), truth[mine], (told,))
+    return OwnData(clean.take(mine), truth[mine], (told,))
 
 
 def _lot(subject: str, seed: int) -> str:
