@@ -24,6 +24,7 @@ from detectors.verdict import Verdict
 from telemetry import EventBatch
 
 EVENTS = Counter("portcullis_detectors_events_total", "Events read by a detector", ["detector"])
+SCORES = Counter("portcullis_detectors_scores_total", "Subjects scored, each as often as it was", ["detector"])
 VERDICTS = Counter("portcullis_detectors_verdicts_total", "Verdicts told", ["detector", "technique"])
 REPEATED = Counter("portcullis_detectors_repeated_total", "Verdicts not told, the same was just said", ["detector"])
 EARLY = Counter("portcullis_detectors_early_events_total", "Events with a time to come, set to now")
@@ -85,6 +86,7 @@ class Pipeline:
         run = self._threads.map if len(batch) >= _SIDE_BY_SIDE and len(asked) > 1 else map
         for (detector, mine), scores in zip(asked, run(_scores, asked), strict=True):
             EVENTS.labels(detector.name).inc(len(mine))
+            SCORES.labels(detector.name).inc(len(scores))
             yield from self._tell(detector, mine, scores, now)
 
     def _tell(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> Iterator[Verdict]:
