@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,9 @@ SECONDS = Histogram(
     "Time to judge a batch",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
 )
+_Scored = list[tuple[EventBatch, Scores]]
 _ROWS = 131_072  # a larger batch is judged in parts, so that its subjects fit the tables
-_SIDE_BY_SIDE = 4096  # rows from which on a thread for each detector is worth its start
+_SIDE_BY_SIDE = 4096  # events from which on a thread for each detector is worth its start
 _REPEATS = "repeats"
 _SKEW = 1.0  # seconds by which a source's clock may be ahead
 
@@ -49,12 +51,12 @@ class Pipeline:
         self._threads = ThreadPoolExecutor(max(1, len(detectors)), "detector")
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
-    def process(self, batch: EventBatch, now: float) -> list[Verdict]:
-        """Verdicts that this batch gives rise to, at `now` (Unix seconds)."""
+    def process(self, batches: Sequence[EventBatch], now: float) -> list[Verdict]:
+        """Verdicts that these batches, in this order, give rise to at `now` (Unix seconds)."""
         self._turn()
         with SECONDS.time():
-            batch = _in_order(_no_future(batch, now))
-            return [verdict for part in _parts(batch, self._rows) for verdict in self._judge(part, now)]
+            parts = [part for batch in batches for part in _parts(_in_order(_no_future(batch, now)), self._rows)]
+            return [verdict for detector, told in self._judged(parts) for verdict in self._tell(detector, told, now)]
 
     def states(self) -> dict[str, State]:
         """What each part knows, by name."""
@@ -79,17 +81,18 @@ class Pipeline:
             if following.turn():
                 detector.adopt(following.model)
 
-    def _judge(self, batch: EventBatch, now: float) -> Iterator[Verdict]:
-        """Detectors share nothing: those of a large batch work side by side, most of the time outside of Python."""
-        rows = [(detector, _of(batch, detector)) for detector in self.detectors]
-        asked = [(detector, mine) for detector, mine in rows if len(mine)]
-        run = self._threads.map if len(batch) >= _SIDE_BY_SIDE and len(asked) > 1 else map
-        for (detector, mine), scores in zip(asked, run(_scores, asked), strict=True):
-            EVENTS.labels(detector.name).inc(len(mine))
-            SCORES.labels(detector.name).inc(len(scores))
-            yield from self._tell(detector, mine, scores, now)
+    def _judged(self, batches: Sequence[EventBatch]) -> Iterator[tuple[Detector, _Scored]]:
+        """Detectors share nothing: with much to do they work side by side, most of the time outside of Python."""
+        run = self._threads.map if sum(map(len, batches)) >= _SIDE_BY_SIDE else map
+        yield from zip(self.detectors, run(_scored, self.detectors, repeat(batches)), strict=True)
 
-    def _tell(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> Iterator[Verdict]:
+    def _tell(self, detector: Detector, scored: _Scored, now: float) -> Iterator[Verdict]:
+        for batch, scores in scored:
+            EVENTS.labels(detector.name).inc(len(batch))
+            SCORES.labels(detector.name).inc(len(scores))
+            yield from self._due(detector, batch, scores, now)
+
+    def _due(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> Iterator[Verdict]:
         hot = np.flatnonzero(scores.values >= detector.threshold).tolist()
         said = [(detector.name, int(scores.hashes[place])) for place in hot]
         due = [
@@ -126,15 +129,16 @@ def default_pipeline(
     )
 
 
-def _of(batch: EventBatch, detector: Detector) -> EventBatch:
-    mine = detector.mine(batch)
-    return batch if mine.all() else batch.take(mine)
-
-
-def _scores(asked: tuple[Detector, EventBatch]) -> Scores:
-    detector, batch = asked
-    detector.learn(batch)
-    return detector.score(batch)
+def _scored(detector: Detector, batches: Sequence[EventBatch]) -> _Scored:
+    """The rows of each batch that are a detector's, and what it makes of them."""
+    scored = []
+    for batch in batches:
+        mine = detector.mine(batch)
+        if mine.any():
+            rows = batch if mine.all() else batch.take(mine)
+            detector.learn(rows)
+            scored.append((rows, detector.score(rows)))
+    return scored
 
 
 def _no_future(batch: EventBatch, now: float) -> EventBatch:

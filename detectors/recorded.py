@@ -26,7 +26,7 @@ from detectors.wire import MOST_UNANSWERED, Batch
 from telemetry import EventBatch, InvalidBatch, concatenate
 
 EVERY = 60.0  # seconds between checkpoints, at least
-LARGEST = 256 * 1024 * 1024  # bytes of journal after which one is written sooner
+LARGEST = 1024 * 1024 * 1024  # bytes of journal after which one is written sooner
 _JOINED = 8192  # events up to which batches are joined: joining costs more than what it saves after that
 _TRIES = 3  # deaths at one entry of the journal after which it is left out
 
@@ -91,7 +91,7 @@ class Recorded:
     def _apply(self, entry: Entry) -> list[Verdict]:
         self._at_work.begin(entry)
         events = [events for data in entry.batches if (events := _events(data, entry.number)) is not None]
-        verdicts = [verdict for part in _joined(events) for verdict in self._pipeline.process(part, entry.now)]
+        verdicts = self._pipeline.process(list(_joined(events)), entry.now)
         self._stream, self._number = entry.stream, entry.number
         self._told.append((entry.number, msgspec.msgpack.encode(verdicts)))
         self._at_work.end()

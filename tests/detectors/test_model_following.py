@@ -43,7 +43,7 @@ def test_what_detectors_know_outlives_a_promotion(shelf: Shelf) -> None:
             revision = promoted(shelf, before.threshold - 1e-9)
             changed.look()
         now = float(batch.time[-1])
-        told.append((steady.process(batch, now), changed.process(batch, now)))
+        told.append((steady.process([batch], now), changed.process([batch], now)))
     first, second = ([verdict for part in side for verdict in part] for side in zip(*told, strict=True))
     assert [(one.subject, one.score, one.evidence) for one in first] == [
         (one.subject, one.score, one.evidence) for one in second
