@@ -11,13 +11,14 @@ from pathlib import Path
 import uvloop
 from prometheus_client import start_http_server
 
-from detectors import Recorded, default_pipeline, kept_key, work
+from detectors import Recorded, default_pipeline, keep_freed, kept_key, work
 
 CAPACITY = 262_144
 
 
 async def main(socket: Path, state: Path, models: Path) -> None:
     """Until it is killed."""
+    keep_freed()
     pipeline = default_pipeline(models, capacity=CAPACITY, key=kept_key(state))
     await work(socket, Recorded(pipeline, state), asyncio.Event())
 

@@ -36,7 +36,8 @@ def take_turn(table: Table, groups: Groups, times: Array, arrays: Arrays) -> Tur
     """Admit a batch's subjects and move their clocks on. Rows in the order of time, at most `table.capacity`."""
     xp = arrays.xp
     slots, strangers = table.admit(groups.hashes)
-    moments = xp.clip(xp.nan_to_num(xp.asarray(times), nan=0.0), 0.0, _LATEST)[groups.order]
+    moments = xp.asarray(times)[groups.order]
+    moments = xp.where(moments > 0.0, xp.minimum(moments, _LATEST), 0.0)  # 0 for what is no number, too
     group, ends = groups.of_row[groups.order], groups.ends
     before = table.last[slots]
     latest = xp.maximum(before, moments[ends])
