@@ -4,9 +4,10 @@ taken-over agents, stolen sessions, credential stuffing and scanners are not. Sa
 """
 
 from detectors.simulator.access import access_traffic, takeover
+from detectors.simulator.days import honest_days
 from detectors.simulator.flows import flow_traffic
 from detectors.simulator.tracks import Labelled, Track, play
 
 VERSION = "1"  # of what is simulated; part of a model's lineage
 
-__all__ = ["VERSION", "Labelled", "Track", "access_traffic", "flow_traffic", "play", "takeover"]
+__all__ = ["VERSION", "Labelled", "Track", "access_traffic", "flow_traffic", "honest_days", "play", "takeover"]
