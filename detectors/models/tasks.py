@@ -19,7 +19,6 @@ from telemetry import EventBatch, Kind
 
 ACCESS = Schema("access", 2, access_features.NAMES)
 FLOW = Schema("flow", 2, flow_features.NAMES)
-_SECONDS = 600.0  # of simulated traffic in each part
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,13 @@ TASKS: dict[str, Task] = {
     "access": Task(
         schema=ACCESS,
         kind=Kind.REQUEST,
-        step=0.5,
+        step=1.0,
         features=AccessFeatures,
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
         subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
-        simulate=lambda seed: access_traffic(seed, seconds=_SECONDS, step=0.5),
+        # An hour: of those who learnt on ten minutes, tellers who work all day were accused
+        simulate=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
         enough=(6, 30),
@@ -73,7 +73,7 @@ TASKS: dict[str, Task] = {
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
-        simulate=lambda seed: flow_traffic(seed, seconds=_SECONDS, step=1.0),
+        simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0),
         enough=(6, 30),
         intended_use=(
             "Judges source addresses by network flows (Zeek conn, Suricata flow): vertical and horizontal scans. Its "

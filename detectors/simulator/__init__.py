@@ -8,6 +8,6 @@ from detectors.simulator.days import honest_days
 from detectors.simulator.flows import flow_traffic
 from detectors.simulator.tracks import Labelled, Track, play
 
-VERSION = "1"  # of what is simulated; part of a model's lineage
+VERSION = "2"  # of what is simulated; part of a model's lineage
 
 __all__ = ["VERSION", "Labelled", "Track", "access_traffic", "flow_traffic", "honest_days", "play", "takeover"]

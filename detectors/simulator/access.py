@@ -40,7 +40,7 @@ def takeover(seed: int, rate: float = 50.0, step: float = 0.05) -> Iterator[Labe
     customers' at `rate` with varying gaps, while ledger-bot works at the same pace on what is its own, and alice
     mistypes once.
     """
-    bank = Bank(np.random.default_rng((seed, 2)), OPENING, 40.0)
+    bank = Bank(np.random.default_rng((seed, 2)), OPENING, 60.0)
     tracks = [
         *agents.ledger_bot(bank, rate),
         *attackers.invoice_bot(bank, rate),

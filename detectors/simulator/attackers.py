@@ -49,7 +49,7 @@ def invoice_bot(bank: Bank, rate: float) -> list[Track]:
     times = bank.opening + np.array([1.0, 3.5, 8.0, 9.0, 15.0])
     usual = ["/accounts/1001", "/payments", "/accounts/1001", "/payments", "/accounts/1001"]
     outcome = ["allow", "allow", "allow", "deny", "allow"]
-    attack = bank.opening + 20.0 + pace.machine(bank.rng, rate, int(rate * 4), "varying")
+    attack = bank.opening + 20.0 + pace.machine(bank.rng, rate, max(int(rate * 4), 30), "varying")
     count = len(attack)
     touched = paths(2000 + bank.rng.permutation(400)[np.arange(count) % 400])
     hostile = np.ones(count, np.bool_)

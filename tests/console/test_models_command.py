@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from console.cli import app
 from detectors import Model, Shelf, train_flow
 from detectors.models import FLOW, add, promote
+from detectors.simulator import VERSION
 from tests.console.bank_operations import CONFIGURATION
 
 
@@ -82,7 +83,7 @@ def test_a_card_is_shown(file: Path, three: list[str]) -> None:
     assert 0 <= told["reliability"]["error"] < 0.02
     people = call(file, "show", three[0])
     assert people.exit_code == 0
-    for text in ("expected calibration error", "test traffic had no say", "beacons", "simulator 1, seed 12"):
+    for text in ("expected calibration error", "test traffic had no say", "beacons", f"simulator {VERSION}, seed 12"):
         assert text in people.stdout
 
 
@@ -91,7 +92,11 @@ def test_what_is_as_good_is_promoted_once_it_was_evaluated_and_taken_back(file: 
     early = call(file, *order)
     assert (early.exit_code, early.stderr) == (1, f"{three[1]}: was not evaluated\n")
     told = call_json(file, "evaluate", three[1])
-    assert (told["against"], told["worse"], told["traffic"]["source"]) == (three[0], [], "simulator 1, seed 10000003")
+    assert (told["against"], told["worse"], told["traffic"]["source"]) == (
+        three[0],
+        [],
+        f"simulator {VERSION}, seed 10000003",
+    )
     assert call_json(file, *order, "--dry-run")["outcome"] == "dry_run"
     did = call_json(file, *order)
     assert (did["outcome"], did["before"], did["reason"], did["forced"]) == ("promoted", three[0], "ticket 4711", False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,13 @@ MakeBatch = Callable[..., EventBatch]
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of trained models, seed 1."""
-    folder = tmp_path_factory.mktemp("models")
-    train_all(folder, 1)
+    """A shelf of trained models, seed 1: trained by the first of pytest's processes that asks, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder = run / "models"
+    with (run / "models.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        train_all(folder, 1)
     return folder
 
 

@@ -41,6 +41,22 @@ def test_a_taken_over_agent_is_caught_at_once_and_nobody_else(pipeline: Pipeline
     assert first.score >= first.threshold
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(100.0, 0.3), (1.0, 30.0)])
+@pytest.mark.parametrize("seed", range(5))
+def test_fast_or_slow_it_is_caught_in_time(pipeline: Pipeline, seed: int, rate: float, seconds: float) -> None:
+    first = None
+    for labelled in takeover(seed, rate):
+        if first is None and labelled.hostile.any():
+            first = float(labelled.batch.time[labelled.hostile][0])
+        verdicts = judge(pipeline, labelled.batch)
+        if verdicts:
+            assert {verdict.subject for verdict in verdicts} == {"agent:invoice-bot"}
+            assert first is not None
+            assert float(labelled.batch.time[-1]) - first < seconds
+            return
+    pytest.fail("not caught")
+
+
 def test_mistyped_numbers_are_forgiven(pipeline: Pipeline, rows: Any) -> None:
     for step, account in enumerate((1001, 1001, 1010, 1100, 1001)):
         own = account == 1001

@@ -13,6 +13,7 @@ import pytest
 from detectors import DataRefused, Evaluation, Shelf, access_traffic, flow_traffic
 from detectors.models import ACCESS, FLOW, TASKS, compare, read, simulated_part, train
 from detectors.models.labels import beside
+from detectors.simulator import VERSION
 from telemetry import concatenate, json_line
 
 NOW = 2e9
@@ -87,7 +88,7 @@ def test_a_model_of_recorded_traffic_says_so_and_is_judged_on_other(recorded: Pa
     assert told.result.attackers == told.standing.attackers > 0
     with pytest.raises(DataRefused, match=rf"flows\.json\.gz: {model.card.revision} was trained on it"):
         compare(model, None, data.whole(TASK), NOW)
-    with pytest.raises(DataRefused, match=f"simulator 1, seed 12: {told.against} was trained on it"):
+    with pytest.raises(DataRefused, match=f"simulator {VERSION}, seed 12: {told.against} was trained on it"):
         compare(model, Shelf(models).in_force(FLOW), simulated_part(TASK, 1, 2), NOW)
 
 

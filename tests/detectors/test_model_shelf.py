@@ -24,6 +24,7 @@ from detectors.models.card import Card, Evaluation, Traffic
 from detectors.models.comparison import Comparison, worse
 from detectors.models.durable import put
 from detectors.models.signing import key_id, read_public
+from detectors.simulator import VERSION
 
 AT: dict[str, Any] = {"time": 2e9, "by": "operator:jo", "reason": "ticket 4711"}
 COUNTS = Evaluation(
@@ -373,7 +374,11 @@ def test_a_default_of_an_older_simulator_gives_way_to_todays(shelf: Shelf, model
     train_all(shelf.places.folder, 1)
     assert in_force(shelf) == flow.card.revision
     last = shelf.history("flow").promotions[-1]
-    assert (last.by, last.before, last.reason) == ("portcullis", revision, "the default model of seed 1, simulator 1")
+    assert (last.by, last.before, last.reason) == (
+        "portcullis",
+        revision,
+        f"the default model of seed 1, simulator {VERSION}",
+    )
 
 
 def newer(card: Card) -> Card:
