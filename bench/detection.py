@@ -17,6 +17,7 @@ from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
 
 SEEDS = 5
+_TOLD = ("nsl_kdd_accuracy", "nsl_kdd_tpr_at_1fpr", "dga_auc", "dga_simulated_auc")  # while it runs
 Measure = Callable[[int], Figures]
 
 
@@ -70,7 +71,11 @@ def _each(part: str, seeds: int) -> list[Figures]:
     for seed in range(1, seeds + 1):
         began = time.monotonic()
         found.append(ask(seed))
-        print(f"{time.strftime('%H:%M:%S')} {part}, seed {seed}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        said = ", ".join(f"{name} {found[-1][name]:.4f}" for name in _TOLD if name in found[-1])
+        print(
+            f"{time.strftime('%H:%M:%S')} {part}, seed {seed}: {time.monotonic() - began:.0f} s, {said}",
+            file=sys.stderr,
+        )
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from bench.detecting.scores import SHARED, Figures, Numbers, auc, ranking
+from bench.detecting.scores import SHARED, Figures, Numbers, auc, calling, ranking
 from detectors.features.labels import labels
 from detectors.features.names import shape
 from detectors.models.model import margins
@@ -67,6 +67,7 @@ def measure(seed: int, sample: Sample) -> Figures:
     shipped = _scores(model, sample.names.tolist())
     found["dga_scored_per_s"] = len(shipped) / (time.perf_counter() - began)
     found |= ranking("dga_simulated", shipped, sample.made)
+    found |= calling("dga_simulated", model.chance(sample.names.tolist()) >= model.strange, sample.made)
     return found | ranking("plain_dga", _plain(seed, sample, fold), sample.made)
 
 

@@ -43,7 +43,7 @@ class Novelty:
 
 
 def learn_novelty(rows: Matrix, rng: Generator) -> Novelty:
-    """Learn normal rows [rows, features]; at least a step's worth."""
+    """Learn normal rows [rows, features]; at least one."""
     middle, spread = rows.mean(0), rows.std(0) + np.float32(_LEAST_SPREAD)
     inputs = _standard(rows, middle, spread)
     sizes = (inputs.shape[1], *_HIDDEN, inputs.shape[1])

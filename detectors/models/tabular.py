@@ -30,6 +30,7 @@ _PARAMETERS: dict[str, float | int | str] = {
     "eta": 0.3,
     "max_bin": 256,
     "colsample_bytree": 0.5,
+    "nthread": 1,  # the order of sums, and with it the model, depends on it
 }
 _ROUNDS = 60
 
@@ -43,11 +44,11 @@ class Parts:
     novelty: Novelty
 
     @classmethod
-    def of(cls, columns: Columns, kinds: NDArray[np.str_], seed: int, threads: int) -> Parts:
+    def of(cls, columns: Columns, kinds: NDArray[np.str_], seed: int) -> Parts:
         """Learn both from a table; a row of kind "normal" is no attack."""
         normal = kinds == NORMAL
         encoder = Encoder.of(columns, normal)
-        forest = _forest(encoder.plain(columns), kinds, seed, threads)
+        forest = _forest(encoder.plain(columns), kinds, seed)
         ranked = encoder.ranked(_rows(columns, np.flatnonzero(normal)))
         return cls(encoder, forest, learn_novelty(ranked, np.random.default_rng((seed, 13))))
 
@@ -75,24 +76,33 @@ class TabularModel:
         return novelty
 
 
-def learn_table(columns: Columns, kinds: NDArray[np.str_], seed: int, threads: int = 1) -> TabularModel:
-    """Learn from columns and each row's kind: "normal", or the name of an attack. Both must occur."""
+def learn_table(columns: Columns, kinds: NDArray[np.str_], seed: int) -> TabularModel:
+    """Learn from columns and each row's kind: "normal", or the name of an attack.
+
+    Raises ValueError where there are too few of either to leave some out.
+    """
     rng = np.random.default_rng((seed, 17))
     new = _new_in(columns, kinds, rng)
     held = rng.integers(0, _PARTS, len(kinds))
-    turns = [_turn(columns, kinds, new == number, held == number, (seed, number), threads) for number in range(_PARTS)]
-    return TabularModel(Parts.of(columns, kinds, seed, threads), fit_join(turns))
+    turns = [
+        _turn(columns, kinds, new == number, held == number, (seed, number))
+        for number in range(_PARTS)
+        if _both(kinds[(new != number) & (held != number)])  # with one kind of attack, a turn has none left
+    ]
+    if not any(turn.hostile.any() for turn in turns):
+        raise ValueError("too few attacks, or too few normal rows, to learn from")
+    return TabularModel(Parts.of(columns, kinds, seed), fit_join(turns))
 
 
-def _forest(rows: Matrix, kinds: NDArray[np.str_], seed: int, threads: int) -> xgboost.Booster:
+def _forest(rows: Matrix, kinds: NDArray[np.str_], seed: int) -> xgboost.Booster:
     """Attacks weigh as much as normal rows, a kind of them the root of its rows: no frequent one decides."""
     hostile = kinds != NORMAL
     _, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     weights = 1 / np.sqrt(counts[place])
     weights[hostile] *= (~hostile).sum() / weights[hostile].sum()
     weights[~hostile] = 1.0
-    table = xgboost.QuantileDMatrix(rows, hostile, weight=weights, max_bin=int(_PARAMETERS["max_bin"]), nthread=threads)
-    return xgboost.train({**_PARAMETERS, "seed": seed, "nthread": threads}, table, _ROUNDS)
+    table = xgboost.QuantileDMatrix(rows, hostile, weight=weights, max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
+    return xgboost.train({**_PARAMETERS, "seed": seed}, table, _ROUNDS)
 
 
 def _new_in(columns: Columns, kinds: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -108,11 +118,14 @@ def _new_in(columns: Columns, kinds: NDArray[np.str_], rng: np.random.Generator)
     return turns
 
 
-def _turn(
-    columns: Columns, kinds: NDArray[np.str_], new: Mask, held: Mask, seed: tuple[int, int], threads: int
-) -> Turn:
+def _both(kinds: NDArray[np.str_]) -> bool:
+    """Whether there are attacks and normal rows."""
+    return 0 < int((kinds == NORMAL).sum()) < len(kinds)
+
+
+def _turn(columns: Columns, kinds: NDArray[np.str_], new: Mask, held: Mask, seed: tuple[int, int]) -> Turn:
     learnt = np.flatnonzero(~(new | held))
-    parts = Parts.of(_rows(columns, learnt), kinds[learnt], seed[0] * 100 + seed[1], threads)
+    parts = Parts.of(_rows(columns, learnt), kinds[learnt], seed[0] * 100 + seed[1])
     asked = _asked(kinds, new | held, np.random.default_rng((*seed, 19)))
     scores = parts.scores(_rows(columns, asked))
     return Turn(scores, kinds[asked] != NORMAL, new[asked], fair_weights(kinds[asked], new[asked]))

@@ -80,7 +80,6 @@ def test_a_small_table_is_measured_whole(monkeypatch: pytest.MonkeyPatch, tmp_pa
     archive = tmp_path / "NSL_KDD.zip"
     write_archive(archive)
     monkeypatch.setattr(nsl_kdd, "ARCHIVE", archive)
-    monkeypatch.setattr(nsl_kdd, "THREADS", 1)
     training, tests = nsl_kdd.parts()
     assert len(training.columns) == 41
     assert "difficulty" not in training.columns

@@ -91,6 +91,17 @@ def test_values_never_seen_and_numbers_that_are_none_are_judged(model: TabularMo
     assert np.isfinite(model.novelty(odd)).all()
 
 
+def test_one_kind_of_attack_is_enough_and_none_is_refused() -> None:
+    columns, kinds = table(6, 800, ("scan",))
+    model = learn_table(columns, kinds, 1)
+    called = model.score(columns) >= model.join.threshold
+    assert called[kinds == "scan"].all()
+    assert called[kinds == NORMAL].mean() < 0.1
+    normal = kinds == NORMAL
+    with pytest.raises(ValueError, match="too few attacks"):
+        learn_table(where(columns, normal), kinds[normal], 1)
+
+
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 8))
 @settings(max_examples=30)
 def test_equal_rows_share_a_cluster(seed: int, rows: int, count: int) -> None:
