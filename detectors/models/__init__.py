@@ -12,6 +12,7 @@ from detectors.models.following import Following
 from detectors.models.history import History, Promotion
 from detectors.models.keeping import add, found, promote, record, roll_back, unproven
 from detectors.models.model import Model
+from detectors.models.naming import NAME, NameModel, learn_names
 from detectors.models.own_data import OwnData, read
 from detectors.models.places import schema_of
 from detectors.models.refused import DataRefused, ModelRefused
@@ -19,12 +20,13 @@ from detectors.models.shelf import Entry, Shelf
 from detectors.models.signing import read_public
 from detectors.models.tasks import ACCESS, FLOW, TASKS, Task
 from detectors.models.traffic import HELD_OUT, Parts, Stretch, simulated, simulated_part
-from detectors.models.training import held_out, train, train_access, train_flow
+from detectors.models.training import held_out, train, train_access, train_flow, train_names
 
 __all__ = [
     "ACCESS",
     "FLOW",
     "HELD_OUT",
+    "NAME",
     "TASKS",
     "Card",
     "Comparison",
@@ -35,6 +37,7 @@ __all__ = [
     "History",
     "Model",
     "ModelRefused",
+    "NameModel",
     "OwnData",
     "Parts",
     "Promotion",
@@ -46,6 +49,7 @@ __all__ = [
     "compare",
     "found",
     "held_out",
+    "learn_names",
     "promote",
     "read",
     "read_public",
@@ -58,6 +62,7 @@ __all__ = [
     "train_access",
     "train_all",
     "train_flow",
+    "train_names",
     "unproven",
     "wilson",
 ]
