@@ -120,7 +120,7 @@ def default_pipeline(
     by_flows = FlowDetector(flow.model, capacity, where, key)
     by_names = NameDetector(name.model, capacity, key)
     return Pipeline(
-        (by_requests, by_flows, by_names, AlertDetector(capacity, key), EndpointDetector(capacity)),
+        (by_requests, by_flows, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
         ((by_requests, access), (by_flows, flow), (by_names, name)),
     )
 
