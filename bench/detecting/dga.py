@@ -16,11 +16,9 @@ import xgboost
 from numpy.typing import NDArray
 
 from bench.detecting.scores import SHARED, Figures, Numbers, auc, calling, ranking
-from detectors.features.labels import labels
-from detectors.features.names import shape
-from detectors.models import NameModel, learn_names, train_names
-from detectors.models.model import margins
-from detectors.simulator.names import NamesOf, simulated_names
+from detectors.features import labels, shape
+from detectors.models import NameModel, learn_names, margins, train_names
+from detectors.simulator import NamesOf, simulated_names
 
 SAMPLE = SHARED / "dga" / "dga-vs-alexa-sample.csv"
 FOLDS = 5

@@ -16,10 +16,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from bench.detecting.scores import SHARED, Figures, calling, ranking
-from detectors.models.columns import Columns, Encoder
-from detectors.models.joining import NORMAL
-from detectors.models.model import margins
-from detectors.models.tabular import learn_table
+from detectors.models import NORMAL, Columns, Encoder, learn_table, margins
 
 ARCHIVE = SHARED / "nsl-kdd" / "NSL_KDD.zip"
 TRAIN, TESTS = "KDDTrain+.txt", {"nsl_kdd": "KDDTest+.txt", "nsl_kdd21": "KDDTest-21.txt"}

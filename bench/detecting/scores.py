@@ -50,10 +50,13 @@ def calling(name: str, called: Mask, hostile: Mask) -> Figures:
 
 
 def over_seeds(each: Sequence[Figures]) -> Figures:
-    """Mean of each figure over seeds, with `_low` and `_high`: Student's t interval of that mean, 95 %."""
+    """Mean of each figure over seeds, with `_low` and `_high`: Student's t interval of that mean, 95 %.
+
+    A count that a seed does not have is 0.
+    """
     found: Figures = {}
-    for name in each[0]:
-        values = [figures[name] for figures in each]
+    for name in dict.fromkeys(name for figures in each for name in figures):
+        values = [figures.get(name, 0.0) for figures in each]
         found[name] = statistics.fmean(values)
         if len(values) > 1:
             t = _T.get(len(values) - 1, _T_MANY)
