@@ -27,7 +27,7 @@ _TOLD = Step("", "the agent says so", "", SURE, {"name": _TECHNIQUE})
 _BURST = Step("", "a burst of discovery", "", SUSPECT, {})
 _ALL = (*STEPS, _TOLD, _BURST)
 _TOLD_AT, _BURST_AT = len(STEPS), len(STEPS) + 1
-_TEXTS = 65_536  # of each column, remembered at least
+_TEXTS = 131_072  # of each column that are remembered, and with it the most rows at once
 _QUOTED = 256  # characters of a column in a verdict
 _READ = ("name", "action", "service", "resource")  # columns that a verdict quotes
 
@@ -51,10 +51,10 @@ class EndpointDetector:
     threshold = 0.8
 
     def __init__(self, capacity: int = 16_384, key: int = KEY) -> None:
-        self.capacity = capacity
+        self.capacity = min(capacity, _TEXTS)
         self._key = key
-        self._rules = StepRules(_ALL[:_BURST_AT], max(capacity, _TEXTS), key)
-        self._bursts = Bursts(capacity, key)
+        self._rules = StepRules(_ALL[:_BURST_AT], _TEXTS, key)
+        self._bursts = Bursts(self.capacity, key)
         self._named = hash_whole([step.technique or step.what for step in _ALL], key)
 
     def mine(self, batch: EventBatch) -> Mask:
@@ -84,8 +84,9 @@ class EndpointDetector:
         return self._bursts.state()
 
     def restore(self, state: State) -> None:
-        """Go on from a `state`."""
-        self._bursts.restore(state)
+        """Go on from a `state`; that of an earlier version may be empty."""
+        if state:
+            self._bursts.restore(state)
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """A verdict on each principal, and one on the host that it happened on."""

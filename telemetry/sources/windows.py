@@ -14,7 +14,8 @@ import msgspec
 
 from telemetry.event import Event, Kind
 from telemetry.malformed import Malformed, Parsed, clip, decode, iso_time
-from telemetry.sources.windows_events import READ, Record
+from telemetry.sources.windows_events import READ
+from telemetry.sources.windows_record import Record
 
 
 class _AnyRecord(msgspec.Struct):

@@ -139,6 +139,12 @@ def test_a_burst_of_discovery_is_told_once_and_single_commands_are_not(rows: Any
     assert "domain controllers" in verdict.evidence[0]
 
 
+def test_an_empty_state_of_an_earlier_version_is_no_state() -> None:
+    detector = EndpointDetector(100)
+    detector.restore({})
+    assert len(detector.state()["hashes"]) == 0
+
+
 def test_the_same_commands_over_a_day_or_on_many_hosts_are_no_burst(rows: Any) -> None:
     slow = reported(rows, [1e4 * place for place in range(5)], action="process_create", resource=DISCOVERY)
     assert told(EndpointDetector(100), slow) == []
