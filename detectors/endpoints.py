@@ -71,7 +71,7 @@ class EndpointDetector:
 
     def score(self, batch: EventBatch) -> Scores:
         """Each step that is found, by the last row that shows it."""
-        found = self._found(batch)
+        found = self._found(batch, discovery.ENOUGH)
         if not len(found.rows):
             return NO_SCORES
         keys, last = np.unique(found.keys[::-1], return_index=True)
@@ -90,7 +90,7 @@ class EndpointDetector:
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """A verdict on each principal, and one on the host that it happened on."""
-        found = self._found(batch)
+        found = self._found(batch, 0)  # what came after this batch may have ended its bursts
         steps = dict(zip(found.keys.tolist(), found.steps.tolist(), strict=True))
         return [
             verdict
@@ -98,12 +98,13 @@ class EndpointDetector:
             for verdict in self._verdicts(batch, row, steps[key], float(value), now)
         ]
 
-    def _found(self, batch: EventBatch) -> _Found:
+    def _found(self, batch: EventBatch, enough: int) -> _Found:
+        """Steps, and commands of hosts on which so many kinds of them ran of late."""
         if not len(batch):
             return _Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64))
         rows, steps = self._rules.found(batch)
         commands = np.flatnonzero(self._bursts.commands(batch))
-        burst = commands[self._bursts.recent(self._hosts(batch, commands)).sum(axis=1) >= discovery.ENOUGH]
+        burst = commands[self._bursts.recent(self._hosts(batch, commands)).sum(axis=1) >= enough]
         rows, steps = np.concatenate([rows, burst]), np.concatenate([steps, np.full(len(burst), _BURST_AT)])
         who = self._who(batch, rows)
         told = hash_whole(batch.name.values, self._key)[batch.name.codes[rows]]
@@ -157,7 +158,8 @@ class EndpointDetector:
         if step == _BURST_AT:
             host = self._hosts(batch, np.array([row]))
             recent = self._bursts.recent(host)[0]
-            return discovery.technique(recent), discovery.words(recent), self._bursts.since(host)
+            since = self._bursts.since(host) if recent.any() else float(batch.time[row])
+            return discovery.technique(recent), discovery.words(recent), since
         if step == _TOLD_AT:
             named = re.search(_TECHNIQUE, batch.name.text(row), re.IGNORECASE)
             return (named[0] if named else ""), _TOLD.what, float(batch.time[row])

@@ -139,6 +139,15 @@ def test_a_burst_of_discovery_is_told_once_and_single_commands_are_not(rows: Any
     assert "domain controllers" in verdict.evidence[0]
 
 
+def test_a_burst_is_explained_though_it_has_ended_meanwhile(rows: Any) -> None:
+    detector, batch = EndpointDetector(100), reported(rows, [10.0] * 5, action="process_create", resource=DISCOVERY)
+    detector.learn(batch)
+    scores = detector.score(batch)
+    detector.learn(reported(rows, [9000.0], action="process_create", resource="whoami"))
+    (verdict,) = detector.explain(scores, batch, 9000.0)
+    assert verdict.subject == "ws-5"
+
+
 def test_an_empty_state_of_an_earlier_version_is_no_state() -> None:
     detector = EndpointDetector(100)
     detector.restore({})
