@@ -6,6 +6,7 @@ runs it. The simulator makes the traffic that models are trained and tested on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from detectors.memory import keep_freed
 from detectors.secret import kept_key
 from detectors.verdict import SubjectKind, Verdict
 from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder, verdicts_decoder
@@ -58,6 +59,7 @@ __all__ = [
     "default_pipeline",
     "flow_traffic",
     "held_out",
+    "keep_freed",
     "kept_key",
     "name_traffic",
     "takeover",

@@ -154,7 +154,7 @@ def _who(row: Row, scale: str) -> str:
 _REASONS: Sequence[Reason] = (
     Reason(("refused_",), _refused),
     Reason(("foreign_", "novel_", "new_paths_"), _foreign),
-    Reason(("requests_",), _pace),
+    Reason(("requests_", "burst_"), _pace),
     Reason(("gap_",), _rhythm),
     Reason(("unauthenticated_",), _unauthenticated),
     Reason(("failed_",), _failed),

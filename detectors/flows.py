@@ -115,6 +115,6 @@ _REASONS: Sequence[Reason] = (
     Reason(("failed_",), _failed),
     Reason(("new_ports_",), _ports),
     Reason(("new_peers_", "new_targets_"), _peers),
-    Reason(("flows_",), _pace),
+    Reason(("flows_", "burst_"), _pace),
     Reason(("log_", "bytes_"), _volume),
 )

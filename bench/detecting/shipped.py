@@ -39,7 +39,7 @@ def play(judge: Pipeline, batch: EventBatch) -> list[Verdict]:
     """What a pipeline says of events while they come, second by second of their own time."""
     cuts = np.flatnonzero(np.diff(np.floor((batch.time - batch.time[0]) / STEP))) + 1
     parts = (batch.take(rows).compact() for rows in np.split(np.arange(len(batch)), cuts))
-    return [verdict for part in parts for verdict in judge.process(part, float(part.time[-1]))]
+    return [verdict for part in parts for verdict in judge.process([part], float(part.time[-1]))]
 
 
 def counted(name: str, verdicts: Sequence[Verdict]) -> Figures:

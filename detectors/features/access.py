@@ -9,7 +9,7 @@ import numpy as np
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features import cadence
 from detectors.features.cadence import Cadence
-from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.damped import Damped, Turn, take_turn, window_names, windows
 from detectors.features.groups import Groups, by_actor
 from detectors.features.hashing import KEY, hash_texts
 from detectors.features.outcomes import request_outcome
@@ -19,18 +19,11 @@ from telemetry import EventBatch
 
 SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("requests", "refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
-_SHARES = ("refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
-_WINDOWS = (len(_COUNTED) + len(_SHARES)) * len(SCALES)
+_WINDOWS = 2 * len(_COUNTED) * len(SCALES)
 _MACHINES = ("agent:", "workload:")
 
-
-def _window(scale: float) -> list[str]:
-    """Damped counts (of log_bytes: sums), and their shares of the requests (of log_bytes: the mean)."""
-    return [f"{what}_{scale:g}s" for what in _COUNTED] + [f"{what}_share_{scale:g}s" for what in _SHARES]
-
-
 NAMES: tuple[str, ...] = (
-    *(name for scale in SCALES for name in _window(scale)),
+    *window_names(_COUNTED, SCALES),
     *cadence.NAMES,
     "is_machine",  # an agent or workload, by its id
     "is_anonymous",  # only its address is known
@@ -112,9 +105,7 @@ class AccessFeatures:
     def _columns(self, sums: Array, rhythm: Array, kinds: Array) -> Array:
         xp = self._arrays.xp
         columns = xp.empty((len(sums), len(NAMES)), xp.float32)
-        windows = columns[:, :_WINDOWS].reshape(-1, len(SCALES), len(_COUNTED) + len(_SHARES))
-        windows[:, :, : len(_COUNTED)] = sums
-        xp.divide(sums[:, :, 1:], xp.maximum(sums[:, :, :1], xp.float32(1e-9)), out=windows[:, :, len(_COUNTED) :])
+        windows(columns, sums, self._arrays)
         columns[:, _WINDOWS:-2], columns[:, -2:] = rhythm, kinds
         return columns
 

@@ -27,6 +27,8 @@ class Cadence:
         self.previous = self._xp.zeros(capacity)
         self.gaps = Damped(capacity, 3, (scale,), arrays)
         self.bins = self._xp.zeros((capacity, _BINS), self._xp.float32)
+        self._all = self._xp.ones(_BINS, self._xp.float32)
+        self._fast = (self._xp.arange(_BINS) < _FAST).astype(self._xp.float32)
 
     def add(self, turn: Turn) -> Array:
         """Take in one batch. Returns the subjects' rhythm, as `matrix` would."""
@@ -68,13 +70,16 @@ class Cadence:
         return self._columns(self.gaps.sums[slots, 0], self.bins[slots])
 
     def _columns(self, sums: Array, bins: Array) -> Array:
+        """The entropy of shares b / n is ln n - (sum of b ln b) / n."""
         xp = self._xp
-        count = xp.maximum(sums[:, 0], xp.float32(1e-9))
-        mean = xp.clip(sums[:, 1] / count, _SHORTEST, _LONGEST)
-        variation = xp.maximum(sums[:, 2] / count / (mean * mean) - 1.0, 0.0)
-        shares = bins / count[:, None]
-        entropy = -(shares * xp.log(xp.maximum(shares, xp.float32(1e-12)))).sum(axis=1)
-        fast = shares[:, :_FAST].sum(axis=1)
+        columns = xp.zeros((len(sums), len(NAMES)), xp.float32)
         known = sums[:, 0] > 1e-3  # with no gap yet there is no rhythm
-        columns = (xp.where(known, xp.log(mean), 0.0), xp.log1p(variation), entropy, fast)
-        return xp.stack([xp.where(known, column, 0.0) for column in columns], axis=1)
+        count = xp.where(known, sums[:, 0], xp.float32(1))
+        mean = xp.clip(sums[:, 1] / count, _SHORTEST, _LONGEST)
+        logs = (bins * xp.log(xp.maximum(bins, xp.float32(1e-12)))) @ self._all
+        columns[:, 0] = xp.log(mean)
+        columns[:, 1] = xp.log1p(xp.maximum(sums[:, 2] / count / (mean * mean) - 1.0, 0.0))
+        columns[:, 2] = xp.maximum(xp.log(count) - logs / count, 0.0)
+        columns[:, 3] = (bins @ self._fast) / count
+        columns[~known] = 0.0
+        return columns

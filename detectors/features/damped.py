@@ -36,7 +36,8 @@ def take_turn(table: Table, groups: Groups, times: Array, arrays: Arrays) -> Tur
     """Admit a batch's subjects and move their clocks on. Rows in the order of time, at most `table.capacity`."""
     xp = arrays.xp
     slots, strangers = table.admit(groups.hashes)
-    moments = xp.clip(xp.nan_to_num(xp.asarray(times), nan=0.0), 0.0, _LATEST)[groups.order]
+    moments = xp.asarray(times)[groups.order]
+    moments = xp.where(moments > 0.0, xp.minimum(moments, _LATEST), 0.0)  # 0 for what is no number, too
     group, ends = groups.of_row[groups.order], groups.ends
     before = table.last[slots]
     latest = xp.maximum(before, moments[ends])
@@ -61,8 +62,8 @@ class Damped:
         Returns the subjects' sums, [G, scales, quantities].
         """
         xp = self._xp
-        elapsed = turn.elapsed.astype(xp.float32)
-        sums = self.sums[turn.slots] * xp.exp(elapsed[:, None] * self._rates)[:, :, None]
+        sums = xp.take(self.sums, turn.slots, axis=0)
+        sums *= xp.exp(turn.elapsed.astype(xp.float32)[:, None] * self._rates)[:, :, None]
         sums[turn.strangers] = 0.0
         old = xp.flatnonzero(turn.ages)
         weights = [self._weights(turn, old, scale) for scale in self._scales]
@@ -88,3 +89,29 @@ class Damped:
         weights = self._xp.ones(len(turn.times))
         weights[old] = self._xp.exp(turn.ages[old] / -scale)
         return weights
+
+
+def windows(columns: Array, sums: Array, arrays: Arrays) -> None:
+    """Write sums [G, scales, quantities], the first quantity the number of events, into the first columns of a model's
+    matrix: all the sums; then, scale by scale, how the number compares with that of the next larger scale (1 for the
+    largest), and each other sum's share of the number.
+    """
+    xp = arrays.xp
+    groups, scales, quantities = sums.shape
+    wide = scales * quantities
+    columns[:, :wide] = sums.reshape(groups, wide)
+    shares = columns[:, wide : 2 * wide].reshape(groups, scales, quantities)
+    numbers = xp.maximum(sums[:, :, 0], xp.float32(1e-9))
+    xp.multiply(sums, (1 / numbers)[:, :, None], out=shares)
+    shares[:, :-1, 0] = numbers[:, :-1] / numbers[:, 1:]
+
+
+def window_names(quantities: Sequence[str], scales: Sequence[float]) -> tuple[str, ...]:
+    """Of the columns that `windows` writes."""
+    sums = [f"{what}_{scale:g}s" for scale in scales for what in quantities]
+    shares = [
+        f"{what}_share_{scale:g}s" if place else f"burst_{scale:g}s"
+        for scale in scales
+        for place, what in enumerate(quantities)
+    ]
+    return (*sums, *shares)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
-from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.damped import Damped, Turn, take_turn, window_names, windows
 from detectors.features.groups import Groups, by_address
 from detectors.features.hashing import KEY, hash_whole, mix
 from detectors.features.outcomes import flow_failed
@@ -18,14 +18,8 @@ from telemetry import EventBatch
 SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("flows", "failed", "new_ports", "new_peers", "new_targets", "log_in", "log_out", "log_duration")
 
-
-def _window(scale: float) -> list[str]:
-    """Damped counts (of log_…: sums), and their shares of the flows (of log_…: the mean)."""
-    return [f"{what}_{scale:g}s" for what in _COUNTED] + [f"{what}_share_{scale:g}s" for what in _COUNTED[1:]]
-
-
 NAMES: tuple[str, ...] = (
-    *(name for scale in SCALES for name in _window(scale)),
+    *window_names(_COUNTED, SCALES),
     "bytes_ratio_60s",  # ln of bytes sent for a byte received, mean
 )
 
@@ -94,11 +88,9 @@ class FlowFeatures:
     def _columns(self, sums: Array) -> Array:
         xp = self._arrays.xp
         columns = xp.empty((len(sums), len(NAMES)), xp.float32)
-        windows = columns[:, :-1].reshape(-1, len(SCALES), 2 * len(_COUNTED) - 1)
-        windows[:, :, : len(_COUNTED)] = sums
-        means = windows[:, :, len(_COUNTED) :]
-        xp.divide(sums[:, :, 1:], xp.maximum(sums[:, :, :1], xp.float32(1e-9)), out=means)
-        columns[:, -1] = means[:, 2, _COUNTED.index("log_in") - 1] - means[:, 2, _COUNTED.index("log_out") - 1]
+        windows(columns, sums, self._arrays)
+        sent, received = (NAMES.index(f"log_{way}_share_60s") for way in ("in", "out"))
+        columns[:, -1] = columns[:, sent] - columns[:, received]
         return columns
 
     def _touch(self, batch: EventBatch, groups: Groups, turn: Turn) -> list[Array]:

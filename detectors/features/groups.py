@@ -54,8 +54,7 @@ def group(host_codes: NDArray[np.integer], host_hashes: NDArray[np.uint64], arra
     hashes = table[present]
     hashes |= hashes == 0  # 0 is nobody's
     of_row = (xp.cumsum(present) - 1)[codes]
-    ordered = xp.sort(hashes)
-    if (ordered[1:] == ordered[:-1]).any():
+    if _doubled(hashes, arrays):
         hashes, which = xp.unique(hashes, return_inverse=True)
         of_row = which[of_row]
     keys = xp.sort((of_row.astype(xp.int64) << _ROW) | xp.arange(len(of_row)))  # sorts faster than argsort does
@@ -63,6 +62,18 @@ def group(host_codes: NDArray[np.integer], host_hashes: NDArray[np.uint64], arra
     starts = xp.zeros_like(past)
     starts[1:] = past[:-1]
     return Groups(hashes, of_row, keys & ((1 << _ROW) - 1), starts, past - 1)
+
+
+def _doubled(hashes: Array, arrays: Arrays) -> bool:
+    """Whether any comes twice. Each claims a place by its own bits: only those that lose theirs need be compared."""
+    xp, bits = arrays.xp, (4 * len(hashes)).bit_length()
+    places, own = hashes & xp.uint64((1 << bits) - 1), xp.arange(len(hashes))
+    claims = xp.empty(1 << bits, own.dtype)
+    claims[places] = own
+    winners = claims[places]
+    lost = xp.flatnonzero(winners != own)
+    rest = xp.sort(hashes[lost])
+    return bool((hashes[winners[lost]] == hashes[lost]).any() or (rest[1:] == rest[:-1]).any())
 
 
 def identified(batch: EventBatch) -> EventBatch:

@@ -35,11 +35,11 @@ class Seen:
         xp = self._xp
         pairs = (subjects ^ (things * xp.uint64(_ODD))) * xp.uint64(_SPREAD)
         pairs ^= pairs >> xp.uint64(29)
-        generations = (times // GENERATION).astype(xp.int64)
-        first, last = int(generations.min()), int(generations.max())
+        first, last = (int(time // GENERATION) for time in (times.min(), times.max()))
         self._sweep(last)
         if first == last:
             return self._mark(pairs, last)
+        generations = (times // GENERATION).astype(xp.int64)
         novel = xp.zeros(len(pairs), bool)
         for generation in xp.unique(generations).tolist():
             rows = xp.flatnonzero(generations == generation)

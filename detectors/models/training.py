@@ -22,14 +22,14 @@ _PARAMETERS: dict[str, float | int | str] = {
     "objective": "binary:logistic",
     "tree_method": "hist",
     "max_depth": 5,
-    "eta": 0.15,
+    "eta": 0.25,
     "max_bin": 128,
     "min_child_weight": 10,
     "subsample": 0.8,
     "colsample_bytree": 0.6,
     "nthread": 1,  # the order of sums, and with it the model, depends on it; and two would wait for one another
 }
-_ROUNDS = 80
+_ROUNDS = 48
 _ROWS = 60_000  # of each class
 _ACCUSED = 0.001  # share of honest subjects that the threshold may cost on validation traffic
 _LEAST = 0.8  # threshold, at least

@@ -6,6 +6,7 @@ same traffic, to the byte.
 """
 
 from detectors.simulator.access import access_traffic, takeover
+from detectors.simulator.days import honest_days
 from detectors.simulator.flows import flow_traffic
 from detectors.simulator.lookups import name_traffic
 from detectors.simulator.names import NamesOf, simulated_names
@@ -20,6 +21,7 @@ __all__ = [
     "Track",
     "access_traffic",
     "flow_traffic",
+    "honest_days",
     "name_traffic",
     "play",
     "simulated_names",

@@ -12,7 +12,7 @@ import pytest
 from detectors import Detector, Scores
 from detectors.access import AccessDetector
 from detectors.alerts import AlertDetector
-from detectors.arrays import CPU, arrays
+from detectors.arrays import CPU, Arrays, arrays
 from detectors.endpoints import EndpointDetector
 from detectors.features import AccessFeatures, FlowFeatures
 from detectors.flows import FlowDetector
@@ -21,6 +21,7 @@ from detectors.names import NameDetector
 from detectors.simulator import access_traffic, flow_traffic
 from detectors.simulator.names import simulated_names
 from telemetry import Event, EventBatch, Kind, concatenate
+from tests.detectors.strict_arrays import STRICT
 
 Make = Callable[[int], Detector]
 NAMES = ("access", "flow", "name", "alert", "endpoint")
@@ -200,18 +201,46 @@ def test_simulated_features_do_not_depend_on_cuts(kind: str) -> None:
     np.testing.assert_allclose(at_once.matrix(hashes), in_pieces.matrix(hashes), rtol=1e-5, atol=1e-5)
 
 
+def _equal(there: Arrays) -> None:
+    """Features of both kinds, batch after batch, here and there; and what is kept goes from one to the other."""
+    streams = (AccessFeatures, access_traffic(4, 60.0, 1.0, 60)), (FlowFeatures, flow_traffic(4, 60.0, 1.0, 60))
+    for make, stream in streams:
+        here, other = make(65_536), make(65_536, there)
+        for labelled in stream:
+            here.learn(labelled.batch)
+            other.learn(labelled.batch)
+            groups, matrix = other.of(labelled.batch)
+            np.testing.assert_allclose(there.host(matrix), here.of(labelled.batch)[1], rtol=1e-5, atol=1e-5)
+            assert np.array_equal(there.host(groups.hashes), here.of(labelled.batch)[0].hashes)
+        again = make(65_536)
+        again.restore(other.state())
+        hashes = again.of(labelled.batch)[0].hashes
+        np.testing.assert_allclose(again.matrix(hashes), here.matrix(hashes), rtol=1e-5, atol=1e-5)
+
+
+def test_the_strict_namespace_is_strict() -> None:
+    there, here = STRICT.xp.asarray([1.0, 2.0]), np.ones(2)
+    mixed: list[Callable[[], object]] = [
+        lambda: there + here,
+        lambda: here + there,
+        lambda: STRICT.xp.maximum(there, here),
+        lambda: here[there],
+    ]
+    for operation in mixed:
+        with pytest.raises((TypeError, IndexError)):
+            operation()
+    assert STRICT.host(there * 2 + 1).tolist() == [3.0, 5.0]
+
+
+def test_features_touch_their_device_through_its_namespace_alone() -> None:
+    _equal(STRICT)
+
+
 def test_a_gpu_computes_the_same_features() -> None:
     gpu = arrays("gpu") if importlib.util.find_spec("cupy") else CPU
     if gpu.device != "gpu":
         pytest.skip("needs a GPU")
-    here, there = AccessFeatures(1000), AccessFeatures(1000, gpu)
-    batch = traffic(Kind.REQUEST)
-    here.learn(batch)
-    there.learn(batch)
-    hashes = here.of(batch)[0].hashes
-    np.testing.assert_allclose(
-        here.matrix(hashes), gpu.host(there.matrix(gpu.xp.asarray(hashes))), rtol=1e-5, atol=1e-5
-    )
+    _equal(gpu)
 
 
 def test_a_gpu_that_is_not_there_is_replaced_visibly(monkeypatch: pytest.MonkeyPatch) -> None:

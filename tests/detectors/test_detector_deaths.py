@@ -102,6 +102,6 @@ async def test_every_event_counts_exactly_once(tmp_path: Path, models: Path) -> 
     here, once = default_pipeline(models, capacity=CAPACITY), default_pipeline(models, capacity=CAPACITY)
     Recorded(here, folder).close()
     for batch in feed.published:
-        once.process(batch, 2e9)
+        once.process([batch], 2e9)
     assert len({verdict.id for verdict in feed.verdicts}) == len(feed.verdicts)
     same(here.states()["access"], once.states()["access"])

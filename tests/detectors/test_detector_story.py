@@ -19,7 +19,7 @@ def pipeline(models: Path) -> Pipeline:
 
 def judge(pipeline: Pipeline, batch: EventBatch) -> list[Verdict]:
     """At the time of the batch's last event."""
-    return pipeline.process(batch, float(batch.time[-1]))
+    return pipeline.process([batch], float(batch.time[-1]))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ class _Slow(Pipeline):
         super().__init__([])
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def process(self, batch: EventBatch, now: float) -> list[Verdict]:
+    def process(self, batches: Sequence[EventBatch], now: float) -> list[Verdict]:
         self.begun.set()
         assert self.go.wait(10)
         return []

@@ -45,7 +45,7 @@ def test_what_detectors_know_outlives_a_promotion(shelf: Shelf) -> None:
             revision = promoted(shelf, before.threshold - 1e-9)
             changed.look()
         now = float(batch.time[-1])
-        told.append((steady.process(batch, now), changed.process(batch, now)))
+        told.append((steady.process([batch], now), changed.process([batch], now)))
     first, second = ([verdict for part in side for verdict in part] for side in zip(*told, strict=True))
     assert [(one.subject, one.score, one.evidence) for one in first] == [
         (one.subject, one.score, one.evidence) for one in second
@@ -63,7 +63,7 @@ def test_a_promoted_model_of_names_is_taken_up(shelf: Shelf, rows: Any) -> None:
     asked = rows(
         [1e9 + row for row in range(30)], kind=Kind.DNS, source="zeek", address="10.0.3.7", resource=list(names)
     )
-    (verdict,) = pipeline.process(asked, 1e9 + 30)
+    (verdict,) = pipeline.process([asked], 1e9 + 30)
     assert (verdict.detector, verdict.model) == ("name", other.card.revision)
 
 

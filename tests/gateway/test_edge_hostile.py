@@ -248,7 +248,7 @@ def _other_signature(edge: Front, good: str, rng: random.Random) -> Shown:
 
 def _altered(signed: dict[str, str], name: str, rng: random.Random) -> dict[str, str]:
     value = signed[name]
-    at = rng.randrange(5, len(value) - 3)
+    at = rng.randrange(5, len(value) - 4)  # the letter before "==" has bits that mean nothing (RFC 9651 section 4.2.7)
     return signed | {name: value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :]}
 
 
@@ -257,7 +257,7 @@ _CERTIFICATES = (
     Ca(DOMAIN).leaf(SVID),
     WORKLOADS.leaf(_OTHER),
     WORKLOADS.leaf(SVID, hours=-0.5),
-    WORKLOADS.leaf(SVID, begins=0.5),
+    WORKLOADS.leaf(SVID, begins=6),
     Ca("expired", WORKLOADS, hours=-0.5).leaf(SVID),
     WORKLOADS.leaf(SVID, ca=True),
     WORKLOADS.leaf(SVID, key_usage=usage(certificates=True)),

@@ -130,7 +130,7 @@ async def test_who_shows_no_certificate_is_asked_for_something_else(tmp_path: Pa
         (THEIRS.leaf(SVID), 401),
         (OURS.leaf("spiffe://third.example/batch"), 401),
         (OURS.leaf(SVID, hours=-0.5), CLOSED),
-        (OURS.leaf(SVID, begins=0.5), CLOSED),
+        (OURS.leaf(SVID, begins=6), CLOSED),
         (Ca("expired", OURS, hours=-0.5).leaf(SVID), CLOSED),
         (Ca("between", THEIRS).leaf(SVID), 401),
         (OURS.leaf(SVID, ca=True), 401),

@@ -137,7 +137,7 @@ def test_names_of_other_kinds_beside_the_id_are_allowed(name: x509.GeneralName) 
         (CA.leaf(SVID, key_usage=usage(signs=False)), "the certificate's key is not for signatures"),
         (CA.leaf(SVID, key_usage=usage(certificates=True)), "the certificate's key may sign certificates"),
         (CA.leaf(SVID, key_usage=usage(lists=True)), "the certificate's key may sign revocation lists"),
-        (CA.leaf(SVID, begins=0.5), "the certificate is not valid yet"),
+        (CA.leaf(SVID, begins=6), "the certificate is not valid yet"),
         (CA.leaf(SVID, hours=-0.5), "the certificate has expired"),
     ],
 )

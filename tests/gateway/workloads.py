@@ -27,7 +27,7 @@ class Ca:
         self,
         name: str = DOMAIN,
         parent: Ca | None = None,
-        hours: float = 1,
+        hours: float = 12,
         ca: bool = True,
         signs: bool = True,
         posing_as: Ca | None = None,
@@ -55,7 +55,7 @@ class Ca:
         ca: bool = False,
         key_usage: x509.KeyUsage | None = None,
         begins: float = -1,
-        hours: float = 1,
+        hours: float = 12,
         other: tuple[x509.GeneralName, ...] = (),
     ) -> Leaf:
         """A certificate with these URI names, valid from `begins` hours before now to `hours` after."""
@@ -68,7 +68,7 @@ class Ca:
             built = built.add_extension(x509.SubjectAlternativeName(names), False)
         return Leaf([built.sign(self.key, hashes.SHA256()), *self.path], key)
 
-    def revoking(self, *revoked: x509.Certificate, hours: float = 1) -> bytes:
+    def revoking(self, *revoked: x509.Certificate, hours: float = 12) -> bytes:
         """A revocation list, the next one due in so many hours."""
         now = datetime.datetime.now(datetime.UTC)
         hour = datetime.timedelta(hours=1)

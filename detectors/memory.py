@@ -1,0 +1,21 @@
+"""How the detectors' process asks for memory: arrays of some megabytes, the same sizes again for every batch."""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+
+_TRIM, _TOP_PAD, _MMAP = -1, -2, -3  # mallopt(3): M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+_MOST_KEPT = 1 << 30  # bytes
+_PAD = 64 << 20
+_LARGEST = 32 << 20  # glibc takes no greater threshold
+
+
+def keep_freed() -> None:
+    """Have glibc keep what is freed for the next batch: giving it back and being given zeroed pages again costs a
+    tenth of all time. Does nothing where the C library is another.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_MMAP, _LARGEST), (_TRIM, _MOST_KEPT), (_TOP_PAD, _PAD)):
+            mallopt(option, value)
