@@ -12,7 +12,9 @@ from detectors.verdict import SubjectKind, Verdict
 from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder, verdicts_decoder
 
 if TYPE_CHECKING:
+    from detectors.alerts import AlertDetector
     from detectors.detector import Detector, Scores, State
+    from detectors.endpoints import EndpointDetector
     from detectors.models import (
         DataRefused,
         Evaluation,
@@ -23,22 +25,27 @@ if TYPE_CHECKING:
         train_access,
         train_all,
         train_flow,
+        train_names,
     )
+    from detectors.names import NameDetector
     from detectors.pipeline import Pipeline, default_pipeline
     from detectors.recorded import Recorded
-    from detectors.simulator import Labelled, access_traffic, flow_traffic, takeover
+    from detectors.simulator import Labelled, access_traffic, flow_traffic, name_traffic, takeover
     from detectors.worker import work
 
 __all__ = [
     "MOST_UNANSWERED",
+    "AlertDetector",
     "Batch",
     "DataRefused",
     "Detector",
+    "EndpointDetector",
     "Evaluation",
     "Hello",
     "Labelled",
     "Model",
     "ModelRefused",
+    "NameDetector",
     "Pipeline",
     "Recorded",
     "Scores",
@@ -54,17 +61,21 @@ __all__ = [
     "held_out",
     "keep_freed",
     "kept_key",
+    "name_traffic",
     "takeover",
     "train_access",
     "train_all",
     "train_flow",
+    "train_names",
     "verdicts_decoder",
     "work",
 ]
 
 # The floors above need only the words; XGBoost is loaded by who asks for what uses it, not by each of their processes.
 _ON_DEMAND = {
+    "detectors.alerts": ("AlertDetector",),
     "detectors.detector": ("Detector", "Scores", "State"),
+    "detectors.endpoints": ("EndpointDetector",),
     "detectors.models": (
         "DataRefused",
         "Evaluation",
@@ -75,9 +86,11 @@ _ON_DEMAND = {
         "train_access",
         "train_all",
         "train_flow",
+        "train_names",
     ),
+    "detectors.names": ("NameDetector",),
     "detectors.pipeline": ("Pipeline", "default_pipeline"),
-    "detectors.simulator": ("Labelled", "access_traffic", "flow_traffic", "takeover"),
+    "detectors.simulator": ("Labelled", "access_traffic", "flow_traffic", "name_traffic", "takeover"),
     "detectors.recorded": ("Recorded",),
     "detectors.worker": ("work",),
 }

@@ -19,7 +19,8 @@ from detectors.detector import Detector, Learnt, Scores, State
 from detectors.endpoints import EndpointDetector
 from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
-from detectors.models import ACCESS, FLOW, Following, Shelf
+from detectors.models import ACCESS, FLOW, NAME, Following, Shelf
+from detectors.names import NameDetector
 from detectors.repeats import Repeats
 from detectors.verdict import Verdict
 from telemetry import EventBatch
@@ -121,11 +122,13 @@ def default_pipeline(
     """
     where, shelf = arrays(device), Shelf(models, trusted)
     access, flow = (Following(shelf, schema, where.device) for schema in (ACCESS, FLOW))
+    name = Following(shelf, NAME)  # few names are judged a batch: a device would wait for them
     by_requests = AccessDetector(access.model, capacity, where, key)
     by_flows = FlowDetector(flow.model, capacity, where, key)
+    by_names = NameDetector(name.model, capacity, key)
     return Pipeline(
-        (by_requests, by_flows, AlertDetector(capacity, key), EndpointDetector(capacity)),
-        ((by_requests, access), (by_flows, flow)),
+        (by_requests, by_flows, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
+        ((by_requests, access), (by_flows, flow), (by_names, name)),
     )
 
 

@@ -22,7 +22,9 @@ app = typer.Typer(
     name="models", help="What judges events: revisions on a shelf, and the one in force.", no_args_is_help=True
 )
 Revision = Annotated[str, typer.Argument(help="Revision, as `models list` shows it.")]
-Schema = Annotated[str | None, typer.Option("--schema", metavar="NAME", help="access or flow; without, all there are.")]
+Schema = Annotated[
+    str | None, typer.Option("--schema", metavar="NAME", help="access, flow or name; without, all there are.")
+]
 Data = Annotated[
     list[Path] | None,
     typer.Option("--data", metavar="FILE", help="Labelled events, with FILE.labels beside; may be repeated."),
@@ -149,7 +151,7 @@ def promote(
 
 @app.command()
 def rollback(
-    schema: Annotated[str, typer.Argument(metavar="SCHEMA", help="access or flow.")],
+    schema: Annotated[str, typer.Argument(metavar="SCHEMA", help="access, flow or name.")],
     reason: Reason,
     by: By = "",
     dry_run: DryRun = False,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import msgspec
 
 from detectors.models.card import Evaluation, Traffic
-from detectors.models.evaluation import Samples, evaluate
 from detectors.models.model import Model
 from detectors.models.refused import DataRefused
 from detectors.models.tasks import TASKS
@@ -33,10 +32,10 @@ def compare(candidate: Model, in_force: Model | None, stretch: Stretch, now: flo
 
     Raises DataRefused where it has no attacker or nobody honest, or one of them was trained on it.
     """
-    samples, traffic = stretch.watched(TASKS[candidate.card.schema.name], "test")
+    seen, traffic = stretch.watched(TASKS[candidate.card.schema.name].watch, "test")
     for model in filter(None, (candidate, in_force)):
         _refuse_known(model, stretch, traffic)
-    result, standing = _judged(candidate, samples), _judged(in_force, samples) if in_force else None
+    result, standing = seen.judged(candidate), seen.judged(in_force) if in_force else None
     if not result.attackers or not result.honest:
         raise DataRefused(f"{traffic.source}: {'nobody honest' if result.attackers else 'no attacker'} in it")
     return Comparison(
@@ -48,10 +47,6 @@ def compare(candidate: Model, in_force: Model | None, stretch: Stretch, now: flo
         standing=standing,
         worse=tuple(worse(result, standing)) if standing else (),
     )
-
-
-def _judged(model: Model, samples: Samples) -> Evaluation:
-    return evaluate(model.booster, model.card.calibration, model.card.threshold, samples)
 
 
 def _refuse_known(model: Model, stretch: Stretch, traffic: Traffic) -> None:

@@ -13,11 +13,12 @@ from detectors.models import keeping
 from detectors.models.card import Card
 from detectors.models.history import History
 from detectors.models.model import Model
+from detectors.models.progress import Progress, quiet
 from detectors.models.refused import ModelRefused
 from detectors.models.shelf import Shelf
 from detectors.models.tasks import TASKS, Task
 from detectors.models.traffic import simulated
-from detectors.models.training import Progress, quiet, train
+from detectors.models.training import train
 from detectors.simulator import VERSION
 
 OURS = "portcullis"  # who promotes default models, in the history

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detectors.features import Groups, nameless
 from detectors.models.calibration import probability
 from detectors.models.card import Calibration, Evaluation
-from detectors.models.model import margins
+from detectors.models.model import Model, margins
 from detectors.simulator import Labelled
 from telemetry import EventBatch
 
@@ -27,6 +27,14 @@ class Features(Protocol):
 
     def of(self, batch: EventBatch) -> tuple[Groups, NDArray[np.float32]]:
         """The subjects of a batch, and their features, [subjects, features]."""
+        ...
+
+
+class Watched(Protocol):
+    """Labelled traffic as the models of one task are judged by it."""
+
+    def judged(self, model: Model) -> Evaluation:
+        """How a model does there, by its own calibration and threshold."""
         ...
 
 
@@ -46,6 +54,10 @@ class Samples:
     def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Samples:
         """Some of the rows; subjects keep their numbers."""
         return Samples(self.matrix[rows], self.subject[rows], self.hostile[rows], self.time[rows], self.began)
+
+    def judged(self, model: Model) -> Evaluation:
+        """See `Watched`."""
+        return evaluate(model.booster, model.card.calibration, model.card.threshold, self)
 
 
 def watch(features: Features, traffic: Iterable[Labelled]) -> Samples:
@@ -80,8 +92,12 @@ def peaks(booster: xgboost.Booster, scale: Calibration, samples: Samples) -> NDA
 
 
 def evaluate(booster: xgboost.Booster, scale: Calibration, threshold: float, samples: Samples) -> Evaluation:
+    """How an ensemble does, its scores being rows' probabilities."""
+    return tally(probability(scale, margins(booster, samples.matrix)) >= threshold, samples)
+
+
+def tally(flagged: NDArray[np.bool_], samples: Samples) -> Evaluation:
     """Count, by subject. An attacker that is called hostile before it attacks is an honest one accused."""
-    flagged = probability(scale, margins(booster, samples.matrix)) >= threshold
     attacker = np.isfinite(samples.began)
     accused = np.zeros(len(attacker), np.bool_)
     accused[samples.subject[flagged & (samples.hostile == 0)]] = True

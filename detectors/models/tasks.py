@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,38 +13,52 @@ from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_a
 from detectors.features import access as access_features
 from detectors.features import flow as flow_features
 from detectors.models.card import Schema
-from detectors.models.evaluation import Features
-from detectors.simulator import Labelled, access_traffic, flow_traffic
+from detectors.models.evaluation import Features, Samples, Watched, watch
+from detectors.models.heard import Heard
+from detectors.models.naming import NAME
+from detectors.simulator import Labelled, access_traffic, flow_traffic, name_traffic
 from telemetry import EventBatch, Kind
 
 ACCESS = Schema("access", 2, access_features.NAMES)
 FLOW = Schema("flow", 2, flow_features.NAMES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One kind of model."""
 
     schema: Schema
     kind: Kind  # of the events that it reads
     step: float  # seconds of events that are looked at together, as a worker under load does
-    features: Callable[[], Features]
     groups: Callable[[EventBatch, Arrays, int], Groups]  # whom rows are about, all of which are about somebody
     about_somebody: Callable[[EventBatch], NDArray[np.bool_]]  # which rows are
     subject: Callable[[EventBatch, int], str]  # who that is, of one row
     simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed
-    enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
+    watch: Callable[[Iterable[Labelled]], Watched]  # what models are judged by
     intended_use: str
     limits: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectTask(Task):
+    """One whose models judge what is known of each subject."""
+
+    features: Callable[[], Features]
+    enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
+
+    def samples(self, traffic: Iterable[Labelled]) -> Samples:
+        """What its features see of traffic."""
+        return watch(self.features(), traffic)
+
+
 _SIMULATED = "Trained on a simulated bank where its lineage names a simulator: evaluate it on yours."
 TASKS: dict[str, Task] = {
-    "access": Task(
+    "access": SubjectTask(
         schema=ACCESS,
         kind=Kind.REQUEST,
         step=1.0,
         features=AccessFeatures,
+        watch=lambda traffic: watch(AccessFeatures(), traffic),
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
         subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
@@ -65,11 +79,12 @@ TASKS: dict[str, Task] = {
             _SIMULATED,
         ),
     ),
-    "flow": Task(
+    "flow": SubjectTask(
         schema=FLOW,
         kind=Kind.FLOW,
         step=1.0,
         features=FlowFeatures,
+        watch=lambda traffic: watch(FlowFeatures(), traffic),
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
@@ -83,6 +98,28 @@ TASKS: dict[str, Task] = {
             "Learnt scans alone: beacons, exfiltration and lateral movement are not among what it was shown.",
             "Scans slower than about one attempt in five seconds were not among what it was shown.",
             "An address is judged, not who is behind it: many behind one address look like one.",
+            _SIMULATED,
+        ),
+    ),
+    "name": Task(
+        schema=NAME,
+        kind=Kind.DNS,
+        step=2.0,
+        groups=by_address,
+        about_somebody=lambda batch: ~blank(batch.address),
+        subject=lambda batch, row: f"address {batch.address.text(row)}",
+        simulate=lambda seed: name_traffic(seed, seconds=_SECONDS, step=2.0),
+        watch=Heard.of,
+        intended_use=(
+            "Judges names that addresses ask for (Zeek dns, Suricata dns, Sysmon 22), each registered name once; many "
+            "strange ones within minutes accuse the address: malware that looks for its master under names that an "
+            "algorithm makes. Its verdicts go to the response policy and the guard."
+        ),
+        limits=(
+            "Names made of dictionary words look like people's: such an algorithm is seen by its misses.",
+            "Slower than some ten names in five minutes is not seen; nor is one that asks for one name alone.",
+            "Sees no tunnel: what stands before the registered name is not read.",
+            "Behind a resolver that asks for all, the resolver is accused.",
             _SIMULATED,
         ),
     ),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from detectors.models.card import DataFile, Traffic
-from detectors.models.evaluation import Samples, watch
 from detectors.models.tasks import Task
 from detectors.simulator import VERSION, Labelled
 
+_T = TypeVar("_T")
 HELD_OUT = 3  # parts 0 to 2 of a seed's traffic are training's
 
 
@@ -25,12 +25,14 @@ class Stretch:
     play: Callable[[], Iterable[Labelled]]
     files: tuple[DataFile, ...] = ()  # where it was recorded
 
-    def watched(self, task: Task, part: Literal["training", "validation", "test"]) -> tuple[Samples, Traffic]:
-        """What a task's features see of it, and what it was."""
+    def watched(
+        self, watch: Callable[[Iterable[Labelled]], _T], part: Literal["training", "validation", "test"]
+    ) -> tuple[_T, Traffic]:
+        """What somebody makes of it who watches it all, and what it was."""
         weight = _Weight()
-        samples = watch(task.features(), weight.passing(self.play()))
+        seen = watch(weight.passing(self.play()))
         sha256, events, hostile = weight.told()
-        return samples, Traffic(part=part, source=self.source, sha256=sha256, events=events, hostile=hostile)
+        return seen, Traffic(part=part, source=self.source, sha256=sha256, events=events, hostile=hostile)
 
 
 @dataclass(frozen=True, slots=True)

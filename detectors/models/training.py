@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 import xgboost
@@ -13,11 +12,11 @@ from detectors.models import calibration
 from detectors.models.card import Calibration, Card, Evaluation, Lineage, Reliability
 from detectors.models.evaluation import Samples, evaluate, peaks
 from detectors.models.model import Model, margins, raw, warm
+from detectors.models.name_training import train_names_of
+from detectors.models.progress import Progress, quiet
 from detectors.models.refused import DataRefused
-from detectors.models.tasks import TASKS, Task
+from detectors.models.tasks import TASKS, SubjectTask, Task
 from detectors.models.traffic import HELD_OUT, Parts, simulated, simulated_part
-
-Progress = Callable[[str, float], None]  # what is being done, and how much of all is done, 0 to 1
 
 _PARAMETERS: dict[str, float | int | str] = {
     "objective": "binary:logistic",
@@ -41,18 +40,23 @@ def train(task: Task, seed: int, parts: Parts, progress: Progress | None = None)
 
     Raises DataRefused where there is too little of either class to learn from.
     """
-    tell = progress or quiet
+    if isinstance(task, SubjectTask):
+        return _of_subjects(task, seed, parts, progress or quiet)
+    return train_names_of(task, seed, parts, progress or quiet)
+
+
+def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> Model:
     name = task.schema.name
     tell(f"{name}: watching traffic", 0.0)
-    watched, learnt_from = parts.training.watched(task, "training")
+    watched, learnt_from = parts.training.watched(task.samples, "training")
     tell(f"{name}: learning", 0.35)
     booster, rows = _learnt(task, seed, watched)
     tell(f"{name}: calibrating", 0.4)
-    validation, chosen_by = parts.validation.watched(task, "validation")
+    validation, chosen_by = parts.validation.watched(task.samples, "validation")
     scale = calibration.fit(*_clear(task, booster, validation))
     limit = calibration.threshold(peaks(booster, scale, validation), _ACCUSED, _LEAST)
     tell(f"{name}: testing", 0.7)
-    test, tested_by = parts.test.watched(task, "test")
+    test, tested_by = parts.test.watched(task.samples, "test")
     judged = evaluate(booster, scale, limit, validation)
     card = Card(
         schema=task.schema,
@@ -88,18 +92,19 @@ def train_flow(seed: int, progress: Progress | None = None) -> Model:
     return train(TASKS["flow"], seed, simulated(TASKS["flow"], seed), progress)
 
 
+def train_names(seed: int, progress: Progress | None = None) -> Model:
+    """A model of names, from simulated traffic."""
+    return train(TASKS["name"], seed, simulated(TASKS["name"], seed), progress)
+
+
 def held_out(model: Model, seed: int) -> Evaluation:
     """How a model does on simulated traffic that no model is trained on, whatever its seed."""
-    task, card = TASKS[model.card.schema.name], model.card
-    samples, _ = simulated_part(task, seed, HELD_OUT).watched(task, "test")
-    return evaluate(model.booster, card.calibration, card.threshold, samples)
+    task = TASKS[model.card.schema.name]
+    watched, _ = simulated_part(task, seed, HELD_OUT).watched(task.watch, "test")
+    return watched.judged(model)
 
 
-def quiet(what: str, share: float) -> None:
-    """Progress that nobody is told of."""
-
-
-def _learnt(task: Task, seed: int, samples: Samples) -> tuple[xgboost.Booster, int]:
+def _learnt(task: SubjectTask, seed: int, samples: Samples) -> tuple[xgboost.Booster, int]:
     """An ensemble, and the number of rows that it was learnt from."""
     rows = _balanced(task, samples, np.random.default_rng(seed))
     hostile = rows.hostile > 0
@@ -111,13 +116,15 @@ def _learnt(task: Task, seed: int, samples: Samples) -> tuple[xgboost.Booster, i
     return warm(booster, len(task.schema.features), "cpu"), len(rows)
 
 
-def _clear(task: Task, booster: xgboost.Booster, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _clear(
+    task: SubjectTask, booster: xgboost.Booster, samples: Samples
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Margins and labels, without the rows of subjects that have only begun to be hostile."""
     clear = samples.take((samples.hostile == 0) | _ripe(task, samples))
     return margins(booster, clear.matrix), clear.hostile > 0
 
 
-def _reliability(task: Task, booster: xgboost.Booster, scale: Calibration, samples: Samples) -> Reliability:
+def _reliability(task: SubjectTask, booster: xgboost.Booster, scale: Calibration, samples: Samples) -> Reliability:
     values, hostile = _clear(task, booster, samples)
     return calibration.reliability(calibration.probability(scale, values), hostile)
 
@@ -129,7 +136,7 @@ def _choice(judged: Evaluation) -> str:
     )
 
 
-def _ripe(task: Task, samples: Samples) -> NDArray[np.bool_]:
+def _ripe(task: SubjectTask, samples: Samples) -> NDArray[np.bool_]:
     """Which rows are of subjects that did enough to be called hostile; with less, a row is left out."""
     known, anonymous = task.enough
     if "is_anonymous" not in task.schema.features:
@@ -138,7 +145,7 @@ def _ripe(task: Task, samples: Samples) -> NDArray[np.bool_]:
     return samples.hostile >= np.where(nobody, anonymous, known)
 
 
-def _balanced(task: Task, samples: Samples, rng: np.random.Generator) -> Samples:
+def _balanced(task: SubjectTask, samples: Samples, rng: np.random.Generator) -> Samples:
     """At most _ROWS of each class, each class chosen at random."""
     chosen = []
     for rows in (np.flatnonzero(samples.hostile == 0), np.flatnonzero(_ripe(task, samples))):

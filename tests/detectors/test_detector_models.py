@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 from detectors import ModelRefused, Shelf, held_out, train_all, train_flow
-from detectors.models import ACCESS, FLOW, Schema, calibration, wilson
+from detectors.models import ACCESS, FLOW, NAME, TASKS, DataRefused, Schema, calibration, simulated, train, wilson
 from detectors.models.model import CARD, MODEL, SIGNATURE, load, raw
 from detectors.models.signing import Keys
+from detectors.simulator import name_traffic
 
 
 @pytest.fixture
@@ -75,7 +77,8 @@ def test_what_is_there_and_intact_is_kept(models: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in models.rglob("*.*")}
     train_all(models, 1, lambda what, share: told.append((what, share)))
     assert before == {path: path.stat().st_mtime_ns for path in models.rglob("*.*")}
-    assert told == [("access: ready", 0.5), ("flow: ready", 1.0)]
+    assert [what for what, _ in told] == ["access: ready", "flow: ready", "name: ready"]
+    assert [share for _, share in told] == pytest.approx([1 / 3, 2 / 3, 1.0])
 
 
 def test_the_same_seed_makes_the_same_model_to_the_byte(models: Path) -> None:
@@ -86,6 +89,26 @@ def test_the_same_seed_makes_the_same_model_to_the_byte(models: Path) -> None:
     assert raw(again.booster) == (folder / MODEL).read_bytes()
     assert again.files(shelf.keys) == {name: (folder / name).read_bytes() for name in (MODEL, CARD, SIGNATURE)}
     assert shares == sorted(shares)
+
+
+def test_the_same_seed_makes_the_same_model_of_names() -> None:
+    task = replace(TASKS["name"], simulate=lambda seed: name_traffic(seed, 60.0, families=8))
+    first, again = (train(task, 1, simulated(task, 1)) for _ in range(2))
+    assert (raw(again.booster), again.card) == (raw(first.booster), first.card)
+    other = train(task, 2, simulated(task, 2))
+    assert other.card.revision != first.card.revision
+
+
+def test_names_without_families_teach_nothing() -> None:
+    task = replace(TASKS["name"], simulate=lambda seed: name_traffic(seed, 60.0, families=1))
+    with pytest.raises(DataRefused, match="1 addresses with hostile ones"):
+        train(task, 1, simulated(task, 1))
+
+
+def test_machines_that_look_for_their_master_are_told_from_others(models: Path) -> None:
+    result = held_out(Shelf(models).in_force(NAME), 77)
+    assert result.true_positive_rate >= 0.85  # some families make names of words, and half of those are there
+    assert result.false_positive_rate <= 0.005
 
 
 def test_a_card_tells_where_a_model_comes_from_and_how_far_to_believe_it(models: Path) -> None:

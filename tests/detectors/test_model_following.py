@@ -11,8 +11,10 @@ import msgspec
 import pytest
 
 from detectors import Model, ModelRefused, Pipeline, Recorded, Shelf, Verdict, default_pipeline, flow_traffic, work
-from detectors.models import FLOW, Following, add, promote, roll_back
+from detectors.models import FLOW, NAME, Following, add, promote, roll_back
 from detectors.models.following import REFUSED
+from detectors.simulator import simulated_names
+from telemetry import Kind
 
 AT: dict[str, Any] = {"time": 2e9, "by": "operator:jo", "reason": "ticket 4711"}
 
@@ -50,6 +52,19 @@ def test_what_detectors_know_outlives_a_promotion(shelf: Shelf) -> None:
     ]
     assert {one.model for one in first} == {before.revision}
     assert {one.model for one in second} == {before.revision, revision}
+
+
+def test_a_promoted_model_of_names_is_taken_up(shelf: Shelf, rows: Any) -> None:
+    pipeline, names = default_pipeline(shelf.places.folder), simulated_names(9, 10, 60)[1].names[:30]
+    model = shelf.in_force(NAME)
+    other = Model(model.booster, msgspec.structs.replace(model.card, threshold=model.card.threshold - 1e-9).sealed())
+    promote(shelf, add(shelf, other), **AT, force=True)
+    pipeline.look()
+    asked = rows(
+        [1e9 + row for row in range(30)], kind=Kind.DNS, source="zeek", address="10.0.3.7", resource=list(names)
+    )
+    (verdict,) = pipeline.process([asked], 1e9 + 30)
+    assert (verdict.detector, verdict.model) == ("name", other.card.revision)
 
 
 def test_a_model_that_may_not_be_used_is_told_of_and_the_old_one_goes_on(shelf: Shelf) -> None:

@@ -1,4 +1,4 @@
-"""The two rules: alerts of sensors, reports of endpoint agents."""
+"""Rules over alerts of sensors, and over what endpoint agents themselves name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from detectors import Detector, Verdict
 from detectors.alerts import AlertDetector, technique
-from detectors.endpoints import EndpointDetector, judge
+from detectors.endpoints import EndpointDetector
 from telemetry import EventBatch, Kind
 
 
@@ -86,19 +86,3 @@ def test_a_dump_is_told_of_the_teller_and_of_her_laptop(rows: Any) -> None:
 def test_a_host_without_a_known_user_is_still_told_of(rows: Any) -> None:
     batch = rows([10.0], kind=Kind.ENDPOINT, peer="dc-1", action="process_create", resource="C:\\t\\mimikatz.exe")
     assert [(v.kind, v.subject) for v in told(EndpointDetector(), batch)] == [("host", "dc-1")]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("process_access procdump.exe lsass.exe", "T1003.001"),
-        ("process_create rundll32 comsvcs.dll, MiniDump 624 c:\\x", "T1003.001"),
-        ("process_create reg save HKLM\\SAM c:\\x", "T1003.002"),
-        ("file_open \\\\dc\\c$\\ntds.dit", "T1003.003"),
-        ("file_open /etc/shadow", "T1003.008"),
-        ("process_create C:\\Windows\\System32\\lsass.exe", ""),
-        ("file_open /home/tina/shadow.png", ""),
-    ],
-)
-def test_patterns_of_dumping(text: str, expected: str) -> None:
-    assert judge(text)[1] == expected

@@ -89,5 +89,5 @@ def test_real_files(data: Path, file: str, form: str, accepted: int) -> None:
 def test_a_real_host_log(data: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(data / "endpoint/smbexec-lateral.zip") as archive:
         reading = read_file(Path(archive.extract(archive.namelist()[0], tmp_path)))
-    assert (reading.format, sum(len(batch) for batch in reading)) == ("windows", 4460)
+    assert (reading.format, sum(len(batch) for batch in reading)) == ("windows", 5459)
     assert not reading.malformed
