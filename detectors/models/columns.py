@@ -34,6 +34,12 @@ class Encoder:
         ranks = tuple(np.sort(_finite(columns[name][normal])) for name in numbers)
         return cls(numbers, ranks, texts, tuple(tuple(np.unique(columns[name]).tolist()) for name in texts))
 
+    @property
+    def column(self) -> tuple[int, ...]:
+        """Of each feature of either matrix, the number of the column that it was made from."""
+        hot = [place for place, known in enumerate(self.values, len(self.numbers)) for _ in known]
+        return (*range(len(self.numbers)), *hot)
+
     def plain(self, columns: Columns) -> Matrix:
         """[rows, features] numbers as they are, texts one-hot; what is not finite is 0."""
         return np.concatenate([*(_finite(columns[name])[:, None] for name in self.numbers), self._hot(columns)], axis=1)

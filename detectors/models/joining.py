@@ -1,4 +1,9 @@
-"""How two scores become one probability, and from where it is called hostile: learnt on rows that training lacked."""
+"""How scores become one probability, and from where it is called hostile: learnt on rows that training lacked.
+
+A row may be hostile because the trees agree on it, or because trees and novelty together say so: the odds of both
+are added. The second has a limit. Novelty is what finds attacks of a kind that training lacked, but nothing is as
+novel as the strangest normal rows, and without a limit these would come before attacks that are known.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +20,14 @@ _NEW = 0.5  # share of attacks, and of normal rows, that are taken to be of a ne
 _REACH = 0.99  # of normal rows, those below the score that counts as 1
 _PENALTY = 1e-4  # on the weights, so that parts that agree do not grow without bound
 _STEPS = 50
+_LIMIT = 2.0  # ln odds that novelty may reach
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A logistic regression over both scores, each measured against those of normal rows."""
+    """A logistic regression over margin and novelty, each measured against those of normal rows; and its limit."""
 
     middle: Numbers  # [2] median of normal rows
     reach: Numbers  # [2] from there to the score that one normal row in a hundred has
@@ -29,16 +35,15 @@ class Join:
     threshold: float  # probability from which a row is called hostile
 
     def probability(self, scores: Numbers) -> Numbers:
-        """Of being hostile, if half of all rows were."""
-        odds: Numbers = (scores - self.middle) / self.reach @ self.weights[:-1] + self.weights[-1]
-        return sigmoid(odds)
+        """Of being hostile, if half of all rows were; of the scores of `Turn`."""
+        return _chance(scores[:, 0], (scores[:, 1:] - self.middle) / self.reach, self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn's answers about rows that were left out."""
 
-    scores: Numbers  # [rows, 2]
+    scores: Numbers  # [rows, 3] ln odds on which trees agree, their margin, novelty
     hostile: Mask
     new: Mask  # of a kind, or cluster, that was left out whole
     weights: Numbers
@@ -57,15 +62,20 @@ def fair_weights(kinds: NDArray[np.str_], new: Mask) -> Numbers:
 
 def fit_join(turns: Sequence[Turn]) -> Join:
     """Measure each turn's scores against its known normal rows, then weigh them and choose the threshold over all."""
-    known = [turn.scores[~turn.hostile & ~turn.new] for turn in turns]
+    known = [turn.scores[~turn.hostile & ~turn.new, 1:] for turn in turns]
     middles = np.array([np.median(scores, axis=0) for scores in known])
     reaches = np.maximum([np.quantile(scores, _REACH, axis=0) for scores in known] - middles, 1e-6)
-    scores = np.concatenate([(turn.scores - m) / r for turn, m, r in zip(turns, middles, reaches, strict=True)])
+    sure = np.concatenate([turn.scores[:, 0] for turn in turns])
+    scores = np.concatenate([(turn.scores[:, 1:] - m) / r for turn, m, r in zip(turns, middles, reaches, strict=True)])
     hostile = np.concatenate([turn.hostile for turn in turns])
     weights = np.concatenate([turn.weights for turn in turns])
     fitted = _logistic(scores, hostile, weights / weights.sum())
-    chance = sigmoid(scores @ fitted[:-1] + fitted[-1])
-    return Join(middles.mean(0), reaches.mean(0), fitted, _best(chance, hostile, weights))
+    return Join(middles.mean(0), reaches.mean(0), fitted, _best(_chance(sure, scores, fitted), hostile, weights))
+
+
+def _chance(sure: Numbers, measured: Numbers, weights: Numbers) -> Numbers:
+    joined: Numbers = measured @ weights[:-1] + weights[-1]
+    return sigmoid(np.logaddexp(sure, np.minimum(joined, _LIMIT)))
 
 
 def _logistic(inputs: Numbers, hostile: Mask, weights: Numbers) -> Numbers:

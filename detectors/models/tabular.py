@@ -11,28 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
+from detectors.models.bag import Bag, learn_bag
 from detectors.models.clusters import clusters
-from detectors.models.columns import Columns, Encoder, Matrix
+from detectors.models.columns import Columns, Encoder
 from detectors.models.joining import NORMAL, Join, Mask, Numbers, Turn, fair_weights, fit_join
-from detectors.models.model import margins
 from detectors.models.novelty import Novelty, learn_novelty
 
 _PARTS = 5  # turns in which kinds of attack are left out
 _ASKED = 1000  # rows of one kind that a turn asks about
 _CLUSTERS = 60  # of normal rows
-_PARAMETERS: dict[str, float | int | str] = {
-    "objective": "binary:logistic",
-    "tree_method": "hist",
-    "max_depth": 12,
-    "eta": 0.3,
-    "max_bin": 256,
-    "colsample_bytree": 0.5,
-    "nthread": 1,  # the order of sums, and with it the model, depends on it
-}
-_ROUNDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +29,7 @@ class Parts:
     """What is joined: trees that know attacks, and novelty that knows what is normal."""
 
     encoder: Encoder
-    forest: xgboost.Booster
+    bag: Bag
     novelty: Novelty
 
     @classmethod
@@ -48,14 +37,14 @@ class Parts:
         """Learn both from a table; a row of kind "normal" is no attack."""
         normal = kinds == NORMAL
         encoder = Encoder.of(columns, normal)
-        forest = _forest(encoder.plain(columns), kinds, seed)
-        ranked = encoder.ranked(_rows(columns, np.flatnonzero(normal)))
-        return cls(encoder, forest, learn_novelty(ranked, np.random.default_rng((seed, 13))))
+        views = encoder.ranked(columns), encoder.plain(columns)
+        bag = learn_bag(views, ~normal, _weights(kinds), encoder.column, seed)
+        return cls(encoder, bag, learn_novelty(views[0][normal], np.random.default_rng((seed, 13))))
 
     def scores(self, columns: Columns) -> Numbers:
-        """[rows, 2] margin of the trees, and ln error of the autoencoder."""
-        trees = margins(self.forest, self.encoder.plain(columns))
-        return np.stack([trees, self.novelty.score(self.encoder.ranked(columns))], axis=1)
+        """[rows, 3] ln odds on which the trees agree, their mean margin, and ln error of the autoencoder."""
+        ranked = self.encoder.ranked(columns)
+        return np.column_stack([self.bag.scores((ranked, self.encoder.plain(columns))), self.novelty.score(ranked)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +83,14 @@ def learn_table(columns: Columns, kinds: NDArray[np.str_], seed: int) -> Tabular
     return TabularModel(Parts.of(columns, kinds, seed), fit_join(turns))
 
 
-def _forest(rows: Matrix, kinds: NDArray[np.str_], seed: int) -> xgboost.Booster:
+def _weights(kinds: NDArray[np.str_]) -> Numbers:
     """Attacks weigh as much as normal rows, a kind of them the root of its rows: no frequent one decides."""
     hostile = kinds != NORMAL
     _, place, counts = np.unique(kinds, return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(counts[place])
+    weights: Numbers = 1 / np.sqrt(counts[place])
     weights[hostile] *= (~hostile).sum() / weights[hostile].sum()
     weights[~hostile] = 1.0
-    table = xgboost.QuantileDMatrix(rows, hostile, weight=weights, max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
-    return xgboost.train({**_PARAMETERS, "seed": seed}, table, _ROUNDS)
+    return weights
 
 
 def _new_in(columns: Columns, kinds: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from detectors.models.bag import learn_bag
 from detectors.models.clusters import clusters
 from detectors.models.columns import Columns, Encoder
-from detectors.models.joining import NORMAL
+from detectors.models.joining import NORMAL, Join
 from detectors.models.novelty import learn_novelty
 from detectors.models.tabular import TabularModel, learn_table
 
@@ -130,3 +131,33 @@ def test_what_breaks_a_bond_between_columns_is_novel() -> None:
     broken = normal[3000:] * np.array([1, -1, 1, 1], np.float32)
     far = np.abs(first[3000:]) > 1
     assert np.median(novelty.score(broken[far])) > np.quantile(novelty.score(normal[3000:]), 0.99)
+
+
+@given(st.lists(st.tuples(*[st.floats(-9, 9)] * 3), min_size=2, max_size=20))
+def test_novelty_cannot_outdo_trees_that_agree(rows: list[tuple[float, ...]]) -> None:
+    join = Join(np.zeros(2), np.ones(2), np.array([1.0, 1.0, 0.0]), 0.5)
+    scores = np.array(rows)
+    chance = join.probability(scores)
+    assert ((chance > 0) & (chance < 1)).all()
+    assert (join.probability(scores + np.array([1, 0, 0])) > chance).all()  # the surer the trees, the likelier
+    assert (join.probability(scores + np.array([0, 0, 1])) >= chance).all()
+    known, strange = join.probability(np.array([[4.0, 0.0, 0.0], [-4.0, -4.0, 1e6]]))
+    assert known > strange > 0.8
+
+
+def test_each_ensemble_of_a_bag_reads_whole_columns_of_its_own() -> None:
+    columns, kinds = table(7, 600)
+    columns = {**columns, **{f"noise{place}": np.arange(600) % (place + 2) for place in range(15)}}
+    encoder = Encoder.of(columns, kinds == NORMAL)
+    views = encoder.ranked(columns), encoder.plain(columns)
+    column = np.array(encoder.column)
+    assert all(len(column) == view.shape[1] for view in views)
+    bag = learn_bag(views, kinds != NORMAL, np.ones(len(kinds)), encoder.column, 1)
+    assert len({tuple(seen.tolist()) for seen in bag.seen}) > 1
+    for seen in bag.seen:
+        assert 0 < len(set(column[seen].tolist())) < len(columns)
+        assert set(np.flatnonzero(np.isin(column, column[seen])).tolist()) == set(seen.tolist())
+    sure, margin = bag.scores(views).T
+    assert np.abs(sure).max() < 14
+    assert np.isfinite(margin).all()
+    assert sure[kinds != NORMAL].mean() > 0 > sure[kinds == NORMAL].mean()
