@@ -108,7 +108,7 @@ TASKS: dict[str, Task] = {
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
-        simulate=lambda seed: name_traffic(seed, seconds=_SECONDS, step=2.0),
+        simulate=lambda seed: name_traffic(seed, seconds=600.0, step=2.0),
         watch=Heard.of,
         intended_use=(
             "Judges names that addresses ask for (Zeek dns, Suricata dns, Sysmon 22), each registered name once; many "
