@@ -214,7 +214,8 @@ async def front(**changes: Any) -> AsyncIterator[Front]:
         connector = aiohttp.TCPConnector(ssl=trust)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         await until(EnvoyAdmin(folder / "run" / ADMIN_SOCKET).ready, "the edge is ready")
-        await until(lambda: time.time() >= int(gateway.started) + 1, "what is proven now is younger than the gateway")
+        born = gateway.identification.born
+        await until(lambda: time.time() >= int(born) + 1, "what is proven now is younger than what remembers proofs")
         edge = Front(config.edge.port, folder, issuer, signer, key, session, gateway, seen, published, bodies)
         await edge.register("agent:signer", signer.keyid)
         yield edge
