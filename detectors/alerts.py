@@ -69,13 +69,11 @@ class AlertDetector:
 
     def state(self) -> State:
         """The alerts that still count."""
-        slots = self._table.held()
-        return {**self._table.state(slots), "sums": self._sums.sums[slots]}
+        return self._table.state(self._table.held(), {"sums": self._sums.sums})
 
     def restore(self, state: State) -> None:
         """Go on from a `state`."""
-        count = self._table.restore(state)
-        self._sums.sums[:count] = state["sums"][:count]
+        self._table.restore(state, {"sums": self._sums.sums})
 
     def _verdict(self, scores: Scores, place: int, batch: EventBatch, now: float, number: float) -> Verdict:
         row = int(scores.rows[place])

@@ -98,14 +98,12 @@ class Bursts:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """All that is known, for `restore`."""
-        slots = self.table.held()
-        return {"ran": self._last[slots], **self.table.state(slots)}
+        return self.table.state(self.table.held(), {"ran": self._last})
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        count = self.table.restore(state)
         self._last[:] = -np.inf
-        self._last[:count] = state["ran"][:count]
+        self.table.restore(state, {"ran": self._last})
 
 
 def technique(recent: NDArray[np.bool_]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features import cadence
 from detectors.features.cadence import Cadence
-from detectors.features.damped import Damped, Turn, take_turn, window_names, windows
+from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
 from detectors.features.groups import Groups, by_actor
 from detectors.features.hashing import KEY, hash_texts
 from detectors.features.outcomes import request_outcome
@@ -17,7 +17,6 @@ from detectors.features.seen import Seen
 from detectors.features.table import Table
 from telemetry import EventBatch
 
-SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("requests", "refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
 _WINDOWS = 2 * len(_COUNTED) * len(SCALES)
 _MACHINES = ("agent:", "workload:")
@@ -88,19 +87,17 @@ class AccessFeatures:
 
     def state(self) -> dict[str, Array]:
         """All that is known, in main memory, for `restore`."""
-        slots = self.table.held()
-        own = {"sums": self._sums.sums[slots], "kinds": self._kinds[slots], "since": self._since[slots]}
-        parts = {**own, **self.table.state(slots), **self._cadence.state(slots), **self._seen.state()}
+        parts = {**self.table.state(self.table.held(), self._by_slot()), **self._seen.state()}
         return {name: self._arrays.host(part) for name, part in parts.items()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        count = self.table.restore(state)
-        for array, name in ((self._sums.sums, "sums"), (self._kinds, "kinds"), (self._since, "since")):
-            array[:count] = self._arrays.xp.asarray(state[name][:count])
-        self._cadence.restore(state, count)
+        self.table.restore(state, self._by_slot())
         self._seen.restore(state)
         self._latest = None
+
+    def _by_slot(self) -> dict[str, Array]:
+        return {"sums": self._sums.sums, "kinds": self._kinds, "since": self._since, **self._cadence.by_slot()}
 
     def _columns(self, sums: Array, rhythm: Array, kinds: Array) -> Array:
         xp = self._arrays.xp

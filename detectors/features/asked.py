@@ -74,16 +74,16 @@ class AskedFeatures:
     def state(self) -> dict[str, Array]:
         """All that is known, for `restore`."""
         slots = self.table.held()
-        own = {"sums": self._sums.sums[slots], "since": self._since[slots]}
-        return {**own, **self.table.state(slots), **self.quotes.state(slots), **self._seen.state()}
+        return {**self.table.state(slots, self._by_slot()), **self.quotes.state(slots), **self._seen.state()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        count = self.table.restore(state)
-        for array, name in ((self._sums.sums, "sums"), (self._since, "since")):
-            array[:count] = state[name][:count]
+        count = self.table.restore(state, self._by_slot())
         self.quotes.restore(state, count)
         self._seen.restore(state)
+
+    def _by_slot(self) -> dict[str, Array]:
+        return {"sums": self._sums.sums, "since": self._since}
 
     def _note(self, turn: Turn, registered: Hashes, telling: Mask) -> None:
         """A row of telling names begins with the first one after the earlier ones have faded."""

@@ -6,8 +6,6 @@ have at a pace that they have not; the entropy of its gaps gives the rest away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from detectors.arrays import Array, Arrays
 from detectors.features.damped import Damped, Turn
 
@@ -56,14 +54,9 @@ class Cadence:
         self.bins[turn.slots] = aged
         return aged
 
-    def state(self, slots: Array) -> dict[str, Array]:
-        """What `restore` needs of some subjects."""
-        return {"previous": self.previous[slots], "gaps": self.gaps.sums[slots], "bins": self.bins[slots]}
-
-    def restore(self, state: Mapping[str, Array], count: int) -> None:
-        """Take over the first `count` subjects of a state, in slots 0, 1, 2, …"""
-        for array, name in ((self.previous, "previous"), (self.gaps.sums, "gaps"), (self.bins, "bins")):
-            array[:count] = self._xp.asarray(state[name][:count])
+    def by_slot(self) -> dict[str, Array]:
+        """All that is known, arrays by slot, by name."""
+        return {"previous": self.previous, "gaps": self.gaps.sums, "bins": self.bins}
 
     def matrix(self, slots: Array) -> Array:
         """[slots, NAMES]: ln mean gap, ln(1 + squared variation), entropy in nats, share of gaps under 100 ms."""

@@ -29,6 +29,7 @@ class Turn:
 
 
 _SPARSE = 4  # fewer rows than one in so many are counted by themselves
+SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds, of subjects whose habits count
 _LATEST = 1e11  # Unix seconds; beyond it a time is nonsense and is cut to it
 
 

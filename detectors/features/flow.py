@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
-from detectors.features.damped import Damped, Turn, take_turn, window_names, windows
+from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
 from detectors.features.groups import Groups, by_address
 from detectors.features.hashing import KEY, hash_whole, mix
 from detectors.features.outcomes import flow_failed
@@ -15,7 +15,6 @@ from detectors.features.seen import Seen
 from detectors.features.table import Table
 from telemetry import EventBatch
 
-SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds
 _COUNTED = ("flows", "failed", "new_ports", "new_peers", "new_targets", "log_in", "log_out", "log_duration")
 
 NAMES: tuple[str, ...] = (
@@ -72,18 +71,17 @@ class FlowFeatures:
 
     def state(self) -> dict[str, Array]:
         """All that is known, in main memory, for `restore`."""
-        slots = self.table.held()
-        own = {"sums": self._sums.sums[slots], "since": self._since[slots]}
-        parts = {**own, **self.table.state(slots), **self._seen.state()}
+        parts = {**self.table.state(self.table.held(), self._by_slot()), **self._seen.state()}
         return {name: self._arrays.host(part) for name, part in parts.items()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        count = self.table.restore(state)
-        for array, name in ((self._sums.sums, "sums"), (self._since, "since")):
-            array[:count] = self._arrays.xp.asarray(state[name][:count])
+        self.table.restore(state, self._by_slot())
         self._seen.restore(state)
         self._latest = None
+
+    def _by_slot(self) -> dict[str, Array]:
+        return {"sums": self._sums.sums, "since": self._since}
 
     def _columns(self, sums: Array) -> Array:
         xp = self._arrays.xp

@@ -84,16 +84,19 @@ class Table:
         slots = self._xp.flatnonzero(self.hashes)
         return slots[self._xp.argsort(-self._interest()[slots])]
 
-    def state(self, slots: Array) -> dict[str, Array]:
-        """What `restore` needs of some subjects."""
-        return {name: getattr(self, name)[slots] for name in _KEPT}
+    def state(self, slots: Array, columns: Mapping[str, Array]) -> dict[str, Array]:
+        """What `restore` needs of some subjects: who they are, and their rows of `columns`, arrays by slot."""
+        own = {name: getattr(self, name) for name in _KEPT}
+        return {name: column[slots] for name, column in {**own, **columns}.items()}
 
-    def restore(self, state: Mapping[str, Array]) -> int:
-        """Hold those of whom it was the `state`, in slots 0, 1, 2, …; how many: the first ones, as many as fit."""
+    def restore(self, state: Mapping[str, Array], columns: Mapping[str, Array]) -> int:
+        """Hold those of whom it was the `state`, in slots 0, 1, 2, … of the table and of `columns`; how many: the first
+        ones, as many as fit.
+        """
         count = min(self.capacity, len(state["hashes"]))
         self.hashes[:] = 0
-        for name in _KEPT:
-            getattr(self, name)[:count] = self._xp.asarray(state[name][:count])
+        for name, column in {**{name: getattr(self, name) for name in _KEPT}, **columns}.items():
+            column[:count] = self._xp.asarray(state[name][:count])
         self._rebuild()
         return count
 

@@ -73,7 +73,7 @@ def test_a_table_comes_back_from_its_state() -> None:
     hashes = np.random.default_rng(1).integers(1, 2**63, 50).astype(np.uint64)
     slots, _ = table.admit(hashes)
     table.last[slots] = np.arange(50)
-    assert again.restore(table.state(table.held())) == len(again) == 50
+    assert again.restore(table.state(table.held(), {}), {}) == len(again) == 50
     assert again.find(hashes).tolist() == list(range(49, -1, -1))  # the most interesting first
     assert sorted(again.admit(hashes[:14] + np.uint64(1))[0].tolist()) == list(range(50, 64))
 
@@ -82,7 +82,7 @@ def test_a_smaller_table_takes_over_the_most_interesting() -> None:
     table, smaller = Table(64, CPU), Table(8, CPU)
     for name in range(1, 51):
         admit(table, name, time=name)
-    assert smaller.restore(table.state(table.held())) == 8
+    assert smaller.restore(table.state(table.held(), {}), {}) == 8
     assert (smaller.find(np.arange(1, 51, dtype=np.uint64)) >= 0).tolist() == [False] * 42 + [True] * 8
 
 
