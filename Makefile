@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 
-.PHONY: demo test test-keycloak check peers conformance chaos prove soak setup clean
+.PHONY: demo test test-keycloak check peers conformance chaos prove models soak setup clean
 
 setup:
 	@deploy/setup
@@ -40,6 +40,10 @@ chaos: setup
 # What `make test` tries a fraction of, in full: tens of minutes.
 prove: conformance
 	@PORTCULLIS_PROVE=1 $(PY) -m pytest -m prove $(ARGS)
+
+# The models that Portcullis comes with, from its own simulator.
+models: setup
+	@$(PY) -m detectors.models.rebuild $(ARGS)
 
 # An hour under load: status 3 where a process grows.
 soak: setup

@@ -28,7 +28,7 @@ from bench.eventing.lines import Texts, write_texts
 from bench.eventing.traffic import ATTACKERS, SUBJECTS, Traffic, is_attacker
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
-from detectors import train_all
+from detectors import put_defaults
 from telemetry import read_file
 
 PARTS = ("columns", "latency", "lines", "memory", "peers")
@@ -142,7 +142,7 @@ async def _round(folder: Path, models: Path, parts: list[str], texts: Texts) -> 
 async def _measure(parts: list[str], rounds: int, minutes: float) -> tuple[Figures, Figures]:
     with TemporaryDirectory(prefix="events-") as name:
         folder = Path(name)
-        train_all(folder / "models")
+        put_defaults(folder / "models")
         texts = write_texts(folder, 200_000) if "lines" in parts else {}
         each = []
         for number in range(1, rounds + 1):

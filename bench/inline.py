@@ -55,14 +55,12 @@ def main(arguments: Sequence[str]) -> int:
 async def measure(rounds: int, seconds: int, variants: Sequence[Variant]) -> Result:
     """Start all sides, without TLS and with it, and let them take turns in each variant. Raises CannotRun."""
     answering, found = await asyncio.to_thread(program), list[Found]()
-    models: Path | None = None
     with open_folder("inline") as above:
         for tls in sorted({variant.tls for variant in variants}):
             folder, these = _made(above, tls), [variant for variant in variants if variant.tls == tls]
             forms = [FORM, *(OTHER_FORMS if any(_is_main(variant) for variant in these) else ())]
-            async with site(folder, tls, answering, forms, models) as running:
+            async with site(folder, tls, answering, forms) as running:
                 found += [await _measured(running, variant, rounds, seconds, folder) for variant in these]
-                models = running.models
     return _result(found, answering, rounds, seconds)
 
 

@@ -23,7 +23,6 @@ from deploy.demo.attack import Stopped, Traffic, blocks_enforced, enumerate_acco
 from deploy.demo.cast import CAROLS, FOREIGN, INVOICE_BOT, LEDGER_BOT
 from deploy.demo.children import ChildDied
 from deploy.demo.claims import Untrue
-from deploy.demo.training import TrainingFailed
 from deploy.demo.world import World, drive
 
 ROUNDS = 20
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
     try:
         missing = _enter()
         result = asyncio.run(drive(lambda world: _measure(world, chosen.rounds), missing, _say, BLOCKS_PER_MINUTE))
-    except (Untrue, ChildDied, TrainingFailed, TimeoutError, OSError) as error:
+    except (Untrue, ChildDied, TimeoutError, OSError) as error:
         _say(f"loop: {error}")
         return 1
     print(line(result) if chosen.json else table(result))

@@ -215,7 +215,7 @@ async def until_ok(session: aiohttp.ClientSession, url: str, token: str) -> None
 
 
 async def until_idle(side: Running) -> None:
-    """Wait until a system that just started has nothing left to do, such as training its models. Raises CannotRun."""
+    """Wait until a system that just started has nothing left to do. Raises CannotRun."""
     end = time.monotonic() + IDLE_DEADLINE
     while (busy := await _busy(side.pid)) > IDLE_SHARE:
         if time.monotonic() > end:

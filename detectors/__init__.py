@@ -22,10 +22,7 @@ if TYPE_CHECKING:
         ModelRefused,
         Shelf,
         held_out,
-        train_access,
-        train_all,
-        train_flow,
-        train_names,
+        put_defaults,
     )
     from detectors.names import NameDetector
     from detectors.pipeline import Pipeline, default_pipeline
@@ -62,11 +59,8 @@ __all__ = [
     "keep_freed",
     "kept_key",
     "name_traffic",
+    "put_defaults",
     "takeover",
-    "train_access",
-    "train_all",
-    "train_flow",
-    "train_names",
     "verdicts_decoder",
     "work",
 ]
@@ -83,10 +77,7 @@ _ON_DEMAND = {
         "ModelRefused",
         "Shelf",
         "held_out",
-        "train_access",
-        "train_all",
-        "train_flow",
-        "train_names",
+        "put_defaults",
     ),
     "detectors.names": ("NameDetector",),
     "detectors.pipeline": ("Pipeline", "default_pipeline"),

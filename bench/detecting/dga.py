@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.detecting.scores import SHARED, Figures, Numbers, auc, calling, ranking
 from detectors.features import labels, shape
-from detectors.models import NameModel, learn_names, margins, train_names
+from detectors.models import TASKS, NameModel, learn_names, margins, simulated, train
 from detectors.simulator import NamesOf, simulated_names
 
 SAMPLE = SHARED / "dga" / "dga-vs-alexa-sample.csv"
@@ -60,7 +60,7 @@ def measure(seed: int, sample: Sample) -> Figures:
     scores = _ours(seed, sample, fold)
     found = ranking("dga", scores, sample.made) | {"dga_train_and_score_seconds": time.perf_counter() - began}
     found |= _by_family(scores, sample)
-    model = NameModel.of(train_names(seed))
+    model = NameModel.of(train(TASKS["name"], seed, simulated(TASKS["name"], seed)))
     began = time.perf_counter()
     shipped = _scores(model, sample.names.tolist())
     found["dga_scored_per_s"] = len(shipped) / (time.perf_counter() - began)
@@ -77,12 +77,12 @@ def _folds(sample: Sample, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def _ours(seed: int, sample: Sample, fold: NDArray[np.int64]) -> Numbers:
-    simulated = [origin for origin in simulated_names(seed) if origin.made]
+    families = [origin for origin in simulated_names(seed) if origin.made]
     checked = simulated_names(seed + 1000)
     scores = np.empty(len(fold))
     for number in range(FOLDS):
         asked = fold == number
-        model = learn_names([*sample.origins(~asked), *simulated], checked, checked, seed)
+        model = learn_names([*sample.origins(~asked), *families], checked, checked, seed)
         scores[asked] = _scores(model, sample.names[asked].tolist())
     return scores
 

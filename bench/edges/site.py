@@ -14,7 +14,7 @@ from bench.edges.side import ENVOY, OTHERS, Side
 from bench.edges.variant import ALICE, ANSWER, SCOPE
 from bench.system import AUDIENCE, Issuer, Upstream, plain_envoy, portcullis, until_idle, upstream
 from deploy.demo.ports import free_port
-from gateway.config import Config, Detectors, Edge, Guard, Identity, Policy, Route, Service, Tls
+from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service, Tls
 from gateway.config import Issuer as IssuerConfig
 from gateway.edge import TlsMaterial
 
@@ -35,17 +35,11 @@ class Site:
     issuer: Issuer
     token: str
     certificate: bytes | None  # of the edges, where they speak TLS
-    models: Path | None  # of the detectors
 
 
 @asynccontextmanager
-async def site(
-    folder: Path, tls: bool, answering: Program, forms: Sequence[Form], models: Path | None
-) -> AsyncIterator[Site]:
-    """All sides, once each has nothing left to do. `models`: the detectors', where a site before has trained them.
-
-    Raises CannotRun.
-    """
+async def site(folder: Path, tls: bool, answering: Program, forms: Sequence[Form]) -> AsyncIterator[Site]:
+    """All sides, once each has nothing left to do. Raises CannotRun."""
     async with AsyncExitStack() as stack:
         issuer = Issuer()
         await stack.enter_async_context(issuer.serve())
@@ -56,16 +50,15 @@ async def site(
         plain = await stack.enter_async_context(plain_envoy(stock, _made(folder / "plain"), material))
         sides = {"plain": Side("plain", plain.port, {plain.pid: ENVOY})}
         for name, seconds in CACHE_SECONDS.items():
-            config = _ours(configuration(_made(folder / name), behind, issuer.url, settings), seconds, models)
+            config = _ours(configuration(_made(folder / name), behind, issuer.url, settings), seconds)
             running = await stack.enter_async_context(portcullis(config, folder / name))
             await until_idle(running)
             sides[name] = Side(name, running.port, {running.pid: OTHERS})
-            models = models or config.state / "models"  # trained once, by the first that starts
         for form in forms:
             made = plugin(form, answering, stock, _made(folder / form.name), issuer, material)
             sides[form.name] = await stack.enter_async_context(made)
         shown = material.certificate if material else None
-        yield Site(sides, issuer, issuer.token(ALICE, scope=SCOPE), shown, models)
+        yield Site(sides, issuer, issuer.token(ALICE, scope=SCOPE), shown)
 
 
 def configuration(folder: Path, behind: Upstream, issuer: str, tls: Tls | None) -> Config:
@@ -88,9 +81,9 @@ def configuration(folder: Path, behind: Upstream, issuer: str, tls: Tls | None) 
     )
 
 
-def _ours(config: Config, cache_seconds: float, models: Path | None) -> Config:
+def _ours(config: Config, cache_seconds: float) -> Config:
     edge = Edge.model_validate(config.edge.model_dump(exclude_unset=True) | {"cache_seconds": cache_seconds})
-    return config.model_copy(update={"edge": edge, "detectors": Detectors(models=models)})
+    return config.model_copy(update={"edge": edge})
 
 
 def _made(folder: Path) -> Path:

@@ -36,9 +36,7 @@ def name(number: int) -> str:
 
 
 @asynccontextmanager
-async def agents(
-    folder: Path, models: Path, journals: Path, count: int, processes: int
-) -> AsyncIterator[tuple[Site, Crowd]]:
+async def agents(folder: Path, journals: Path, count: int, processes: int) -> AsyncIterator[tuple[Site, Crowd]]:
     """A gateway, so many agents and this host's own, once all are connected. Raises CannotRun."""
     names = [name(number) for number in range(count)]
     authority, port = Authority(folder / "certificates"), free_port()
@@ -49,7 +47,7 @@ async def agents(
     lines = Lines(agents=Agents(port=port, tls=tls), nftables=NftablesLine())
     whose = (f"wss://127.0.0.1:{port}", str(authority.folder), str(journals))
     async with (
-        site(folder / "site", models, lines) as ours,
+        site(folder / "site", lines) as ours,
         crowd(ours.admin, "bench.pushing.agents", whose, names, processes) as connected,
     ):
         yield ours, connected

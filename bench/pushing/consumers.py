@@ -67,16 +67,14 @@ def name(number: int) -> str:
 
 
 @asynccontextmanager
-async def consumers(
-    folder: Path, models: Path, port: int, count: int, processes: int
-) -> AsyncIterator[tuple[Site, Crowd]]:
+async def consumers(folder: Path, port: int, count: int, processes: int) -> AsyncIterator[tuple[Site, Crowd]]:
     """A gateway and so many consumers behind the broker on that port, once all are connected. Raises CannotRun."""
     names, key = [name(number) for number in range(count)], folder / "openc2.key"
     signing_key(key)
     key.chmod(0o644)  # the gateway may run as another user
     openc2 = OpenC2Lines(broker=BrokerConfig(port=port), consumers=tuple(names), signing_key=key)
     async with (
-        site(folder / "site", models, Lines(openc2=openc2)) as ours,
+        site(folder / "site", Lines(openc2=openc2)) as ours,
         crowd(ours.admin, "bench.pushing.consumers", (str(port), str(key)), names, processes) as connected,
     ):
         yield ours, connected

@@ -23,7 +23,6 @@ from bench.pushing.rounds import Round, beside_a_round, figures, one_round, shar
 from bench.pushing.sizes import sizes
 from bench.result import CannotRun, Result
 from bench.system import open_folder
-from detectors import train_all
 
 LINES, MANY, FEW = 1_000, 10_000, 100
 PROCESSES = 2  # that lines run in, a thousand or fewer
@@ -38,11 +37,10 @@ async def measure(rounds: int, blocks: int, parts: Sequence[str]) -> Result:
     """Everything, one part after another. Raises CannotRun."""
     figures, ratios = Figures(), Figures()
     with open_folder("push") as folder, tempfile.TemporaryDirectory(dir=_SHM) as journals:
-        train_all(folder / "models", progress=lambda *_: None)
         for part in parts:
             own = folder / part
             own.mkdir(mode=0o755)
-            place = Place(own, folder / "models", Path(journals) / part)
+            place = Place(own, Path(journals) / part)
             found, compared = await place.measure(part, rounds, blocks)
             figures |= found
             ratios |= compared
@@ -52,8 +50,8 @@ async def measure(rounds: int, blocks: int, parts: Sequence[str]) -> Result:
 class Place:
     """Where a part runs."""
 
-    def __init__(self, folder: Path, models: Path, journals: Path) -> None:
-        self._folder, self._models, self._journals = folder, models, journals
+    def __init__(self, folder: Path, journals: Path) -> None:
+        self._folder, self._journals = folder, journals
 
     async def measure(self, part: str, rounds: int, blocks: int) -> tuple[Figures, Figures]:
         """Figures and ratios of one part."""
@@ -66,7 +64,7 @@ class Place:
         return (await self._flood() if part == "flood" else await self._crowdsec()), {}
 
     async def _agents(self, name: str, count: int, processes: int, rounds: int, blocks: int) -> Figures:
-        async with agents(self._folder, self._models, self._journals, count, processes) as (site, crowd):
+        async with agents(self._folder, self._journals, count, processes) as (site, crowd):
             each, made = addresses(), list[Round]()
             idle = await warm(site, crowd, each)
             for number in range(rounds):
@@ -82,7 +80,7 @@ class Place:
         name = f"openc2_{LINES}"
         async with AsyncExitStack() as stack:
             port, broker = await stack.enter_async_context(mosquitto(self._folder))
-            site, crowd = await stack.enter_async_context(consumers(self._folder, self._models, port, LINES, PROCESSES))
+            site, crowd = await stack.enter_async_context(consumers(self._folder, port, LINES, PROCESSES))
             each, made, alone = addresses(), list[Round](), list[list[float]]()
             travels, idle = await sizes(port, lambda: warm(site, crowd, each))
             plain = await stack.enter_async_context(fanout(port, LINES, PROCESSES, travels))
@@ -100,7 +98,7 @@ class Place:
         return found, {"openc2_vs_mosquitto": _ratio(made, alone)}
 
     async def _flood(self) -> Figures:
-        async with agents(self._folder, self._models, self._journals, FEW, PROCESSES) as (site, _):
+        async with agents(self._folder, self._journals, FEW, PROCESSES) as (site, _):
             came = await flood(site, addresses(), RATE, SECONDS)
         found = shares("flood_durable", came.late_ms)
         return found | {

@@ -12,7 +12,7 @@ from bench.pushing.admin import Admin, admin
 from bench.streams.running import Parts
 from bench.system import portcullis, until_idle
 from deploy.demo.ports import free_port
-from gateway.config import Config, Detectors, Edge, Guard, Lines, Route, Service
+from gateway.config import Config, Edge, Guard, Lines, Route, Service
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,22 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, models: Path, lines: Lines) -> AsyncIterator[Site]:
-    """`portcullis up` in a folder of its own, with these lines; its models are trained already. Raises CannotRun."""
-    config = _configuration(folder, models, lines)
+async def site(folder: Path, lines: Lines) -> AsyncIterator[Site]:
+    """`portcullis up` in a folder of its own, with these lines. Raises CannotRun."""
+    config = _configuration(folder, lines)
     socket = config.state / "run" / "admin.sock"
     async with portcullis(config, folder) as running, admin(socket) as operator:
         await until_idle(running)
         yield Site(operator, socket, Parts.of(running).pids["gateway"])
 
 
-def _configuration(folder: Path, models: Path, lines: Lines) -> Config:
+def _configuration(folder: Path, lines: Lines) -> Config:
     folder.mkdir(mode=0o755)
     return Config(
         state=folder / "state",
         edge=Edge(port=free_port(), concurrency=1),
         services={"none": Service(address="127.0.0.1", port=free_port())},
         routes=(Route(prefix="/", service="none"),),
-        detectors=Detectors(models=models),
         guard=Guard(blocks_per_minute=1_000_000),
         lines=lines,
     )

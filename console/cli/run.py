@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,7 +61,9 @@ def detectors(config: ConfigFile = DEFAULT_FILE) -> None:
     confine(frozenset())
     keys = trusted(tree)
     if tree.detectors.models is None:
-        _default_models(place(tree), keys)
+        from detectors import put_defaults
+
+        put_defaults(place(tree), keys)
     uvloop.run(_detectors(tree, keys))
 
 
@@ -126,13 +127,6 @@ async def _detectors(config: Config, keys: Trusted) -> None:
     folder = config.state / "detectors"
     pipeline = default_pipeline(place(config), config.detectors.device, key=kept_key(folder), trusted=keys)
     await work(config.state / "run" / "detectors.sock", Recorded(pipeline, folder), told_to_stop())
-
-
-def _default_models(folder: Path, keys: Trusted) -> None:
-    """Models from the project's own traffic simulator, where nobody promoted others; trained once, and kept."""
-    from detectors import train_all
-
-    train_all(folder, progress=lambda what, share: note(f"{what} ({share:.0%})"), trusted=keys)
 
 
 async def _nftables(config: Config) -> None:

@@ -86,7 +86,7 @@ class Run:
         """The token issuer."""
         return f"http://127.0.0.1:{self.ports.issuer}"
 
-    def write(self, network: Network, models: Path, lines: Sequence[str], blocks_per_minute: int) -> None:
+    def write(self, network: Network, lines: Sequence[str], blocks_per_minute: int) -> None:
         """Write the configuration. `lines`: which there are, beside the edge."""
         tree = {
             "state": str(self.state),
@@ -110,7 +110,6 @@ class Run:
             },
             "policy": {"paths": [str(self.folder / "policy")], "data": str(self.folder / "data.json")},
             "telemetry": {"eve": [str(self.folder / "eve.json")], "mqtt": {"broker": self._broker()}},
-            "detectors": {"models": str(models)},
             "guard": _guard(network, blocks_per_minute),
             "lines": self._lines(lines),
             "metrics_port": self.ports.metrics,

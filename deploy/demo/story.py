@@ -16,7 +16,6 @@ from deploy.demo.children import ChildDied
 from deploy.demo.claims import Untrue
 from deploy.demo.sandbox import NoSandbox
 from deploy.demo.steps import STEPS, Step
-from deploy.demo.training import TrainingFailed
 from deploy.demo.world import World, drive
 
 Tell = Callable[[int, "StepResult"], None]
@@ -108,7 +107,7 @@ def _played(tell: Tell, say: Callable[[str], None], missing: str) -> dict[str, A
 
     try:
         told: dict[str, Any] = asyncio.run(drive(all_steps, missing, say))
-    except (ChildDied, TimeoutError, TrainingFailed, NoSandbox, OSError) as error:
+    except (ChildDied, TimeoutError, NoSandbox, OSError) as error:
         say(f"the demo could not run: {error}")
         return failed(str(error), missing)
     except asyncio.CancelledError:

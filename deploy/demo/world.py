@@ -18,7 +18,7 @@ import msgspec
 
 from defense_lines.agent.openc2_seal import enrol
 from defense_lines.lines.openc2_enrolment import signing_key
-from deploy.demo import broker, cast, children, issuer, training
+from deploy.demo import broker, cast, children, issuer
 from deploy.demo.admin import Admin
 from deploy.demo.caller import Caller, Stream
 from deploy.demo.cast import ROOT
@@ -102,7 +102,7 @@ class World:
 async def world(missing: str, say: Say, blocks_per_minute: int = 60) -> AsyncIterator[World]:
     """Start every part. `missing`: why there is no sandbox, empty if we are in one.
 
-    Raises ChildDied, TimeoutError or TrainingFailed when a part does not start.
+    Raises ChildDied or TimeoutError when a part does not start.
     """
     children.adopt_orphans()
     async with AsyncExitStack() as stack:
@@ -114,8 +114,7 @@ async def world(missing: str, say: Say, blocks_per_minute: int = 60) -> AsyncIte
         secret = secrets.token_urlsafe(24)
         unavailable, lines = _missing_parts(missing)
         started = await _start_parts(run, secret, lines, stack)
-        models = await training.models(run.folder, say)
-        run.write(network, models, lines, blocks_per_minute)
+        run.write(network, lines, blocks_per_minute)
         for child, port in started:
             await accepts(port, child)
         built = await _start_portcullis(run, network, secret, lines, unavailable, stack)

@@ -25,8 +25,6 @@ class Cadence:
         self.previous = self._xp.zeros(capacity)
         self.gaps = Damped(capacity, 3, (scale,), arrays)
         self.bins = self._xp.zeros((capacity, _BINS), self._xp.float32)
-        self._all = self._xp.ones(_BINS, self._xp.float32)
-        self._fast = (self._xp.arange(_BINS) < _FAST).astype(self._xp.float32)
 
     def add(self, turn: Turn) -> Array:
         """Take in one batch. Returns the subjects' rhythm, as `matrix` would."""
@@ -69,10 +67,10 @@ class Cadence:
         known = sums[:, 0] > 1e-3  # with no gap yet there is no rhythm
         count = xp.where(known, sums[:, 0], xp.float32(1))
         mean = xp.clip(sums[:, 1] / count, _SHORTEST, _LONGEST)
-        logs = (bins * xp.log(xp.maximum(bins, xp.float32(1e-12)))) @ self._all
+        logs = xp.einsum("ij->i", bins * xp.log(xp.maximum(bins, xp.float32(1e-12))))
         columns[:, 0] = xp.log(mean)
         columns[:, 1] = xp.log1p(xp.maximum(sums[:, 2] / count / (mean * mean) - 1.0, 0.0))
         columns[:, 2] = xp.maximum(xp.log(count) - logs / count, 0.0)
-        columns[:, 3] = (bins @ self._fast) / count
+        columns[:, 3] = xp.einsum("ij->i", bins[:, :_FAST]) / count
         columns[~known] = 0.0
         return columns

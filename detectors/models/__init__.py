@@ -9,7 +9,7 @@ from.
 from detectors.models.card import Card, Evaluation, Schema, wilson
 from detectors.models.columns import Columns, Encoder
 from detectors.models.comparison import Comparison, compare
-from detectors.models.defaults import train_all
+from detectors.models.defaults import default, put_defaults
 from detectors.models.following import Following
 from detectors.models.history import History, Promotion
 from detectors.models.joining import NORMAL
@@ -24,7 +24,7 @@ from detectors.models.signing import read_public
 from detectors.models.tabular import learn_table
 from detectors.models.tasks import ACCESS, FLOW, TASKS, Task
 from detectors.models.traffic import HELD_OUT, Parts, Stretch, simulated, simulated_part
-from detectors.models.training import held_out, train, train_access, train_flow, train_names
+from detectors.models.training import held_out, train
 
 __all__ = [
     "ACCESS",
@@ -54,12 +54,14 @@ __all__ = [
     "Task",
     "add",
     "compare",
+    "default",
     "found",
     "held_out",
     "learn_names",
     "learn_table",
     "margins",
     "promote",
+    "put_defaults",
     "read",
     "read_public",
     "record",
@@ -68,10 +70,6 @@ __all__ = [
     "simulated",
     "simulated_part",
     "train",
-    "train_access",
-    "train_all",
-    "train_flow",
-    "train_names",
     "unproven",
     "wilson",
 ]

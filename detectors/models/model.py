@@ -39,9 +39,13 @@ class Model:
 
     def files(self, keys: Keys) -> dict[str, bytes]:
         """Each file of it, signed. Raises ModelRefused where there is no key to sign with."""
+        files = self.unsigned()
+        return files | {SIGNATURE: msgspec.json.encode(keys.sign("card", files[CARD])) + b"\n"}
+
+    def unsigned(self) -> dict[str, bytes]:
+        """The model and its card."""
         card = msgspec.json.format(msgspec.json.encode(self.card), indent=2) + b"\n"
-        signature = msgspec.json.encode(keys.sign("card", card)) + b"\n"
-        return {MODEL: raw(self.booster), CARD: card, SIGNATURE: signature}
+        return {MODEL: raw(self.booster), CARD: card}
 
 
 def load(folder: Path, schema: Schema, keys: Keys, device: Device = "cpu") -> Model:
@@ -49,7 +53,19 @@ def load(folder: Path, schema: Schema, keys: Keys, device: Device = "cpu") -> Mo
 
     Raises ModelRefused if it is missing, unsigned, altered, signed by a stranger, unreadable or of another schema.
     """
-    card, body = verified(folder, keys)
+    return _parsed(folder, schema, *verified(folder, keys), device)
+
+
+def shipped(folder: Path, schema: Schema) -> Model:
+    """Read a model that came with the program, and is believed as the program is: nobody signed it here.
+
+    Raises ModelRefused if it is missing, damaged, unreadable or of another schema.
+    """
+    card = _card(folder)
+    return _parsed(folder, schema, card, _body(folder, card), "cpu")
+
+
+def _parsed(folder: Path, schema: Schema, card: Card, body: bytes, device: Device) -> Model:
     refuse_other(folder, card, schema)
     try:
         booster = warm(xgboost.Booster(model_file=bytearray(body)), len(schema.features), device)
@@ -60,11 +76,16 @@ def load(folder: Path, schema: Schema, keys: Keys, device: Device = "cpu") -> Mo
 
 def verified(folder: Path, keys: Keys) -> tuple[Card, bytes]:
     """A card and its model's bytes, as somebody trusted signed them; not parsed yet. Raises ModelRefused."""
-    card = _card(folder, keys)
+    signer(folder, keys)
+    card = _card(folder)
+    return card, _body(folder, card)
+
+
+def _body(folder: Path, card: Card) -> bytes:
     body = _read(folder / MODEL)
     if hashlib.sha256(body).hexdigest() != card.sha256:  # no secret: both are public
         raise ModelRefused(f"{folder / MODEL}: altered, its SHA-256 is not the card's")
-    return card, body
+    return body
 
 
 def signer(folder: Path, keys: Keys) -> str:
@@ -103,9 +124,8 @@ class _Format(msgspec.Struct, frozen=True):
     format: int
 
 
-def _card(folder: Path, keys: Keys) -> Card:
+def _card(folder: Path) -> Card:
     path, body = folder / CARD, _read(folder / CARD)
-    keys.verify("card", body, _read(folder / SIGNATURE), path)
     try:
         format_ = msgspec.json.decode(body, type=_Format).format
         if format_ != FORMAT:

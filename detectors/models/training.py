@@ -16,7 +16,7 @@ from detectors.models.name_training import train_names_of
 from detectors.models.progress import Progress, quiet
 from detectors.models.refused import DataRefused
 from detectors.models.tasks import TASKS, SubjectTask, Task
-from detectors.models.traffic import HELD_OUT, Parts, simulated, simulated_part
+from detectors.models.traffic import HELD_OUT, Parts, simulated_part
 
 _PARAMETERS: dict[str, float | int | str] = {
     "objective": "binary:logistic",
@@ -80,21 +80,6 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
         limits=task.limits,
     )
     return Model(booster, card.sealed())
-
-
-def train_access(seed: int, progress: Progress | None = None) -> Model:
-    """A model of requests, from simulated traffic."""
-    return train(TASKS["access"], seed, simulated(TASKS["access"], seed), progress)
-
-
-def train_flow(seed: int, progress: Progress | None = None) -> Model:
-    """A model of flows, from simulated traffic."""
-    return train(TASKS["flow"], seed, simulated(TASKS["flow"], seed), progress)
-
-
-def train_names(seed: int, progress: Progress | None = None) -> Model:
-    """A model of names, from simulated traffic."""
-    return train(TASKS["name"], seed, simulated(TASKS["name"], seed), progress)
 
 
 def held_out(model: Model, seed: int) -> Evaluation:

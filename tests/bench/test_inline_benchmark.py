@@ -126,7 +126,7 @@ async def peers(tmp_path: Path, tools: None) -> AsyncIterator[Site]:
             folder.mkdir()
             made = plugin(form, answering, config, folder, issuer, None)
             sides[form.name] = await stack.enter_async_context(made)
-        yield Site(sides, issuer, issuer.token(ALICE, scope=SCOPE), None, None)
+        yield Site(sides, issuer, issuer.token(ALICE, scope=SCOPE), None)
 
 
 @pytest.mark.system

@@ -14,15 +14,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli import app
-from detectors import Model, Shelf, train_flow
-from detectors.models import FLOW, add, promote
+from detectors import Model, Shelf
+from detectors.models import FLOW, TASKS, add, default, promote
 from detectors.simulator import VERSION
 from tests.console.bank_operations import CONFIGURATION
 
 
 @pytest.fixture(scope="module")
-def trained() -> Model:
-    return train_flow(1)
+def flow() -> Model:
+    return default(TASKS["flow"])
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 @pytest.fixture
-def three(shelf: Shelf, trained: Model) -> list[str]:
+def three(shelf: Shelf, flow: Model) -> list[str]:
     """A model in force, one that is as good, and one that never accuses anybody."""
-    revisions = [add(shelf, trained), *(add(shelf, with_threshold(trained, limit)) for limit in (0.801, 1.1))]
+    revisions = [add(shelf, flow), *(add(shelf, with_threshold(flow, limit)) for limit in (0.801, 1.1))]
     promote(shelf, revisions[0], time=1e9, by="portcullis", reason="the first", force=True)
     return revisions
 
@@ -134,10 +134,10 @@ def test_an_altered_model_is_listed_as_refused_and_goes_nowhere(file: Path, shel
 
 
 def test_another_banks_model_counts_where_its_key_is_named(
-    file: Path, shelf: Shelf, three: list[str], trained: Model, tmp_path: Path
+    file: Path, shelf: Shelf, three: list[str], flow: Model, tmp_path: Path
 ) -> None:
     other = Shelf(tmp_path / "other")
-    revision = add(other, with_threshold(trained, 0.85))
+    revision = add(other, with_threshold(flow, 0.85))
     shutil.copytree(other.places.revision(revision), shelf.places.revision(revision))
     assert "not trusted here" in call(file, "show", revision).stderr
     with file.open("a") as text:

@@ -1,16 +1,14 @@
-"""Models trained once for all tests of this floor, and short ways to write events."""
+"""A shelf with the default models for all tests of this floor, and short ways to write events."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from detectors import train_all
+from detectors import put_defaults
 from telemetry import Event, EventBatch, Kind
 
 MakeBatch = Callable[..., EventBatch]
@@ -18,13 +16,9 @@ MakeBatch = Callable[..., EventBatch]
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shelf of trained models, seed 1: trained by the first of pytest's processes that asks, for all of them."""
-    base = tmp_path_factory.getbasetemp()
-    run = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    folder = run / "models"
-    with (run / "models.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        train_all(folder, 1)
+    """A shelf with the default models in force."""
+    folder = tmp_path_factory.mktemp("shelf") / "models"
+    put_defaults(folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,32 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import xgboost
 
-from detectors import ModelRefused, Shelf, held_out, train_all, train_flow
-from detectors.models import ACCESS, FLOW, NAME, TASKS, DataRefused, Schema, calibration, simulated, train, wilson
-from detectors.models.model import CARD, MODEL, SIGNATURE, load, raw
+from detectors import ModelRefused, Shelf, held_out, put_defaults
+from detectors.models import (
+    ACCESS,
+    FLOW,
+    NAME,
+    TASKS,
+    DataRefused,
+    Schema,
+    Task,
+    calibration,
+    default,
+    simulated,
+    train,
+    wilson,
+)
+from detectors.models.defaults import TRAINED
+from detectors.models.model import CARD, MODEL, SIGNATURE, load, raw, shipped
 from detectors.models.signing import Keys
-from detectors.simulator import name_traffic
+from detectors.simulator import VERSION, flow_traffic, name_traffic
+from detectors.simulator.lexicon import sources
+
+PROVE = os.environ.get("PORTCULLIS_PROVE") == "1"
+LIBRARIES = {"numpy": np.__version__, "xgboost": xgboost.__version__} | sources()
+each_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 
 @pytest.fixture
@@ -28,10 +49,14 @@ def keys(models: Path) -> Keys:
     return Shelf(models).keys
 
 
-def test_a_model_with_one_bit_turned_is_refused(copy: Path, keys: Keys) -> None:
-    body = bytearray((copy / MODEL).read_bytes())
+def turn_a_bit(path: Path) -> None:
+    body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
-    (copy / MODEL).write_bytes(body)
+    path.write_bytes(body)
+
+
+def test_a_model_with_one_bit_turned_is_refused(copy: Path, keys: Keys) -> None:
+    turn_a_bit(copy / MODEL)
     with pytest.raises(ModelRefused, match=rf"{MODEL}: altered"):
         load(copy, FLOW, keys)
 
@@ -73,22 +98,45 @@ def test_a_stranger_vouches_for_nothing(copy: Path) -> None:
 
 
 def test_what_is_there_and_intact_is_kept(models: Path) -> None:
-    told: list[tuple[str, float]] = []
     before = {path: path.stat().st_mtime_ns for path in models.rglob("*.*")}
-    train_all(models, 1, lambda what, share: told.append((what, share)))
+    put_defaults(models)
     assert before == {path: path.stat().st_mtime_ns for path in models.rglob("*.*")}
-    assert [what for what, _ in told] == ["access: ready", "flow: ready", "name: ready"]
-    assert [share for _, share in told] == pytest.approx([1 / 3, 2 / 3, 1.0])
 
 
-def test_the_same_seed_makes_the_same_model_to_the_byte(models: Path) -> None:
+@each_task
+def test_a_default_model_fits_this_version(task: Task) -> None:
+    card = default(task).card
+    assert card.schema == task.schema
+    assert (card.lineage.simulator, card.lineage.seed, card.lineage.files) == (VERSION, 1, ())
+
+
+@each_task
+def test_a_damaged_default_model_is_refused(task: Task, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(TRAINED / task.schema.name, tmp_path / "copy"))
+    assert shipped(copy, task.schema).card == default(task).card
+    turn_a_bit(copy / MODEL)
+    with pytest.raises(ModelRefused, match=rf"{MODEL}: altered"):
+        shipped(copy, task.schema)
+
+
+@pytest.mark.prove
+@pytest.mark.skipif(not PROVE, reason="trains: PORTCULLIS_PROVE=1")
+@each_task
+def test_a_default_model_is_what_its_seed_makes(task: Task) -> None:
+    card = default(task).card
+    if not card.lineage.libraries.items() <= LIBRARIES.items():
+        pytest.skip("the default models were made with other versions of libraries")
+    again = train(task, card.lineage.seed, simulated(task, card.lineage.seed))
+    assert again.card.revision == card.revision
+
+
+def test_the_same_seed_makes_the_same_model_of_flows() -> None:
+    task = replace(TASKS["flow"], simulate=lambda seed: flow_traffic(seed, seconds=120.0, step=1.0, hosts=60))
     shares: list[float] = []
-    again = train_flow(1, lambda _, share: shares.append(share))
-    shelf = Shelf(models)
-    folder = shelf.places.revision(again.card.revision)
-    assert raw(again.booster) == (folder / MODEL).read_bytes()
-    assert again.files(shelf.keys) == {name: (folder / name).read_bytes() for name in (MODEL, CARD, SIGNATURE)}
-    assert shares == sorted(shares)
+    first, again = (train(task, 1, simulated(task, 1), lambda _, share: shares.append(share)) for _ in range(2))
+    assert (raw(again.booster), again.card) == (raw(first.booster), first.card)
+    half = len(shares) // 2
+    assert shares[:half] == shares[half:] == sorted(shares[:half])
 
 
 def test_the_same_seed_makes_the_same_model_of_names() -> None:

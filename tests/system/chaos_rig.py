@@ -23,9 +23,8 @@ from bench.machine import command, descendants
 from bench.streams.caller import PATH, Caller
 from bench.streams.upstream import held_upstream
 from bench.system import AUDIENCE, Issuer, Running, open_folder, portcullis
-from deploy.demo import training
 from deploy.demo.ports import free_port
-from gateway.config import Config, Detectors, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
+from gateway.config import Config, Edge, GatewayProcesses, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as Trusted
 from tests.gateway.edge_rig import until
 from tests.system.verifying_upstream import AUDIENCE as ACCOUNTS
@@ -270,9 +269,8 @@ async def site(cache_seconds: float = 5.0) -> AsyncIterator[Site]:
         url = await stack.enter_async_context(issuer.serve())
         accounts, tells = await stack.enter_async_context(_verifying(port))
         ledger = await stack.enter_async_context(held_upstream())
-        models = await training.models(folder, lambda line: None)
         edge = Edge(port=port, concurrency=2, cache_seconds=cache_seconds, drain_seconds=0)
-        config = _configuration(folder, edge, url, accounts, ledger, models)
+        config = _configuration(folder, edge, url, accounts, ledger)
         running = await stack.enter_async_context(portcullis(config, folder))
         here = Site(running, folder, config.state / "run" / "admin.sock", issuer, tells)
 
@@ -284,7 +282,7 @@ async def site(cache_seconds: float = 5.0) -> AsyncIterator[Site]:
         yield here
 
 
-def _configuration(folder: Path, edge: Edge, issuer: str, accounts: int, ledger: int, models: Path) -> Config:
+def _configuration(folder: Path, edge: Edge, issuer: str, accounts: int, ledger: int) -> Config:
     return Config(
         state=folder / "state",
         edge=edge,
@@ -299,7 +297,6 @@ def _configuration(folder: Path, edge: Edge, issuer: str, accounts: int, ledger:
         ),
         identity=Identity(issuers=(Trusted(issuer=issuer, jwks_url=f"{issuer}/jwks", audience=AUDIENCE),)),
         policy=Policy(paths=(folder / "bank.rego",)),
-        detectors=Detectors(models=models),
         guard=Guard(never_block_principals=_HONEST),  # load is an attack by any measure: this is about deaths
     )
 

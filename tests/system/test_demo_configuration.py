@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -29,16 +28,16 @@ def run(network: Network) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("lines", [("edge",), ("edge", "nftables"), ("edge", "nftables", "openc2")])
-def test_written_configuration_loads(run: Run, network: Network, tmp_path: Path, lines: tuple[str, ...]) -> None:
-    run.write(network, tmp_path, lines, 60)
+def test_written_configuration_loads(run: Run, network: Network, lines: tuple[str, ...]) -> None:
+    run.write(network, lines, 60)
     config = load(run.file, {}).config
     assert config.state == run.state
     assert (config.lines.nftables is not None, config.lines.openc2 is not None) == (len(lines) > 1, len(lines) > 2)
     assert config.policy.paths == (run.folder / "policy",)
 
 
-def test_core_banking_host_may_never_be_blocked(run: Run, network: Network, tmp_path: Path) -> None:
-    run.write(network, tmp_path, ("edge",), 60)
+def test_core_banking_host_may_never_be_blocked(run: Run, network: Network) -> None:
+    run.write(network, ("edge",), 60)
     assert network.bank_range in load(run.file, {}).config.guard.never_block_addresses
     assert network.core_address.rpartition(".")[0] == network.bank_range.rpartition(".")[0]
 

@@ -18,9 +18,8 @@ from aiohttp import web
 
 from bench.machine import command, descendants
 from bench.system import AUDIENCE, Issuer, portcullis, until_ok
-from deploy.demo import training
 from deploy.demo.ports import free_port
-from gateway.config import Config, Detectors, Edge, Guard, Identity, Policy, Route, Service
+from gateway.config import Config, Edge, Guard, Identity, Policy, Route, Service
 from gateway.config import Issuer as IssuerConfig
 
 ALICE = "person:alice"
@@ -84,7 +83,6 @@ async def system(folder: Path) -> AsyncIterator[System]:
             ),
             identity=Identity(issuers=(IssuerConfig(issuer=url, jwks_url=f"{url}/jwks", audience=AUDIENCE),)),
             policy=Policy(data=_data(folder)),
-            detectors=Detectors(models=await training.models(folder, print)),
             guard=Guard(never_block_principals=(ALICE,)),
         )
         token = issuer.token(ALICE, scope="accounts:read payments:write")
