@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from prometheus_client import Counter
 
 from detectors.recorded import Recorded
 from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder
-from telemetry import FrameError, frame, read_frame
+from telemetry import FrameError, Reader, SocketReader, frame, read_frame
 
 _LOOK = 1.0  # seconds between looks at what is in force
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 2.0  # seconds before the next attempt to connect
@@ -24,14 +25,14 @@ BROKEN = Counter("portcullis_detectors_broken_connections_total", "Connections e
 _log = structlog.get_logger()
 
 
-async def work(socket: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
-    """Serve the gateway at `socket` until `stop`. What the detectors know outlives a connection, and a promoted model.
+async def work(path: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
+    """Serve the gateway at a socket until `stop`. What the detectors know outlives a connection, and a promoted model.
 
     Raises what a detector raises: the supervisor starts another worker.
     """
     looking = asyncio.create_task(_look(pipeline))
     try:
-        await _connect(socket, pipeline, stop)
+        await _connect(path, pipeline, stop)
     finally:
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
@@ -44,17 +45,15 @@ async def _look(pipeline: Recorded) -> None:
         await asyncio.to_thread(pipeline.look)
 
 
-async def _connect(socket: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
+async def _connect(path: Path, pipeline: Recorded, stop: asyncio.Event) -> None:
     delay = _FIRST_DELAY
     while not stop.is_set():
-        with suppress(OSError):
-            reader, writer = await asyncio.open_unix_connection(socket)
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gateway:
+            gateway.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(gateway, str(path))
             CONNECTIONS.inc()
-            try:
-                if await _until(stop, _serve(reader, writer, pipeline)):
-                    delay = _FIRST_DELAY
-            finally:
-                writer.close()
+            if await _until(stop, _serve(gateway, pipeline)):
+                delay = _FIRST_DELAY
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), delay)
         delay = min(delay * 2, _LONGEST_DELAY)
@@ -73,8 +72,8 @@ async def _until(stop: asyncio.Event, serving: Coroutine[None, None, int]) -> in
         await asyncio.gather(task, waiting, return_exceptions=True)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pipeline: Recorded) -> int:
-    decoder = batch_decoder()
+async def _serve(gateway: socket.socket, pipeline: Recorded) -> int:
+    reader, decoder = SocketReader(gateway), batch_decoder()
     try:
         hello = await read_frame(reader, decoder)
     except (EOFError, OSError):
@@ -86,11 +85,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pip
     waiting: asyncio.Queue[Batch | None] = asyncio.Queue(MOST_UNANSWERED)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_read(reader, decoder, waiting))
-        return await _answer(writer, hello.stream, waiting, pipeline)
+        return await _answer(gateway, hello.stream, waiting, pipeline)
 
 
 async def _read(
-    reader: asyncio.StreamReader,
+    reader: Reader,
     decoder: msgspec.msgpack.Decoder[Hello | Batch],
     waiting: asyncio.Queue[Batch | None],
 ) -> None:
@@ -112,10 +111,8 @@ def _broken(why: object) -> int:
     return 0
 
 
-async def _answer(
-    writer: asyncio.StreamWriter, stream: str, waiting: asyncio.Queue[Batch | None], pipeline: Recorded
-) -> int:
-    answered = 0
+async def _answer(gateway: socket.socket, stream: str, waiting: asyncio.Queue[Batch | None], pipeline: Recorded) -> int:
+    answered, loop = 0, asyncio.get_running_loop()
     while True:
         arrived = [await waiting.get()]
         while not waiting.empty():
@@ -123,10 +120,8 @@ async def _answer(
         batches = [batch for batch in arrived if batch is not None]
         if batches:
             verdicts = await asyncio.to_thread(pipeline.judge, stream, batches)
-            if not writer.is_closing():  # the gateway may have died meanwhile
-                writer.write(frame(Verdicts(verdicts, batches[-1].number)))
-                with suppress(OSError):  # the reader learns of it, too, and ends this connection
-                    await writer.drain()
+            with suppress(OSError):  # the gateway may have died meanwhile: the reader learns of it, too, and ends this
+                await loop.sock_sendall(gateway, frame(Verdicts(verdicts, batches[-1].number)))
                 BATCHES.inc(len(batches))
                 answered += len(batches)
         if None in arrived:

@@ -8,7 +8,7 @@ from telemetry.bus import Bus, Closed, Subscription
 from telemetry.cleanse import HISTORY, LIVE, Bounds, Door, Refused, cleanse
 from telemetry.event import COLUMNS, Event, EventBatch, InvalidBatch, Kind, concatenate
 from telemetry.files import FileReading, UnknownFormat, read_file
-from telemetry.framing import MAX_FRAME, FrameError, frame, read_frame
+from telemetry.framing import MAX_FRAME, FrameError, Reader, SocketReader, frame, read_frame
 from telemetry.hashing import Hashes, hash_letters, mix
 from telemetry.logs import plain_logs
 from telemetry.malformed import Malformed, Parse, Parsed, ParseMany
@@ -49,10 +49,12 @@ __all__ = [
     "Parse",
     "ParseMany",
     "Parsed",
+    "Reader",
     "Refused",
     "Reject",
     "Rejects",
     "Report",
+    "SocketReader",
     "Subscription",
     "Texts",
     "Topic",
