@@ -34,6 +34,7 @@ from telemetry import read_file
 PARTS = ("columns", "latency", "lines", "memory", "peers")
 ROWS = 262_144  # of a stretch of telemetry, over all sources
 WARM, LENGTH = 4.0, 10.0  # seconds of a round
+JOURNALS = 25.0  # seconds of warm-up for columns: by then a journal is full, its checkpoint written, and the next begun
 RATE, EVERY = 100_000, 0.05  # events a second where latency is measured; seconds between two hand-overs of a source
 Figures = dict[str, float]
 
@@ -41,7 +42,7 @@ Figures = dict[str, float]
 async def columns(feed: Feed, seconds: float) -> Figures:
     """As many events as are answered in that time, all of them fresh from the sources' clock."""
     traffic = Traffic(1, ROWS)
-    await _pour(feed, traffic, WARM)
+    await _pour(feed, traffic, JOURNALS)
     scored, (ours, theirs), before = await feed.scores(), feed.cpu(), time.perf_counter()
     sent = await _pour(feed, traffic, seconds)
     took = time.perf_counter() - before

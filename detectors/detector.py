@@ -19,10 +19,10 @@ State = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One score for each subject that a batch touched, higher is more hostile; and where in the batch it was last."""
+    """One score for each subject that a batch touched and that is due; and the row where it was last."""
 
     hashes: NDArray[np.uint64]  # [subjects] who they are
-    values: NDArray[np.float64]  # [subjects], 0 to 1
+    values: NDArray[np.float64]  # [subjects] 0 to 1, higher is more hostile
     rows: NDArray[np.int64]  # [subjects] each one's last row in the batch that was scored
 
     def __len__(self) -> int:

@@ -45,12 +45,11 @@ class FlowDetector:
             self._features.learn(batch)
 
     def score(self, batch: EventBatch) -> Scores:
-        """Calibrated probability that each source address of the batch is hostile."""
+        """Calibrated probability that each source address of the batch that is due is hostile."""
         if not len(batch):
             return NO_SCORES
-        groups, matrix = self._features.of(batch)
-        host = self._arrays.host
-        return Scores(host(groups.hashes), self._model.score(matrix), host(groups.last))
+        news, host = self._features.news(batch), self._arrays.host
+        return Scores(host(news.hashes), self._model.score(news.matrix), host(news.rows))
 
     def state(self) -> State:
         """What is known of each subject."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import structlog
 from prometheus_client import Counter
 
-_HEAD = struct.Struct(">II")  # length of an entry and its CRC-32
-_NAME = "journal-{:08d}"
+_HEAD = struct.Struct(">IQI")  # lengths of an entry's index and of all of it, and its CRC-32
+_END = bytes(_HEAD.size)
+_NAME, _SPARE = "journal-{:08d}", "journal-spare"
 _PIECE = 262_144  # bytes written at a time: a kernel takes six times as long for megabytes at once, to find them room
 
 TORN = Counter("portcullis_detectors_journal_torn_total", "Journals whose end was torn off: what follows is not read")
@@ -29,29 +32,49 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     batches: list[bytes]  # EventBatch.to_bytes()
 
 
+class _Index(msgspec.Struct, frozen=True, array_like=True):
+    """What an entry begins with; its batches follow as they are, for a copy of megabytes has its price."""
+
+    stream: str
+    number: int
+    now: float
+    sizes: list[int]
+
+
 class Journal:
     """Segments in a folder, numbered upwards. An appended entry outlives the process, not the machine: nothing is
     forced to the disk, for what a dead machine saw is not worth a disk's wait for each batch.
+
+    A segment that is dropped becomes the next one, written over from its beginning: a kernel takes many times as long
+    to find new pages as to write on those it has. Checksums begin with the segment's number, so that what an earlier
+    segment left behind the end is never taken for an entry; a head of zeros is the end.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
-        self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Entry)
+        self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Index)
         self.segment = max(self._segments(), default=0)
         self.size = 0  # bytes appended to this segment
         self._file = self._begin()
 
     def append(self, entry: Entry) -> None:
         """Raises OSError; what was written of the entry until then is not read again."""
-        body = self._encoder.encode(entry)
-        head = _HEAD.pack(len(body), zlib.crc32(body))
-        whole = memoryview(head + body)
-        for start in range(0, len(whole), _PIECE):
-            piece = whole[start : start + _PIECE]
-            if os.write(self._file, piece) < len(piece):
+        index = self._encoder.encode(_Index(entry.stream, entry.number, entry.now, list(map(len, entry.batches))))
+        checksum = _checksum(self.segment, (index, *entry.batches))
+        head = _HEAD.pack(len(index), len(index) + sum(map(len, entry.batches)), checksum)
+        end = self.size
+        for part in (head + index, *entry.batches, _END):
+            end = self._write(memoryview(part), end)
+        self.size = end - len(_END)
+
+    def _write(self, part: memoryview, place: int) -> int:
+        """Where it ends."""
+        for start in range(0, len(part), _PIECE):
+            piece = part[start : start + _PIECE]
+            if os.pwrite(self._file, piece, place + start) < len(piece):
                 raise OSError(f"{self._path(self.segment)}: not written as a whole")
-        self.size += len(whole)
+        return place + len(part)
 
     def begin_segment(self) -> int:
         """Go on in a new segment; its number."""
@@ -63,8 +86,8 @@ class Journal:
         """What is in the segments from that number on, up to where each is whole."""
         for segment in sorted(number for number in self._segments() if since <= number < self.segment):
             with self._path(segment).open("rb") as stream:
-                while head := stream.read(_HEAD.size):
-                    entry = self._entry(head, stream.read(_HEAD.unpack(head)[0]) if len(head) == _HEAD.size else b"")
+                while (head := stream.read(_HEAD.size)) not in (b"", _END):
+                    entry = self._entry(segment, head, stream)
                     if entry is None:
                         TORN.inc()
                         _log.warning("journal torn", segment=segment)
@@ -72,10 +95,10 @@ class Journal:
                     yield entry
 
     def drop_before(self, segment: int) -> None:
-        """Forget older segments."""
+        """Forget older segments; keep one of them to write the next one over."""
         for number in self._segments():
             if number < segment:
-                self._path(number).unlink(missing_ok=True)
+                self._path(number).replace(self._folder / _SPARE)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -83,17 +106,38 @@ class Journal:
 
     def _begin(self) -> int:
         self.segment, self.size = self.segment + 1, 0
-        return os.open(
-            self._path(self.segment), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        path = self._path(self.segment)
+        with suppress(FileNotFoundError):
+            (self._folder / _SPARE).rename(path)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(file, _END, 0)
+        return file
 
-    def _entry(self, head: bytes, body: bytes) -> Entry | None:
-        if len(head) < _HEAD.size or _HEAD.unpack(head) != (len(body), zlib.crc32(body)):
+    def _entry(self, segment: int, head: bytes, stream: BinaryIO) -> Entry | None:
+        """The next one, None where it is not whole."""
+        if len(head) < _HEAD.size:
             return None
-        return self._decoder.decode(body)
+        size, whole, checksum = _HEAD.unpack(head)
+        if whole > os.fstat(stream.fileno()).st_size:
+            return None
+        body = stream.read(whole)
+        if len(body) < whole or _checksum(segment, (body,)) != checksum:
+            return None
+        index, batches = self._decoder.decode(body[:size]), []
+        for length in index.sizes:
+            batches.append(body[size : size + length])
+            size += length
+        return Entry(index.stream, index.number, index.now, batches)
 
     def _segments(self) -> list[int]:
         return [int(path.name.rpartition("-")[2]) for path in self._folder.glob("journal-" + "[0-9]" * 8)]
 
     def _path(self, segment: int) -> Path:
         return self._folder / _NAME.format(segment)
+
+
+def _checksum(segment: int, parts: Iterable[bytes]) -> int:
+    checksum = segment
+    for part in parts:
+        checksum = zlib.crc32(part, checksum)
+    return checksum

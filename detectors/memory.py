@@ -5,7 +5,12 @@ from __future__ import annotations
 import ctypes
 from contextlib import suppress
 
-_TRIM, _TOP_PAD, _MMAP = -1, -2, -3  # mallopt(3): M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+_TRIM, _TOP_PAD, _MMAP, _ARENAS = (
+    -1,
+    -2,
+    -3,
+    -8,
+)  # mallopt(3): M_TRIM_THRESHOLD, M_TOP_PAD, …
 _MOST_KEPT = 1 << 30  # bytes
 _PAD = 64 << 20
 _LARGEST = 32 << 20  # glibc takes no greater threshold
@@ -17,5 +22,5 @@ def keep_freed() -> None:
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((_MMAP, _LARGEST), (_TRIM, _MOST_KEPT), (_TOP_PAD, _PAD)):
+        for option, value in ((_MMAP, _LARGEST), (_TRIM, _MOST_KEPT), (_TOP_PAD, _PAD), (_ARENAS, 1)):
             mallopt(option, value)

@@ -10,6 +10,7 @@ from detectors.arrays import CPU, Array, Arrays
 from detectors.features import cadence
 from detectors.features.cadence import Cadence
 from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
+from detectors.features.due import Due, News
 from detectors.features.groups import Groups, by_actor
 from detectors.features.hashing import KEY, hash_texts
 from detectors.features.outcomes import request_outcome
@@ -44,7 +45,8 @@ class AccessFeatures:
         self._cadence = Cadence(capacity, arrays)
         self._kinds = xp.zeros((capacity, 2), xp.float32)  # is_machine, is_anonymous
         self._since = xp.zeros(capacity)  # Unix seconds of the first refusal of the present row of them
-        self._latest: tuple[EventBatch, Groups, Array] | None = None  # learnt last, and what came of it
+        self._due = Due(capacity, arrays)
+        self._latest: tuple[EventBatch, News] | None = None  # learnt last, and what came of it
 
     def learn(self, batch: EventBatch) -> None:
         """Take in requests that are `identified`, at most `capacity` rows in the order of time."""
@@ -64,7 +66,9 @@ class AccessFeatures:
         ones = xp.ones(len(batch), bool)
         quantities = [ones, refused, unauthenticated, failed, novel, novel & refused, new_paths, sizes[turn.order]]
         sums, rhythm = self._sums.add(turn, quantities), self._cadence.add(turn)
-        self._latest = (batch, groups, self._columns(sums, rhythm, self._kinds[turn.slots]))
+        due = self._due.take(turn, adverse | failed | novel)
+        columns = self._columns(sums[due], rhythm[due], self._kinds[turn.slots[due]])
+        self._latest = batch, News(groups.hashes[due], groups.last[due], columns)
 
     def matrix(self, hashes: Array) -> Array:
         """[hashes, NAMES] of each subject at its latest event, 32 bits; a stranger's row is all zeros."""
@@ -75,10 +79,15 @@ class AccessFeatures:
 
     def of(self, batch: EventBatch) -> tuple[Groups, Array]:
         """The actors of a batch whose rows are `identified`, and the matrix of them."""
-        if self._latest and batch is self._latest[0]:
-            return self._latest[1:]
         groups = by_actor(batch, self._arrays, self._key)
         return groups, self.matrix(groups.hashes)
+
+    def news(self, batch: EventBatch) -> News:
+        """Who is due to be judged after a batch: of the one learnt last as `Due` says, of any other all."""
+        if self._latest and batch is self._latest[0]:
+            return self._latest[1]
+        groups, matrix = self.of(batch)
+        return News(groups.hashes, groups.last, matrix)
 
     def since(self, hashes: Array) -> Array:
         """When each one's refusals began, or its latest event where it has none."""
@@ -97,7 +106,13 @@ class AccessFeatures:
         self._latest = None
 
     def _by_slot(self) -> dict[str, Array]:
-        return {"sums": self._sums.sums, "kinds": self._kinds, "since": self._since, **self._cadence.by_slot()}
+        return {
+            "sums": self._sums.sums,
+            "kinds": self._kinds,
+            "since": self._since,
+            "judged": self._due.judged,
+            **self._cadence.by_slot(),
+        }
 
     def _columns(self, sums: Array, rhythm: Array, kinds: Array) -> Array:
         xp = self._arrays.xp

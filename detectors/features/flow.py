@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
+from detectors.features.due import Due, News
 from detectors.features.groups import Groups, by_address
 from detectors.features.hashing import KEY, hash_whole, mix
 from detectors.features.outcomes import flow_failed
@@ -33,7 +34,8 @@ class FlowFeatures:
         self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
         self._seen = Seen(3 * capacity, arrays)
         self._since = arrays.xp.zeros(capacity)  # Unix seconds when each one's present activity began
-        self._latest: tuple[EventBatch, Groups, Array] | None = None  # learnt last, and what came of it
+        self._due = Due(capacity, arrays)
+        self._latest: tuple[EventBatch, News] | None = None  # learnt last, and what came of it
 
     def learn(self, batch: EventBatch) -> None:
         """Take in flows, at most `capacity` rows in the order of time."""
@@ -48,8 +50,10 @@ class FlowFeatures:
             for column in (batch.bytes_in, batch.bytes_out, _seconds(batch))
         )
         ones = xp.ones(len(batch), bool)
-        sums = self._sums.add(turn, [ones, failed, *self._touch(batch, groups, turn), *sizes])
-        self._latest = (batch, groups, self._columns(sums))
+        ports, peers, targets = self._touch(batch, groups, turn)
+        sums = self._sums.add(turn, [ones, failed, ports, peers, targets, *sizes])
+        due = self._due.take(turn, failed | ports | targets)  # a new peer is a new target
+        self._latest = batch, News(groups.hashes[due], groups.last[due], self._columns(sums[due]))
 
     def matrix(self, hashes: Array) -> Array:
         """[hashes, NAMES] of each address at its latest event, 32 bits; a stranger's row is all zeros."""
@@ -60,10 +64,15 @@ class FlowFeatures:
 
     def of(self, batch: EventBatch) -> tuple[Groups, Array]:
         """The source addresses of a batch, and the matrix of them."""
-        if self._latest and batch is self._latest[0]:
-            return self._latest[1:]
         groups = by_address(batch, self._arrays, self._key)
         return groups, self.matrix(groups.hashes)
+
+    def news(self, batch: EventBatch) -> News:
+        """Who is due to be judged after a batch: of the one learnt last as `Due` says, of any other all."""
+        if self._latest and batch is self._latest[0]:
+            return self._latest[1]
+        groups, matrix = self.of(batch)
+        return News(groups.hashes, groups.last, matrix)
 
     def since(self, hashes: Array) -> Array:
         """When each one's present activity began."""
@@ -81,7 +90,7 @@ class FlowFeatures:
         self._latest = None
 
     def _by_slot(self) -> dict[str, Array]:
-        return {"sums": self._sums.sums, "since": self._since}
+        return {"sums": self._sums.sums, "since": self._since, "judged": self._due.judged}
 
     def _columns(self, sums: Array) -> Array:
         xp = self._arrays.xp

@@ -14,6 +14,7 @@ from detectors import Batch, Pipeline, Recorded, kept_key
 from detectors import recorded as module
 from detectors.alerts import AlertDetector
 from detectors.checkpoint import NAME, Checkpoint
+from detectors.journal import TORN
 from detectors.recorded import AGAIN, LEFT_OUT, REFUSED, UNWRITTEN
 from telemetry import EventBatch, Kind
 
@@ -99,12 +100,12 @@ def test_another_gateway_counts_from_one(make: Make, rows: Any) -> None:
     assert known(first)["events"] == [6.0]
 
 
-@pytest.mark.parametrize("cut", [1, 7, 9, 40])
+@pytest.mark.parametrize("cut", [17, 23, 25, 56])  # the last 16 bytes say that it is the end
 def test_a_torn_end_was_never_answered_and_is_taken_in_anew(make: Make, rows: Any, folder: Path, cut: int) -> None:
     first = make()
     for number in (1, 2):
         first.judge("a", [alerts(rows, number)])
-    journal = next(path for path in folder.glob("journal-*") if path.stat().st_size)
+    journal = max(folder.glob("journal-*"), key=lambda path: path.stat().st_size)
     os.truncate(journal, journal.stat().st_size - cut)
     second = make()
     assert known(second)["events"] == [1.0]
@@ -119,7 +120,25 @@ def test_old_journals_go_once_a_checkpoint_stands(
     recorded = make()
     recorded.judge("a", [alerts(rows, 1)])
     checkpointed(recorded, monkeypatch)
-    assert [path.stat().st_size for path in folder.glob("journal-*")] == [0]
+    assert sorted(path.name for path in folder.glob("journal-*")) == ["journal-00000002", "journal-spare"]
+
+
+def test_what_a_segment_is_written_over_is_never_read_again(
+    make: Make, rows: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one holds more than the new one: its later entries lie behind the new one's end."""
+    recorded, torn = make(), TORN._value.get()
+    for number in range(1, 6):
+        recorded.judge("a", [alerts(rows, number)])
+    checkpointed(recorded, monkeypatch)  # its segment is spare now,
+    checkpointed(recorded, monkeypatch)  # and the present one
+    monkeypatch.setattr(module, "EVERY", 1e9)
+    recorded.judge("a", [alerts(rows, 6)])
+    written = (folder / "journal-00000003").read_bytes()
+    assert written.index(bytes(16)) < written.rindex(bytes(16))  # an end, and the one that it had
+    assert known(make()) == known(recorded)
+    assert known(recorded)["events"] == [6.0]
+    assert TORN._value.get() == torn
 
 
 @pytest.mark.parametrize("spoil", [b"", b"junk", b"\0" * 100])
@@ -149,10 +168,12 @@ def test_a_checkpoint_that_cannot_be_written_loses_nothing(
 def test_a_full_disk_is_counted_and_judging_goes_on(make: Make, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded, before = make(), UNWRITTEN._value.get()
 
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
+    def full(file: int, data: bytes, place: int, write: Any = os.pwrite) -> int:
+        if len(data) > 16:  # what it is at work at has its place
+            raise OSError(28, "No space left on device")
+        return int(write(file, data, place))
 
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "pwrite", full)
     assert recorded.judge("a", [alerts(rows, 1, severity=4)])
     assert UNWRITTEN._value.get() == before + 1
 
