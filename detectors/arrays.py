@@ -33,6 +33,15 @@ class Arrays:
 CPU = Arrays(np, "cpu")
 
 
+def put_rows(array: Array, places: Array, rows: Array) -> None:
+    """`array[places] = rows`, of equal type and contiguous. NumPy is twice as fast where a row is one thing to it."""
+    if isinstance(array, np.ndarray):
+        whole = np.dtype((np.void, array[0].nbytes))
+        array.reshape(len(array), -1).view(whole)[:, 0][places] = rows.reshape(len(rows), -1).view(whole)[:, 0]
+    else:
+        array[places] = rows
+
+
 def arrays(device: Device) -> Arrays:
     """The namespace of a device; a GPU that is not there becomes the CPU, logged and counted."""
     if device == "cpu":

@@ -65,15 +65,16 @@ class AccessFeatures:
         sizes = xp.log1p(sent + received)
         ones = xp.ones(len(batch), bool)
         quantities = [ones, refused, unauthenticated, failed, novel, novel & refused, new_paths, sizes[turn.order]]
-        sums, rhythm = self._sums.add(turn, quantities), self._cadence.add(turn)
+        sums = self._sums.add(turn, quantities)
+        self._cadence.add(turn)
         due = self._due.take(turn, adverse | failed | novel)
-        columns = self._columns(sums[due], rhythm[due], self._kinds[turn.slots[due]])
+        columns = self._columns(xp.take(sums, due, axis=0), turn.slots[due])
         self._latest = batch, News(groups.hashes[due], groups.last[due], columns)
 
     def matrix(self, hashes: Array) -> Array:
         """[hashes, NAMES] of each subject at its latest event, 32 bits; a stranger's row is all zeros."""
         slots = self.table.find(hashes)
-        columns = self._columns(self._sums.sums[slots], self._cadence.matrix(slots), self._kinds[slots])
+        columns = self._columns(self._arrays.xp.take(self._sums.sums, slots, axis=0), slots)
         columns[slots < 0] = 0.0
         return columns
 
@@ -114,11 +115,12 @@ class AccessFeatures:
             **self._cadence.by_slot(),
         }
 
-    def _columns(self, sums: Array, rhythm: Array, kinds: Array) -> Array:
+    def _columns(self, sums: Array, slots: Array) -> Array:
         xp = self._arrays.xp
         columns = xp.empty((len(sums), len(NAMES)), xp.float32)
         windows(columns, sums, self._arrays)
-        columns[:, _WINDOWS:-2], columns[:, -2:] = rhythm, kinds
+        columns[:, _WINDOWS:-2] = self._cadence.matrix(slots)
+        columns[:, -2:] = xp.take(self._kinds, slots, axis=0)
         return columns
 
     def _touch(self, batch: EventBatch, groups: Groups, turn: Turn) -> tuple[Array, Array]:

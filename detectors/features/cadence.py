@@ -6,7 +6,7 @@ have at a pace that they have not; the entropy of its gaps gives the rest away.
 
 from __future__ import annotations
 
-from detectors.arrays import Array, Arrays
+from detectors.arrays import Array, Arrays, put_rows
 from detectors.features.damped import Damped, Turn
 
 NAMES = ("gap_mean", "gap_spread", "gap_entropy", "gap_fast")
@@ -26,8 +26,8 @@ class Cadence:
         self.gaps = Damped(capacity, 3, (scale,), arrays)
         self.bins = self._xp.zeros((capacity, _BINS), self._xp.float32)
 
-    def add(self, turn: Turn) -> Array:
-        """Take in one batch. Returns the subjects' rhythm, as `matrix` would."""
+    def add(self, turn: Turn) -> None:
+        """Take in one batch."""
         xp = self._xp
         previous = self.previous[turn.slots]
         previous[turn.strangers] = xp.nan
@@ -38,31 +38,32 @@ class Cadence:
         gaps = xp.abs(turn.times - before)
         has = ~xp.isnan(gaps)
         gaps = xp.clip(xp.where(has, gaps, 1.0), _SHORTEST, _LONGEST)
-        sums = self.gaps.add(turn, [has, gaps * has, gaps * gaps * has])
-        return self._columns(sums[:, 0], self._count(turn, gaps, has))
+        self.gaps.add(turn, [has, gaps * has, gaps * gaps * has])
+        self._count(turn, gaps, has)
 
-    def _count(self, turn: Turn, gaps: Array, has: Array) -> Array:
+    def _count(self, turn: Turn, gaps: Array, has: Array) -> None:
         xp = self._xp
         bins = xp.minimum((xp.log10(gaps.astype(xp.float32)) * 2 + 6).astype(xp.int64), _BINS - 1)
         weights = xp.exp((turn.ages / -self._scale).astype(xp.float32)) * has
         counts = xp.bincount(turn.group * _BINS + bins, weights, len(turn.slots) * _BINS)
-        aged = self.bins[turn.slots] * xp.exp((turn.elapsed / -self._scale).astype(xp.float32))[:, None]
+        aged = (
+            xp.take(self.bins, turn.slots, axis=0) * xp.exp((turn.elapsed / -self._scale).astype(xp.float32))[:, None]
+        )
         aged[turn.strangers] = 0.0
         aged += counts.reshape(-1, _BINS)
-        self.bins[turn.slots] = aged
-        return aged
+        put_rows(self.bins, turn.slots, aged)
 
     def by_slot(self) -> dict[str, Array]:
         """All that is known, arrays by slot, by name."""
         return {"previous": self.previous, "gaps": self.gaps.sums, "bins": self.bins}
 
     def matrix(self, slots: Array) -> Array:
-        """[slots, NAMES]: ln mean gap, ln(1 + squared variation), entropy in nats, share of gaps under 100 ms."""
-        return self._columns(self.gaps.sums[slots, 0], self.bins[slots])
+        """[slots, NAMES]: ln mean gap, ln(1 + squared variation), entropy in nats, share of gaps under 100 ms.
 
-    def _columns(self, sums: Array, bins: Array) -> Array:
-        """The entropy of shares b / n is ln n - (sum of b ln b) / n."""
+        The entropy of shares b / n is ln n - (sum of b ln b) / n.
+        """
         xp = self._xp
+        sums, bins = xp.take(self.gaps.sums[:, 0], slots, axis=0), xp.take(self.bins, slots, axis=0)
         columns = xp.zeros((len(sums), len(NAMES)), xp.float32)
         known = sums[:, 0] > 1e-3  # with no gap yet there is no rhythm
         count = xp.where(known, sums[:, 0], xp.float32(1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.arrays import Array, Arrays
+from detectors.arrays import Array, Arrays, put_rows
 from detectors.features.groups import Groups
 from detectors.features.table import Table
 
@@ -76,7 +76,7 @@ class Damped:
                 where, group = xp.unique(turn.group[rows], return_inverse=True)
                 some = [weight[rows] for weight in weights]
                 sums[where, :, quantity] += self._totals(group, len(where), values[rows], some).T
-        self.sums[turn.slots] = sums
+        put_rows(self.sums, turn.slots, sums)
         return sums
 
     def _totals(self, group: Array, groups: int, values: Array, weights: Sequence[Array]) -> Array:

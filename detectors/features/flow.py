@@ -53,12 +53,12 @@ class FlowFeatures:
         ports, peers, targets = self._touch(batch, groups, turn)
         sums = self._sums.add(turn, [ones, failed, ports, peers, targets, *sizes])
         due = self._due.take(turn, failed | ports | targets)  # a new peer is a new target
-        self._latest = batch, News(groups.hashes[due], groups.last[due], self._columns(sums[due]))
+        self._latest = batch, News(groups.hashes[due], groups.last[due], self._columns(xp.take(sums, due, axis=0)))
 
     def matrix(self, hashes: Array) -> Array:
         """[hashes, NAMES] of each address at its latest event, 32 bits; a stranger's row is all zeros."""
         slots = self.table.find(hashes)
-        columns = self._columns(self._sums.sums[slots])
+        columns = self._columns(self._arrays.xp.take(self._sums.sums, slots, axis=0))
         columns[slots < 0] = 0.0
         return columns
 

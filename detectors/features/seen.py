@@ -68,9 +68,11 @@ class Seen:
         novel = xp.zeros(len(pairs), bool)
         for shift in _SHIFTS:
             places = (pairs >> xp.uint64(shift)) & self._mask
-            held = self.touched[places]
-            novel |= ~fresh[held]
-            self.touched[places[older[held]]] = stamp
+            held = xp.take(self.touched, places)
+            rows = xp.flatnonzero(held != stamp)  # most were touched in this generation already
+            held = held[rows]
+            novel[rows] |= ~fresh[held]
+            self.touched[places[rows[older[held]]]] = stamp
         rows = xp.flatnonzero(novel)
         novel[rows] = False
         novel[rows[xp.unique(pairs[rows], return_index=True)[1]]] = True
