@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,6 +121,36 @@ def test_verdicts_are_complete(make: Make) -> None:
         assert verdict.subject
         assert verdict.model
         assert batch.time[0] <= verdict.since <= batch.time[-1]
+
+
+def test_a_million_subjects_fit_in_600_megabytes(make: Make) -> None:
+    """Of one kind; a million actors and a million addresses by their flows are together within a gigabyte."""
+    assert sum(array.nbytes for array in arrays_of(make(1_000_000), set())) <= 600_000_000
+
+
+def arrays_of(thing: Any, met: set[int]) -> Iterator[np.ndarray[Any, Any]]:
+    """Every array that something of ours holds, but those that are a part of another."""
+    if id(thing) in met:
+        return
+    met.add(id(thing))
+    if isinstance(thing, np.ndarray) and not isinstance(thing.base, np.ndarray):
+        yield thing
+    for part in parts(thing):
+        yield from arrays_of(part, met)
+
+
+def parts(thing: Any) -> Iterable[Any]:
+    if isinstance(thing, dict):
+        return thing.values()
+    if isinstance(thing, list | tuple):
+        return thing
+    ours = type(thing).__module__.startswith("detectors.")
+    slots = (name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()))
+    return [*vars_of(thing), *(getattr(thing, name) for name in slots if hasattr(thing, name))] if ours else ()
+
+
+def vars_of(thing: Any) -> Iterable[Any]:
+    return getattr(thing, "__dict__", {}).values()
 
 
 def test_an_empty_batch_has_no_scores(make: Make) -> None:
