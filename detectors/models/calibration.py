@@ -10,6 +10,7 @@ from detectors.models.card import Bin, Calibration, Reliability
 Numbers = NDArray[np.float64]
 _STEPS = 100
 _BINS = 10
+_HIGHEST = 0.9999  # threshold: nobody is ever surer
 _ENOUGH = 1e-10  # change of the parameters at which Newton's method stops
 
 
@@ -50,7 +51,7 @@ def threshold(peaks_of_honest: Numbers, accused: float, least: float) -> float:
     peaks = np.sort(peaks_of_honest)[::-1]
     allowed = int(len(peaks) * accused)
     highest = float(peaks[allowed]) if allowed < len(peaks) else 0.0
-    return min(max(least, highest + (1.0 - highest) * 0.1), 0.99)
+    return min(max(least, highest + (1.0 - highest) * 0.1), _HIGHEST)
 
 
 def sigmoid(values: Numbers) -> Numbers:

@@ -44,6 +44,7 @@ class SubjectTask(Task):
     """One whose models judge what is known of each subject."""
 
     features: Callable[[], Features]
+    accused: float = 0.0005  # share of honest subjects that the threshold may cost on validation traffic
     enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
 
     def samples(self, traffic: Iterable[Labelled]) -> Samples:
@@ -62,11 +63,13 @@ TASKS: dict[str, Task] = {
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
         subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
-        # An hour: of those who learnt on ten minutes, tellers who work all day were accused
-        simulate=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0),
+        # An hour: of those who learnt on ten minutes, tellers who work all day were accused. And thousands of people: a
+        # threshold that one of them in ten thousand reaches is found among no fewer.
+        simulate=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0, people_count=5000),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
         enough=(6, 30),
+        accused=0.0001,
         intended_use=(
             "Judges who acts (person, agent, workload, or address where nobody is known) by requests at the edge: "
             "taken-over agents, stolen sessions, enumeration, credential stuffing. Its verdicts go to the response "
@@ -88,7 +91,7 @@ TASKS: dict[str, Task] = {
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
-        simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0),
+        simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=1500),
         enough=(6, 30),
         intended_use=(
             "Judges source addresses by network flows (Zeek conn, Suricata flow): vertical and horizontal scans. Its "

@@ -30,8 +30,7 @@ _PARAMETERS: dict[str, float | int | str] = {
     "nthread": 1,  # the order of sums, and with it the model, depends on it; and two would wait for one another
 }
 _ROUNDS = 48
-_ROWS = 60_000  # of each class
-_ACCUSED = 0.001  # share of honest subjects that the threshold may cost on validation traffic
+_ROWS = 400_000  # of each class
 _LEAST = 0.8  # threshold, at least
 
 
@@ -54,7 +53,7 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
     tell(f"{name}: calibrating", 0.4)
     validation, chosen_by = parts.validation.watched(task.samples, "validation")
     scale = calibration.fit(*_clear(task, booster, validation))
-    limit = calibration.threshold(peaks(booster, scale, validation), _ACCUSED, _LEAST)
+    limit = calibration.threshold(peaks(booster, scale, validation), task.accused, _LEAST)
     tell(f"{name}: testing", 0.7)
     test, tested_by = parts.test.watched(task.samples, "test")
     judged = evaluate(booster, scale, limit, validation)
@@ -62,7 +61,7 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
         schema=task.schema,
         sha256=hashlib.sha256(raw(booster)).hexdigest(),
         threshold=limit,
-        threshold_choice=_choice(judged),
+        threshold_choice=_choice(task, judged),
         calibration=scale,
         reliability=_reliability(task, booster, scale, test),
         lineage=Lineage(
@@ -114,9 +113,9 @@ def _reliability(task: SubjectTask, booster: xgboost.Booster, scale: Calibration
     return calibration.reliability(calibration.probability(scale, values), hostile)
 
 
-def _choice(judged: Evaluation) -> str:
+def _choice(task: SubjectTask, judged: Evaluation) -> str:
     return (
-        f"the lowest from {_LEAST} up that at most {_ACCUSED:.1%} of the {judged.honest} honest subjects of the "
+        f"the lowest from {_LEAST} up that at most {task.accused:.2%} of the {judged.honest} honest subjects of the "
         "validation traffic ever reach, and a tenth of the way from there to 1; the test traffic had no say"
     )
 

@@ -55,13 +55,15 @@ def _monitor(rng: Generator, number: int, seconds: float) -> Track:
     times = pace.machine(rng, pace.log_uniform(rng, 2, 20), 800, "regular")
     peers = np.arange(800) % size
     down = rng.random(size) < 0.05
-    return _track(rng, f"10.3.0.{number % 250}", times, peers, np.full(800, 443), 0.01, failed=down[peers])
+    return _track(
+        rng, f"10.3.{number // 250}.{number % 250}", times, peers, np.full(800, 443), 0.01, failed=down[peers]
+    )
 
 
 def _broken(rng: Generator, number: int, seconds: float) -> Track:
     """A client whose one server is down: it fails at every try, on one port."""
     times = pace.machine(rng, pace.log_uniform(rng, 0.2, 10), 200, "varying")
-    return _track(rng, f"10.4.0.{number % 250}", times, np.zeros(200, np.int64), np.full(200, 5432), 1.0)
+    return _track(rng, f"10.4.{number // 250}.{number % 250}", times, np.zeros(200, np.int64), np.full(200, 5432), 1.0)
 
 
 def _scanner(rng: Generator, number: int, seconds: float) -> Track:
