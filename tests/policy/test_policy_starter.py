@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -272,7 +272,13 @@ async def test_dumped_credentials_raise_risk_and_block_nobody(pdp: Pdp) -> None:
 
 
 async def test_another_step_on_a_machine_raises_its_users_risk_and_asking_around_less(pdp: Pdp) -> None:
-    for technique, level in (("T1059.001", "high"), ("T1021.002", "high"), ("T1087", "medium"), ("T1018", "medium")):
+    levels: dict[str, Literal["medium", "high"]] = {
+        "T1059.001": "high",
+        "T1021.002": "high",
+        "T1087": "medium",
+        "T1018": "medium",
+    }
+    for technique, level in levels.items():
         found = verdict(detector="endpoint", kind="principal", subject="person:tina", technique=technique)
         response = await pdp.respond(found, "person:tina", NOW)
         assert (response.blocks, response.risks) == ((), (RiskChange("person:tina", level, 3600, WHY),))
