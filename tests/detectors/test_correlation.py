@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Pipeline, Verdict, default_pipeline, flow_traffic
+from detectors import Pipeline, Verdict, Verdicts, default_pipeline, flow_traffic
 from detectors.alerts import AlertDetector
 from detectors.attack_steps import STEPS
 from detectors.correlation import THRESHOLD, Correlation
@@ -271,3 +271,16 @@ def test_nobody_is_accused_on_an_honest_day(models: Path, honest: list[EventBatc
     pipeline = default_pipeline(models)
     told = [verdict for batch in honest for verdict in pipeline.process([batch], float(batch.time.max()))]
     assert [verdict for verdict in told if verdict.detector == "correlation"] == []
+
+
+def test_a_confidence_that_is_none_does_not_pass_the_wire() -> None:
+    for confidence in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="confidence"):
+            Verdicts([signal(SCAN, confidence=confidence)], 1)
+
+
+def test_an_encoding_without_these_fields_is_read() -> None:
+    old = {
+        key: value for key, value in msgspec.to_builtins(signal(SCAN)).items() if key not in ("behind", "confidence")
+    }
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Verdict) == signal(SCAN)
