@@ -15,10 +15,12 @@ from prometheus_client import Counter, Histogram
 from detectors.access import AccessDetector
 from detectors.alerts import AlertDetector
 from detectors.arrays import Device, arrays
+from detectors.correlation import Correlation
 from detectors.detector import Detector, Learnt, Scores, State
 from detectors.endpoints import EndpointDetector
 from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
+from detectors.hints import Hints
 from detectors.models import ACCESS, FLOW, NAME, Following, Shelf
 from detectors.names import NameDetector
 from detectors.repeats import Repeats
@@ -38,18 +40,24 @@ SECONDS = Histogram(
 _Scored = list[tuple[EventBatch, Scores]]
 _ROWS = 131_072  # a larger batch is judged in parts, so that its subjects fit the tables
 _SIDE_BY_SIDE = 4096  # events from which on a thread for each detector is worth its start
-_REPEATS = "repeats"
+_REPEATS, _HINTS = "repeats", "hints"
 _SKEW = 1.0  # seconds by which a source's clock may be ahead
 
 
 class Pipeline:
     """Detectors in one visible order, each given the rows of its kind: learn, score, explain what is due."""
 
-    def __init__(self, detectors: Sequence[Detector], following: Sequence[tuple[Learnt, Following]] = ()) -> None:
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        following: Sequence[tuple[Learnt, Following]] = (),
+        correlation: Correlation | None = None,
+    ) -> None:
         self.detectors = tuple(detectors)
         self._following = tuple(following)  # detectors whose model may be replaced while they run
-        self._repeats = Repeats()
-        self._threads = ThreadPoolExecutor(max(1, len(detectors)), "detector")
+        self._correlation = correlation or Correlation()
+        self._repeats, self._hints = Repeats(), Hints()
+        self._threads = ThreadPoolExecutor(len(detectors) + 1, "detector")
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
     def process(self, batches: Sequence[EventBatch], now: float) -> list[Verdict]:
@@ -57,19 +65,30 @@ class Pipeline:
         self._turn()
         with SECONDS.time():
             parts = [part for batch in batches for part in _parts(_in_order(_no_future(batch, now)), self._rows)]
-            return [verdict for detector, told in self._judged(parts) for verdict in self._tell(detector, told, now)]
+            learning = self._threads.submit(self._correlation.learn, parts)
+            judged = list(self._judged(parts))
+            learning.result()
+            told = [verdict for detector, scored in judged for verdict in self._tell(detector, scored, now)]
+            return told + self._correlated(now)
 
     def states(self) -> dict[str, State]:
         """What each part knows, by name."""
-        return {**{detector.name: detector.state() for detector in self.detectors}, _REPEATS: self._repeats.state()}
+        said = {_REPEATS: self._repeats.state(), _HINTS: self._hints.state()}
+        return {
+            **{detector.name: detector.state() for detector in self.detectors},
+            **self._correlation.states(),
+            **said,
+        }
 
     def restore(self, states: Mapping[str, State]) -> None:
         """Go on from the `states` of another one; a part that was not there begins anew."""
         for detector in self.detectors:
             if detector.name in states:
                 detector.restore(states[detector.name])
-        if _REPEATS in states:
-            self._repeats.restore(states[_REPEATS])
+        self._correlation.restore(states)
+        for name, repeats in ((_REPEATS, self._repeats), (_HINTS, self._hints)):
+            if name in states:
+                repeats.restore(states[name])
 
     def look(self) -> None:
         """Load what was promoted meanwhile; `process` takes it up before its next batch. For a thread beside it."""
@@ -94,18 +113,21 @@ class Pipeline:
             yield from self._due(detector, batch, scores, now)
 
     def _due(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> Iterator[Verdict]:
-        hot = np.flatnonzero(scores.values >= detector.threshold).tolist()
-        said = [(detector.name, int(scores.hashes[place])) for place in hot]
-        due = [
-            self._repeats.due(words, float(scores.values[place]), now) for words, place in zip(said, hot, strict=True)
-        ]
-        REPEATED.labels(detector.name).inc(len(hot) - sum(due))
-        told = [place for place, is_due in zip(hot, due, strict=True) if is_due]
-        for place in told:
-            self._repeats.note((detector.name, int(scores.hashes[place])), float(scores.values[place]), now)
-        for verdict in detector.explain(scores.take(np.array(told, np.int64)), batch, now):
+        moment = float(batch.time[-1])
+        hot = scores.take(np.flatnonzero(scores.values >= detector.threshold))
+        told = hot.take(self._repeats.unsaid(detector.name, hot.hashes, hot.values, now))
+        REPEATED.labels(detector.name).inc(len(hot) - len(told))
+        for hint in detector.explain(self._hints.of(detector, scores, now), batch, now):
+            self._correlation.hint(hint, moment)
+        for verdict in detector.explain(told, batch, now):
             VERDICTS.labels(detector.name, verdict.technique).inc()
-            yield verdict
+            yield self._correlation.joined(verdict, moment)
+
+    def _correlated(self, now: float) -> list[Verdict]:
+        verdicts = self._correlation.told(now)
+        for verdict in verdicts:
+            VERDICTS.labels(verdict.detector, verdict.technique).inc()
+        return verdicts
 
 
 def default_pipeline(
@@ -129,6 +151,7 @@ def default_pipeline(
     return Pipeline(
         (by_requests, by_flows, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
         ((by_requests, access), (by_flows, flow), (by_names, name)),
+        Correlation(capacity, key),
     )
 
 

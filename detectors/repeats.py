@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from telemetry import Hashes
+
 QUIET = 30.0  # seconds between two verdicts of one detector on one subject
 RISE = 0.1  # a score that is higher by so much is said at once
 _MOST = 65_536  # subjects remembered; beyond it the one longest silent is forgotten and may be told of again
@@ -19,14 +21,14 @@ Said = tuple[str, int]  # detector, hash of the subject
 class Repeats:
     """Bounded memory of the last verdict on each subject."""
 
-    def __init__(self, most: int = _MOST) -> None:
-        self._most = most
+    def __init__(self, most: int = _MOST, quiet: float = QUIET) -> None:
+        self._most, self._quiet = most, quiet
         self._last: OrderedDict[Said, tuple[float, float]] = OrderedDict()  # time, score
 
     def due(self, said: Said, score: float, now: float) -> bool:
         """Whether a verdict of that score should be told now."""
         time, before = self._last.get(said, (float("-inf"), 0.0))
-        return not 0.0 <= now - time < QUIET or score >= before + RISE
+        return not 0.0 <= now - time < self._quiet or score >= before + RISE
 
     def note(self, said: Said, score: float, now: float) -> None:
         """Remember that it was told."""
@@ -34,6 +36,14 @@ class Repeats:
         self._last.move_to_end(said)
         while len(self._last) > self._most:
             self._last.popitem(last=False)
+
+    def unsaid(self, detector: str, subjects: Hashes, scores: NDArray[np.float64], now: float) -> NDArray[np.int64]:
+        """Places of the subjects, [n] different ones, whose scores are due; they count as told from here on."""
+        said, values = [(detector, subject) for subject in subjects.tolist()], scores.tolist()
+        due = [place for place, one in enumerate(said) if self.due(one, values[place], now)]
+        for place in due:
+            self.note(said[place], values[place], now)
+        return np.array(due, np.int64)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """For `restore`."""

@@ -14,7 +14,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str  # "v-" and 16 hex digits
     time: float  # Unix seconds when it was judged
-    detector: str  # "access", "flow", "name", "endpoint", "alert"
+    detector: str  # "access", "flow", "name", "endpoint", "alert", "correlation"
     kind: SubjectKind
     subject: str  # principal id, session id, address or host, by kind
     score: float  # calibrated probability, 0 to 1
@@ -26,3 +26,5 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     on_behalf_of: str = ""  # principal id, when the subject acts for somebody
     address: str = ""  # the address it last came from, when known
     session: str = ""  # a session it was seen in, when known
+    behind: str = ""  # principal id of who uses the address or host, by what was seen: a guess, with its confidence
+    confidence: float = 0.0  # 0 to 1, that it is them; 0 where nobody is named

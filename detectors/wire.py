@@ -39,6 +39,8 @@ class Verdicts(msgspec.Struct, frozen=True, tag=True):
         for verdict in self.verdicts:
             if not (0.0 <= verdict.score <= 1.0 and 0.0 <= verdict.threshold <= 1.0):  # false of NaN, too
                 raise ValueError(f"verdict {verdict.id}: score and threshold must be within 0 and 1")
+            if not 0.0 <= verdict.confidence <= 1.0:
+                raise ValueError(f"verdict {verdict.id}: confidence must be within 0 and 1")
 
 
 def batch_decoder() -> msgspec.msgpack.Decoder[Hello | Batch]:

@@ -6,7 +6,11 @@ block_seconds := 3600
 
 risk_seconds := 3600
 
-credential_dumping := "T1003"
+# Confidence from which it counts who uses an address or a host. It raises a risk, it never blocks: it is a guess.
+sure := 0.8
+
+# Commands that ask around: an administrator's, too.
+discovery := {"T1018", "T1033", "T1046", "T1087"}
 
 response := {"blocks": blocks, "risks": risks, "why": why} if {
 	hostile
@@ -54,17 +58,53 @@ risks contains high_risk(input.verdict.subject) if {
 	input.verdict.kind == "principal"
 }
 
-# --- Credentials were dumped on somebody's machine: they are a victim, so risk rises and nothing is blocked
+# --- Steps of an attack on somebody's machine: they are a victim, so risk rises and nothing is blocked ----
 
-risks contains high_risk(victim) if {
+risks contains risk(victim, endpoint_level) if {
 	input.verdict.detector == "endpoint"
-	startswith(input.verdict.technique, credential_dumping)
 	victim != ""
 }
 
+endpoint_level := "medium" if technique in discovery
+
+endpoint_level := "high" if not technique in discovery
+
+technique := split(input.verdict.technique, ".")[0]
+
 victim := input.verdict.subject if input.verdict.kind == "principal"
 
-victim := input.principal if input.verdict.kind != "principal"
+victim := input.principal if {
+	input.verdict.kind != "principal"
+	input.principal != ""
+}
+
+victim := who_uses_it if {
+	input.verdict.kind != "principal"
+	input.principal == ""
+}
+
+who_uses_it := input.verdict.behind if input.verdict.confidence >= sure
+
+# --- A machine asks for names that an algorithm made: whoever uses it is at risk. The address is not blocked, for it
+# may be the resolver that asks for everybody ---------------------------------------------------------
+
+risks contains high_risk(who_uses_it) if {
+	input.verdict.detector == "name"
+	who_uses_it != ""
+}
+
+# --- Stages of an attack add up ------------------------------------------------------------------------
+
+risks contains high_risk(input.verdict.subject) if {
+	input.verdict.detector == "correlation"
+	input.verdict.kind in {"principal", "actor"}
+	input.verdict.confidence >= sure
+}
+
+blocks contains block("address", input.verdict.subject) if {
+	input.verdict.detector == "correlation"
+	input.verdict.kind == "address"
+}
 
 # --- A sensor or the flow model names an address ---------------------------------------------------
 
@@ -75,4 +115,6 @@ blocks contains block("address", input.verdict.subject) if {
 
 block(kind, value) := {"kind": kind, "value": value, "ttl": block_seconds, "reason": reason}
 
-high_risk(principal) := {"principal": principal, "level": "high", "ttl": risk_seconds, "reason": reason}
+high_risk(principal) := risk(principal, "high")
+
+risk(principal, level) := {"principal": principal, "level": level, "ttl": risk_seconds, "reason": reason}

@@ -111,6 +111,12 @@ async def test_a_taken_over_agent_is_blocked_everywhere_it_was_seen(bench: Bench
     assert set(story.stages) >= {"accepted", "guarded", "durable", "edge"}
 
 
+@pytest.mark.parametrize("detector", ["access", "flow", "name", "alert", "endpoint", "correlation"])
+async def test_a_verdict_of_each_detector_of_ours_is_heard(bench: Bench, detector: str) -> None:
+    await bench.responder.verdict(msgspec.structs.replace(SCANNER, detector=detector))
+    assert [record["detector"] for record in bench.records.verdicts(9)] == [detector]
+
+
 async def test_dumped_credentials_raise_the_risk_and_block_nobody(bench: Bench) -> None:
     await bench.responder.verdict(DUMPED)
     assert bench.ledger.live(NOW) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -269,6 +269,62 @@ async def test_dumped_credentials_raise_risk_and_block_nobody(pdp: Pdp) -> None:
     assert (response.blocks, response.risks) == ((), (RiskChange("person:tina", "high", 3600, WHY),))
     on_host = verdict(detector="endpoint", kind="host", subject="laptop-7", technique="T1003")
     assert (await pdp.respond(on_host, "person:tina", NOW)).risks == response.risks
+
+
+async def test_another_step_on_a_machine_raises_its_users_risk_and_asking_around_less(pdp: Pdp) -> None:
+    levels: dict[str, Literal["medium", "high"]] = {
+        "T1059.001": "high",
+        "T1021.002": "high",
+        "T1087": "medium",
+        "T1018": "medium",
+    }
+    for technique, level in levels.items():
+        found = verdict(detector="endpoint", kind="principal", subject="person:tina", technique=technique)
+        response = await pdp.respond(found, "person:tina", NOW)
+        assert (response.blocks, response.risks) == ((), (RiskChange("person:tina", level, 3600, WHY),))
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.7])
+@pytest.mark.parametrize("asked", [{"detector": "name", "kind": "address", "subject": "10.0.3.7"},
+                                   {"detector": "endpoint", "kind": "host", "subject": "laptop-7"}])  # fmt: skip
+async def test_who_surely_uses_a_machine_is_at_risk_and_nothing_is_blocked(
+    pdp: Pdp, asked: dict[str, str], confidence: float
+) -> None:
+    found = verdict(behind="person:tina", confidence=confidence, technique="T1568.002", **asked)
+    response = await pdp.respond(found, "", NOW)
+    expected = (RiskChange("person:tina", "high", 3600, WHY),) if confidence > 0.8 else ()
+    assert (response.blocks, response.risks) == ((), expected)
+
+
+@pytest.mark.parametrize("kind", ["address", "host"])
+@pytest.mark.parametrize("detector", ["name", "endpoint"])
+async def test_where_nobody_is_named_nobody_is_at_risk(pdp: Pdp, detector: str, kind: str) -> None:
+    response = await pdp.respond(verdict(detector=detector, kind=kind, subject="10.0.3.7"), "", NOW)
+    assert (response.blocks, response.risks) == ((), ())
+
+
+@pytest.mark.parametrize(("kind", "who"), [("principal", "person:tina"), ("actor", "agent:bot")])
+@pytest.mark.parametrize("confidence", [1.0, 0.7])
+async def test_whose_stages_add_up_is_at_risk_and_not_blocked(pdp: Pdp, kind: str, who: str, confidence: float) -> None:
+    found = verdict(
+        detector="correlation", kind=kind, subject=who, behind=who, confidence=confidence, address="10.0.3.7"
+    )
+    response = await pdp.respond(found, who, NOW)
+    expected = (RiskChange(who, "high", 3600, WHY),) if confidence > 0.8 else ()
+    assert (response.blocks, response.risks) == ((), expected)
+
+
+async def test_an_address_whose_stages_add_up_is_blocked(pdp: Pdp) -> None:
+    found = verdict(detector="correlation", kind="address", subject="198.51.100.7", behind="", confidence=0.0)
+    response = await pdp.respond(found, "", NOW)
+    assert (response.blocks, response.risks) == ((BlockOrder("address", "198.51.100.7", 3600, WHY),), ())
+
+
+@pytest.mark.parametrize("detector", ["alert", "flow", "name", "correlation"])
+async def test_a_guess_is_never_blocked(pdp: Pdp, detector: str) -> None:
+    found = verdict(detector=detector, kind="address", subject="198.51.100.7", behind="person:tina", confidence=1.0)
+    response = await pdp.respond(found, "", NOW)
+    assert {order.value for order in response.blocks} <= {"198.51.100.7"}
 
 
 @pytest.mark.parametrize("detector", ["alert", "flow"])

@@ -1,0 +1,113 @@
+"""Which events say who is where, and how well they know it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features.hashing import Hashes, mix
+from detectors.features.table import known
+from telemetry import EventBatch, Kind, Words, hash_letters
+
+ALLOWED = "allow"  # the outcome of a request whose caller proved who it is, and might do what it asked
+_UNPROVEN = (401, 16)  # HTTP, gRPC: the service itself did not believe it
+_ADDRESS, _HOST = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)  # the same text may be both
+_FULL, _THIN = 8192, 32  # events of a second that are all taken in; of those beyond, one in so many
+Mask = NDArray[np.bool_]
+
+
+class Claims(NamedTuple):
+    """n claims, those on one place in the order of time."""
+
+    rows: NDArray[np.int64]  # [n] of the batch that was read
+    places: Hashes  # [n]
+    principals: Hashes  # [n]
+    sessions: Hashes  # [n] 0 where none is told
+    proven: Mask  # [n]
+    hosts: Mask  # [n] whether the place is a host
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def pairs(self) -> Hashes:
+        """[n] of place and principal."""
+        pairs: Hashes = known(mix(self.places) ^ self.principals)
+        return pairs
+
+
+def claims(batch: EventBatch, key: int) -> Claims:
+    """What these events claim: requests that were allowed, and reports of a host's own agent, of somebody.
+
+    Who was refused, or proved nothing, claims nothing: a name that somebody tried is not who they are. A host knows who
+    uses it; of its address it only tells, for whoever holds a host may say anything of an address.
+    """
+    requests, reports = allowed(batch), batch.kind == Kind.ENDPOINT
+    somebody = _told(batch.actor)
+    at_address = np.flatnonzero(somebody & (requests | reports) & _told(batch.address))
+    at_host = np.flatnonzero(somebody & reports & _told(batch.peer))
+    rows = np.concatenate([at_address, at_host])
+    hosts = np.arange(len(rows)) >= len(at_address)
+    places = np.concatenate(
+        [place_hashes(batch.address, at_address, key, host=False), place_hashes(batch.peer, at_host, key, host=True)]
+    )
+    sessions = _hashes(batch.session, rows, key) * _told(batch.session)[rows]
+    return Claims(rows, places, _hashes(batch.actor, rows, key), sessions, requests[rows] | hosts, hosts)
+
+
+def allowed(batch: EventBatch) -> Mask:
+    """Which rows are requests that were let through."""
+    outcome = batch.outcome
+    let = np.fromiter(map(ALLOWED.__eq__, outcome.values), np.bool_, len(outcome.values))[outcome.codes]
+    requests: Mask = let & (batch.kind == Kind.REQUEST) & ~np.isin(batch.status, _UNPROVEN)
+    return requests
+
+
+def place_hashes(words: Words, rows: NDArray[np.int64], key: int, *, host: bool) -> Hashes:
+    """[rows] of the addresses, or hosts, in a column."""
+    hashes: Hashes = known(_hashes(words, rows, key) ^ (_HOST if host else _ADDRESS))
+    return hashes
+
+
+class Sample:
+    """Which events are read, however many come: all up to _FULL a second, then one in _THIN."""
+
+    def __init__(self) -> None:
+        self.second, self.count = 0.0, 0
+
+    def take(self, times: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Places of those that are read, [n] events in the order of time. Late ones count in the second that is."""
+        if not len(times):
+            return np.empty(0, np.int64)
+        seconds = np.fmax(np.floor(times), self.second)  # no number counts as late
+        starts = np.concatenate([[0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1])
+        lengths = np.diff(starts, append=len(times))
+        before = self.count if seconds[0] == self.second else 0
+        self.second, self.count = float(seconds[-1]), int(lengths[-1]) + (before if len(starts) == 1 else 0)
+        if before + lengths.max() <= _FULL:
+            return np.arange(len(times))
+        return np.flatnonzero(self._taken(starts, lengths, before))
+
+    def _taken(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], before: int) -> Mask:
+        taken = np.ones(int(lengths.sum()), np.bool_)
+        for run in np.flatnonzero(lengths + before > _FULL).tolist():
+            begin, counted = int(starts[run]), before if run == 0 else 0
+            beyond = slice(begin + max(0, _FULL - counted), begin + int(lengths[run]))
+            counts = counted - begin + np.arange(beyond.start, beyond.stop)
+            taken[beyond] = counts % _THIN == 0
+        return taken
+
+
+def _told(words: Words) -> Mask:
+    told: Mask = (words.values.lengths > 0)[words.codes]
+    return told
+
+
+def _hashes(words: Words, rows: NDArray[np.int64], key: int) -> Hashes:
+    """[rows] of the texts of these rows alone: a table may hold many more."""
+    codes, texts = words.codes[rows], words.values
+    if len(rows) == 0:
+        return np.empty(0, np.uint64)
+    return hash_letters(texts.letters, texts.offsets[:-1][codes], texts.lengths[codes], key)
