@@ -63,13 +63,14 @@ TASKS: dict[str, Task] = {
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
         subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
-        # An hour: of those who learnt on ten minutes, tellers who work all day were accused. And thousands of people: a
-        # threshold that one of them in ten thousand reaches is found among no fewer.
-        simulate=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0, people_count=5000),
+        # Hours: of those who learnt on ten minutes, whoever worked all day or came again was accused. And thousands of
+        # people: a threshold that few in ten thousand reach is found among no fewer.
+        simulate=lambda seed: access_traffic(seed, seconds=14400.0, step=1.0, people_count=3000),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
-        enough=(6, 30),
-        accused=0.0001,
+        # People mistype four account numbers and more: six refusals may be theirs, ten are not.
+        enough=(10, 30),
+        accused=0.0003,
         intended_use=(
             "Judges who acts (person, agent, workload, or address where nobody is known) by requests at the edge: "
             "taken-over agents, stolen sessions, enumeration, credential stuffing. Its verdicts go to the response "

@@ -12,7 +12,7 @@ from detectors.simulator.lookups import name_traffic
 from detectors.simulator.names import NamesOf, simulated_names
 from detectors.simulator.tracks import Labelled, Track, play
 
-VERSION = "2"  # of what is simulated; part of a model's lineage
+VERSION = "3"  # of what is simulated; part of a model's lineage
 
 __all__ = [
     "VERSION",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.simulator import agents, pace
-from detectors.simulator.bank import Bank, mostly, paths
+from detectors.simulator.bank import Bank, an_address, mostly, paths, some_accounts
 from detectors.simulator.tracks import Mask, Numbers, Track
+
+_LONE, _NEW = 0.75, 0.15  # shares of taken-over agents: that act for one person; that were never seen before
 
 
 def taken_over_agent(bank: Bank, number: int) -> list[Track]:
     """An assistant or batch agent that goes on with its work, and enumerates other people's accounts beside it."""
-    lone = bank.chance(0.75)
-    honest = agents.assistant(bank, number, "taken") if lone else agents.batch(bank, 10_000 + number)
-    if bank.chance(0.15):
-        honest = [_empty(honest[0])]  # never seen before it attacks
+    honest = before_takeover(bank, number)
     first = honest[0]
     return [
         *honest,
@@ -22,14 +21,32 @@ def taken_over_agent(bank: Bank, number: int) -> list[Track]:
     ]
 
 
-def stolen_session(bank: Bank, number: int) -> list[Track]:
-    """A person's session in other hands: a script, or somebody who clicks through account numbers."""
-    name, address, start = f"person:stolen{number}", bank.address(), bank.moment(0.5)
-    own = bank.accounts(int(bank.rng.integers(1, 6)))
+def before_takeover(bank: Bank, number: int) -> list[Track]:
+    """What it does while it is its owner's; some were never seen before they attack."""
+    return [_empty(track) if bank.lasting(f"new{number}").random() < _NEW else track for track in _work(bank, number)]
+
+
+def _work(bank: Bank, number: int) -> list[Track]:
+    if bank.lasting(f"lone{number}").random() < _LONE:
+        return agents.assistant(bank, number, "taken")
+    return agents.batch(bank, 10_000 + number)
+
+
+def before_theft(bank: Bank, number: int) -> list[Track]:
+    """A person's own session."""
+    name, start = f"person:stolen{number}", bank.moment(0.5)
+    lasting = bank.lasting(name)
+    address, own = an_address(lasting), some_accounts(lasting, int(lasting.integers(1, 6)))
     times = start + pace.person(bank.rng, bank.rng.uniform(20, 600))
     touched = paths(bank.rng.choice(own, len(times)), bank.rng.integers(0, 4, len(times)))
-    honest = bank.requests(times, touched, ["allow"] * len(times), subject=name, address=address)
-    return [honest, _enumeration(bank, name, name, address, pace.log_uniform(bank.rng, 0.05, 20))]
+    return [bank.requests(times, touched, ["allow"] * len(times), subject=name, address=address)]
+
+
+def stolen_session(bank: Bank, number: int) -> list[Track]:
+    """A person's session in other hands: a script, or somebody who clicks through account numbers."""
+    honest = before_theft(bank, number)
+    name, address = honest[0].subject, honest[0].address
+    return [*honest, _enumeration(bank, name, name, address, pace.log_uniform(bank.rng, 0.05, 20))]
 
 
 def credential_stuffing(bank: Bank, number: int) -> list[Track]:
@@ -40,7 +57,7 @@ def credential_stuffing(bank: Bank, number: int) -> list[Track]:
     touched = ["/login"] * count if bank.chance(0.5) else paths(bank.foreign(count))
     outcome = mostly(bank.rng, count, {"allow": 0.005}, "unauthenticated")
     hostile = np.ones(count, np.bool_)
-    return [bank.requests(times, touched, outcome, address=bank.address(), action="POST", hostile=hostile)]
+    return [bank.requests(times, touched, outcome, address=an_address(bank.rng), action="POST", hostile=hostile)]
 
 
 def invoice_bot(bank: Bank, rate: float) -> list[Track]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from detectors.simulator.tracks import Codes, Numbers, Track
 
 STATUS = {"allow": 200, "deny": 403, "error": 404, "unauthenticated": 401}
+_GIVEN_OUT, _LAST = 100_000, 99_000_000  # numbers of accounts; those of others that are touched are below
 FORMS = ("/accounts/{}", "/accounts/{}/statements", "/v1/accounts/{}/balance", "/customers/c-{}")
 
 
@@ -22,24 +24,17 @@ class Bank:
     rng: Generator
     opening: float
     seconds: float
-    _next_account: int = field(default=100_000)
+    seed: int  # of what stays from one stretch to the next
 
-    def accounts(self, count: int) -> Codes:
-        """Accounts that belong to one owner: neighbours, as they are given out."""
-        first = self._next_account
-        self._next_account += count
-        return np.arange(first, first + count)
+    def lasting(self, name: str) -> Generator:
+        """Chance that falls alike for a subject in every stretch: where it sits, and what it owns."""
+        return np.random.default_rng((self.seed, 6, zlib.crc32(name.encode())))
 
     def foreign(self, count: int) -> Codes:
         """Accounts of others: counted up or picked at random."""
         if self.rng.random() < 0.5:
             return self.rng.integers(1, 90_000) + np.arange(count)
         return self.rng.permutation(90_000)[:count] + 1
-
-    def address(self) -> str:
-        """Somebody's address."""
-        a, b, c = self.rng.integers(1, 255, 3)
-        return f"10.{a}.{b}.{c}"
 
     def moment(self, share: float = 0.9) -> float:
         """A time within the first `share` of the stretch."""
@@ -86,6 +81,17 @@ class Bank:
                 "bytes_out": size * told,
             },
         )
+
+
+def some_accounts(rng: Generator, count: int) -> Codes:
+    """Accounts that belong to one owner: neighbours, as they are given out."""
+    return int(rng.integers(_GIVEN_OUT, _LAST)) + np.arange(count)
+
+
+def an_address(rng: Generator) -> str:
+    """Somebody's address."""
+    a, b, c = rng.integers(1, 255, 3)
+    return f"10.{a}.{b}.{c}"
 
 
 def paths(accounts: Codes, forms: Codes | int = 0) -> list[str]:

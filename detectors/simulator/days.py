@@ -29,7 +29,7 @@ def honest_days(
     midnight = OPENING - 8 * _HOUR
     for hour in range(24 * days):
         rng = np.random.default_rng((seed, 5, hour))
-        bank = Bank(rng, midnight + hour * _HOUR, _HOUR)
+        bank = Bank(rng, midnight + hour * _HOUR, _HOUR, seed)
         tracks = list(_present(bank, hour, people_count)) + list(_machines(bank, agent_count))
         yield from play([track for track in tracks if len(track.times)], step)
 

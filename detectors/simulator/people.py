@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.simulator import pace
-from detectors.simulator.bank import Bank, mostly, paths
+from detectors.simulator.bank import Bank, an_address, mostly, paths, some_accounts
 from detectors.simulator.tracks import Track
 
 
 def customer(bank: Bank, number: int) -> list[Track]:
     """A session on a few accounts of one's own; some mistype, some run into an expired session or a forbidden page."""
-    name, address, start = f"person:p{number}", bank.address(), bank.moment()
-    own = bank.accounts(int(bank.rng.integers(1, 6)))
+    name, start = f"person:p{number}", bank.moment()
+    lasting = bank.lasting(name)
+    address, own = an_address(lasting), some_accounts(lasting, int(lasting.integers(1, 6)))
     times = start + pace.person(bank.rng, pace.log_uniform(bank.rng, 30, 900))
     touched = paths(bank.rng.choice(own, len(times)), bank.rng.integers(0, 4, len(times)))
     outcome = mostly(bank.rng, len(times), {"error": 0.015})
@@ -28,7 +29,8 @@ def customer(bank: Bank, number: int) -> list[Track]:
 
 def teller(bank: Bank, number: int) -> list[Track]:
     """Looks into many customers' accounts all day, and may; now and then one is out of reach."""
-    name, address, start = f"person:teller{number}", bank.address(), bank.moment(0.5)
+    name, start = f"person:teller{number}", bank.moment(0.5)
+    address = an_address(bank.lasting(name))
     times = start + pace.person(bank.rng, bank.seconds)
     touched = paths(bank.rng.integers(1, 90_000, len(times)), bank.rng.integers(0, 4, len(times)))
     outcome = mostly(bank.rng, len(times), {"error": 0.01, "deny": bank.rng.uniform(0, 0.03)})
@@ -40,17 +42,17 @@ def expired_machine(bank: Bank, number: int) -> list[Track]:
     rate, length = pace.log_uniform(bank.rng, 1, 60), bank.rng.uniform(0.3, 3.0)
     count = max(2, int(rate * length))
     times = bank.moment() + pace.machine(bank.rng, rate, count, "random")
-    own = bank.accounts(int(bank.rng.integers(2, 200)))
+    own = some_accounts(bank.rng, int(bank.rng.integers(2, 200)))
     touched = paths(np.resize(own, count))
-    return [bank.requests(times, touched, ["unauthenticated"] * count, address=bank.address())]
+    return [bank.requests(times, touched, ["unauthenticated"] * count, address=an_address(bank.rng))]
 
 
 def alice(bank: Bank) -> list[Track]:
     """Reads her one account, and mistypes its number once."""
     times = bank.opening + np.array([0.5, 4.0, 11.0, 19.5, 20.2, 28.0, 35.0])
-    accounts = np.array([1001, 1001, 1001, 1010, 1001, 1001, 1001])
-    outcome = ["deny" if account == 1010 else "allow" for account in accounts]
-    return [bank.requests(times, paths(accounts), outcome, subject="person:alice", address="10.0.0.5")]
+    touched = np.array([1001, 1001, 1001, 1010, 1001, 1001, 1001])
+    outcome = ["deny" if account == 1010 else "allow" for account in touched]
+    return [bank.requests(times, paths(touched), outcome, subject="person:alice", address="10.0.0.5")]
 
 
 def _mistypes(bank: Bank, name: str, address: str, start: float) -> Track:
