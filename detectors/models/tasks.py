@@ -52,14 +52,15 @@ class SubjectTask(Task):
         return watch(self.features(), traffic)
 
 
+_CAPACITY = 262_144  # as detectors have: a smaller filter of what was seen takes more that is new for known
 _SIMULATED = "Trained on a simulated bank where its lineage names a simulator: evaluate it on yours."
 TASKS: dict[str, Task] = {
     "access": SubjectTask(
         schema=ACCESS,
         kind=Kind.REQUEST,
         step=1.0,
-        features=AccessFeatures,
-        watch=lambda traffic: watch(AccessFeatures(), traffic),
+        features=lambda: AccessFeatures(_CAPACITY),
+        watch=lambda traffic: watch(AccessFeatures(_CAPACITY), traffic),
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
         subject=lambda batch, row: batch.actor.text(row) or f"address {batch.address.text(row)}",
@@ -87,8 +88,8 @@ TASKS: dict[str, Task] = {
         schema=FLOW,
         kind=Kind.FLOW,
         step=1.0,
-        features=FlowFeatures,
-        watch=lambda traffic: watch(FlowFeatures(), traffic),
+        features=lambda: FlowFeatures(_CAPACITY),
+        watch=lambda traffic: watch(FlowFeatures(_CAPACITY), traffic),
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
