@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from detectors.names import NameDetector
     from detectors.pipeline import Pipeline, default_pipeline
-    from detectors.recorded import Recorded
+    from detectors.recorded import Recorded, device_after
     from detectors.simulator import Labelled, access_traffic, flow_traffic, name_traffic, takeover
     from detectors.worker import work
 
@@ -54,6 +54,7 @@ __all__ = [
     "access_traffic",
     "batch_decoder",
     "default_pipeline",
+    "device_after",
     "flow_traffic",
     "held_out",
     "keep_freed",
@@ -82,7 +83,7 @@ _ON_DEMAND = {
     "detectors.names": ("NameDetector",),
     "detectors.pipeline": ("Pipeline", "default_pipeline"),
     "detectors.simulator": ("Labelled", "access_traffic", "flow_traffic", "name_traffic", "takeover"),
-    "detectors.recorded": ("Recorded",),
+    "detectors.recorded": ("Recorded", "device_after"),
     "detectors.worker": ("work",),
 }
 _HOME = {name: module for module, names in _ON_DEMAND.items() for name in names}

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+from detectors.arrays import FALLBACKS, Device
 from detectors.checkpoint import Checkpoint, CheckpointRefused, Position
 from detectors.journal import Entry, Journal
 from detectors.pipeline import Pipeline
@@ -135,15 +136,36 @@ class Recorded:
             self._checkpoint.begin(position, list(self._told), self._pipeline.states)
 
 
+def device_after(folder: Path, asked: Device) -> Device:
+    """Where to work from here on: on the CPU if the process before died at work on a GPU, which may be gone, or full.
+
+    It takes up where the other one was, and the GPU is tried again at the start after this one. Logged and counted.
+    """
+    at_work = _AtWork(folder / "at-work")
+    died = at_work.begun
+    at_work.close()
+    if asked == "cpu" or not died:
+        return asked
+    FALLBACKS.inc()
+    _log.warning("no_gpu", answer="using the CPU", why="the process before died at work on it")
+    return "cpu"
+
+
 class _AtWork:
     """Which entry is being judged, and how often that was begun: to be read after a death of it."""
 
     _FORMAT = struct.Struct("<QQ")  # the entry, tries
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         held = os.pread(self._file, self._FORMAT.size, 0)
         self._last = self._FORMAT.unpack(held) if len(held) == self._FORMAT.size else (0, 0)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a process died at some entry."""
+        return bool(self._last[1])
 
     def tries(self, entry: Entry) -> int:
         """How many processes died at it."""

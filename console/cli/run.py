@@ -121,11 +121,12 @@ def _settle() -> None:
 
 async def _detectors(config: Config, keys: Trusted) -> None:
     from console.supervision import told_to_stop
-    from detectors import Recorded, default_pipeline, keep_freed, kept_key, work
+    from detectors import Recorded, default_pipeline, device_after, keep_freed, kept_key, work
 
     keep_freed()
     folder = config.state / "detectors"
-    pipeline = default_pipeline(place(config), config.detectors.device, key=kept_key(folder), trusted=keys)
+    device = device_after(folder, config.detectors.device)
+    pipeline = default_pipeline(place(config), device, key=kept_key(folder), trusted=keys)
     await work(config.state / "run" / "detectors.sock", Recorded(pipeline, folder), told_to_stop())
 
 

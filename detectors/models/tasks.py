@@ -33,7 +33,8 @@ class Task:
     groups: Callable[[EventBatch, Arrays, int], Groups]  # whom rows are about, all of which are about somebody
     about_somebody: Callable[[EventBatch], NDArray[np.bool_]]  # which rows are
     subject: Callable[[EventBatch, int], str]  # who that is, of one row
-    simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed
+    simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed, to learn from
+    shorter: Callable[[int], Iterator[Labelled]]  # a tenth of that, for a look at how a model does
     watch: Callable[[Iterable[Labelled]], Watched]  # what models are judged by
     intended_use: str
     limits: tuple[str, ...]
@@ -67,6 +68,7 @@ TASKS: dict[str, Task] = {
         # Hours: of those who learnt on ten minutes, whoever worked all day or came again was accused. And thousands of
         # people: a threshold that few in ten thousand reach is found among no fewer.
         simulate=lambda seed: access_traffic(seed, seconds=14400.0, step=1.0, people_count=3000),
+        shorter=lambda seed: access_traffic(seed, seconds=7200.0, step=1.0, people_count=600),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
         # People mistype four account numbers and more: six refusals may be theirs, ten are not.
@@ -94,6 +96,7 @@ TASKS: dict[str, Task] = {
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
         simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=1500),
+        shorter=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=300),
         enough=(6, 30),
         intended_use=(
             "Judges source addresses by network flows (Zeek conn, Suricata flow): vertical and horizontal scans. Its "
@@ -114,6 +117,7 @@ TASKS: dict[str, Task] = {
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
         simulate=lambda seed: name_traffic(seed, seconds=600.0, step=2.0),
+        shorter=lambda seed: name_traffic(seed, seconds=600.0, step=2.0),
         watch=Heard.of,
         intended_use=(
             "Judges names that addresses ask for (Zeek dns, Suricata dns, Sysmon 22), each registered name once; many "

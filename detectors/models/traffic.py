@@ -52,9 +52,9 @@ def simulated(task: Task, seed: int) -> Parts:
 
 
 def simulated_part(task: Task, seed: int, number: int) -> Stretch:
-    """One of a seed's parts, 0 to 9."""
-    own = seed * 10 + number
-    return Stretch(f"simulator {VERSION}, seed {own}", lambda: task.simulate(own))
+    """One of a seed's parts, 0 to 9; from HELD_OUT on they are shorter."""
+    own, play = seed * 10 + number, task.simulate if number < HELD_OUT else task.shorter
+    return Stretch(f"simulator {VERSION}, seed {own}", lambda: play(own))
 
 
 class _Weight:

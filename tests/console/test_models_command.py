@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from typer.testing import CliRunner, Result
 from console.cli import app
 from detectors import Model, Shelf
 from detectors.models import FLOW, TASKS, add, default, promote
-from detectors.simulator import VERSION
+from detectors.simulator import VERSION, flow_traffic
 from tests.console.bank_operations import CONFIGURATION
 
 
@@ -40,7 +41,10 @@ def shelf(tmp_path: Path) -> Shelf:
 @pytest.fixture
 def three(shelf: Shelf, flow: Model) -> list[str]:
     """A model in force, one that is as good, and one that never accuses anybody."""
-    revisions = [add(shelf, flow), *(add(shelf, with_threshold(flow, limit)) for limit in (0.801, 1.1))]
+    revisions = [
+        add(shelf, flow),
+        *(add(shelf, with_threshold(flow, limit)) for limit in (flow.card.threshold + 1e-4, 1.1)),
+    ]
     promote(shelf, revisions[0], time=1e9, by="portcullis", reason="the first", force=True)
     return revisions
 
@@ -65,7 +69,11 @@ def test_an_empty_shelf_is_an_empty_list(file: Path, shelf: Shelf) -> None:
     assert not shelf.places.folder.exists()
 
 
-def test_training_puts_a_revision_on_the_shelf_and_promotes_nothing(file: Path, shelf: Shelf) -> None:
+def test_training_puts_a_revision_on_the_shelf_and_promotes_nothing(
+    file: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(TASKS["flow"], simulate=lambda seed: flow_traffic(seed, 300.0, 1.0, hosts=60))
+    monkeypatch.setitem(TASKS, "flow", short)
     train = ("train", "--schema", "flow", "--seed", "2")
     (would,) = call_json(file, *train, "--dry-run")
     assert (would["outcome"], call_json(file, "list")) == ("dry_run", [])
@@ -123,7 +131,7 @@ def test_what_is_worse_is_promoted_by_force_alone(file: Path, three: list[str]) 
 
 def test_an_altered_model_is_listed_as_refused_and_goes_nowhere(file: Path, shelf: Shelf, three: list[str]) -> None:
     card = shelf.places.revision(three[1]) / "card.json"
-    card.write_bytes(card.read_bytes().replace(b"0.801", b"0.001"))
+    card.write_bytes(card.read_bytes().replace(b'"intended_use": "Judges', b'"intended_use": "Spares'))
     (row,) = [row for row in call_json(file, "list") if row["refused"]]
     assert (row["revision"], "card.json: altered" in row["refused"]) == (three[1], True)
     assert "card.json: altered" in call(file, "list").stdout

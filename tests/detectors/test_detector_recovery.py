@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import Batch, Pipeline, Recorded, kept_key
+from detectors import Batch, Pipeline, Recorded, device_after, kept_key
 from detectors import recorded as module
 from detectors.alerts import AlertDetector
+from detectors.arrays import FALLBACKS
 from detectors.checkpoint import NAME, Checkpoint
 from detectors.journal import TORN
 from detectors.recorded import AGAIN, LEFT_OUT, REFUSED, UNWRITTEN
@@ -219,3 +220,20 @@ def test_a_stray_copy_of_a_dead_worker_changes_nothing(folder: Path) -> None:
     (folder / f"{NAME}.7").write_bytes(b"half")
     assert Checkpoint(folder).read() is None
     assert list(folder.iterdir()) == []
+
+
+def test_after_a_death_on_a_gpu_the_cpu_takes_over_where_it_was(make: Make, rows: Any, folder: Path) -> None:
+    """Whatever it died of: a death at work, at any entry."""
+    before = FALLBACKS._value.get()
+    deadly = Recorded(Pipeline([_Deadly()]), folder)
+    deadly.judge("a", [alerts(rows, 1)])
+    assert device_after(folder, "gpu") == "gpu"
+    with pytest.raises(ZeroDivisionError):
+        deadly.judge("a", [alerts(rows, 2, address="10.6.6.6")])
+    deadly.close()
+    assert device_after(folder, "cpu") == "cpu"
+    assert FALLBACKS._value.get() == before
+    assert device_after(folder, "gpu") == "cpu"
+    assert FALLBACKS._value.get() == before + 1
+    assert known(make())["events"] == [1.0, 1.0]  # the CPU has judged what the GPU died of
+    assert device_after(folder, "gpu") == "gpu"
