@@ -22,7 +22,7 @@ class Callers:
         xp = arrays.xp
         self._arrays = arrays
         self.table = Table(capacity, arrays)
-        self.asked = xp.zeros(capacity, xp.float32)  # by so many sources; infinite for what is no peer
+        self.asked = xp.zeros(capacity, xp.float32)  # by so many, MOST + 1 at most; infinite for no peer
         self.where = xp.zeros(capacity, xp.int8)
         self._seen = Seen(capacity // 4, arrays)
 
@@ -38,7 +38,8 @@ class Callers:
         counted = xp.cumsum(novel[turn.order].astype(xp.float32))
         before = counted[turn.starts] - novel[turn.order[turn.starts]]
         numbers = counted - (before - self.asked[turn.slots])[turn.group]
-        self.asked[turn.slots] = numbers[turn.ends]
+        known, counts = self.asked[turn.slots], xp.minimum(numbers[turn.ends], MOST + 1)  # more are not all counted
+        self.asked[turn.slots] = xp.where(known < xp.inf, counts, known)
         asked = xp.empty_like(numbers)
         asked[turn.order] = numbers
         return asked, novel

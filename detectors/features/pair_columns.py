@@ -93,7 +93,7 @@ def _company(known: Known, logs: Array, arrays: Arrays) -> Array:
     asked, where = known.peer
     sums, lived, inside = known.source
     new, remote, tried, failed, sent = (sums[:, :, OF_SOURCE.index(name)] for name in OF_SOURCE)
-    before = xp.log1p(xp.maximum(sent[:, -1] - sent[:, 0], 0.0))
+    before = xp.log1p(xp.maximum(sent[:, -1] - sent[:, 0], sent[:, -1] * xp.float32(0.02)))
     shares = failed / xp.maximum(tried, xp.float32(1e-3))
     wide = xp.stack([xp.log1p(new), xp.log1p(remote), shares], axis=2).reshape(len(sums), -1)
     asked = xp.log1p(xp.minimum(asked, xp.float32(1e6)))

@@ -48,6 +48,7 @@ class SubjectTask(Task):
 
     features: Callable[[], Features]
     enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
+    accused: float = 0.001  # share of honest subjects that the threshold may cost on validation traffic
     thinned: Callable[[Samples], Samples] = lambda samples: samples  # the rows that a model is learnt and calibrated by
 
     def samples(self, traffic: Iterable[Labelled]) -> Samples:
@@ -125,6 +126,7 @@ TASKS: dict[str, Task] = {
         subject=lambda batch, row: f"address {batch.address.text(row)}",
         simulate=lambda seed: pair_traffic(seed, step=60.0),
         enough=(1, 1),  # `watch_pairs` says when there is enough
+        accused=0.0004,  # a host has some twenty pairs
         thinned=thinned,
         intended_use=(
             "Judges pairs of source address and peer's port by their flows (Zeek conn, Suricata flow, Sysmon 3): "
@@ -134,8 +136,8 @@ TASKS: dict[str, Task] = {
         limits=(
             "Flows to a peer that more than 50 sources asked are not read, unless over a remote port or of 8 MB and "
             "more: a beacon by way of a service that everybody uses is not seen.",
-            "A pair is judged from its eighth flow on, or from 5 MB sent in ten minutes; one over a remote port from the "
-            "third host on that is new to its source.",
+            "A pair is judged from its eighth flow on, or from 5 MB sent in ten minutes; one over a remote port from "
+            "the third host on that is new to its source.",
             "One first large upload to a peer that nobody else asks is exfiltration to it, whoever meant it well.",
             "A program that calls its maker by a strict timer with ever the same message, from one host alone, looks "
             "like a beacon, and a beacon that varies its gaps and sizes as people do like a person.",

@@ -31,7 +31,6 @@ _PARAMETERS: dict[str, float | int | str] = {
 }
 _ROUNDS = 48
 _ROWS = 60_000  # of each class
-_ACCUSED = 0.001  # share of honest subjects that the threshold may cost on validation traffic
 _LEAST = 0.8  # threshold, at least
 
 
@@ -54,7 +53,7 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
     tell(f"{name}: calibrating", 0.4)
     validation, chosen_by = parts.validation.watched(task.samples, "validation")
     scale = calibration.fit(*_clear(task, booster, validation))
-    limit = calibration.threshold(peaks(booster, scale, validation), _ACCUSED, _LEAST)
+    limit = calibration.threshold(peaks(booster, scale, validation), task.accused, _LEAST)
     tell(f"{name}: testing", 0.7)
     test, tested_by = parts.test.watched(task.samples, "test")
     judged = evaluate(booster, scale, limit, validation)
@@ -62,7 +61,7 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
         schema=task.schema,
         sha256=hashlib.sha256(raw(booster)).hexdigest(),
         threshold=limit,
-        threshold_choice=_choice(judged),
+        threshold_choice=_choice(judged, task.accused),
         calibration=scale,
         reliability=_reliability(task, booster, scale, test),
         lineage=Lineage(
@@ -115,9 +114,9 @@ def _reliability(task: SubjectTask, booster: xgboost.Booster, scale: Calibration
     return calibration.reliability(calibration.probability(scale, values), hostile)
 
 
-def _choice(judged: Evaluation) -> str:
+def _choice(judged: Evaluation, accused: float) -> str:
     return (
-        f"the lowest from {_LEAST} up that at most {_ACCUSED:.1%} of the {judged.honest} honest subjects of the "
+        f"the lowest from {_LEAST} up that at most {100 * accused:.2g}% of the {judged.honest} honest subjects of the "
         "validation traffic ever reach, and a tenth of the way from there to 1; the test traffic had no say"
     )
 

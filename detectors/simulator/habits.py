@@ -38,7 +38,7 @@ def telemetry(site: Site, host: str, shared: list[str]) -> list[Track]:
     """An agent that reports to its maker or to a collector inside: by a timer, what it collected since."""
     period, jitter = site.between(20, 3600), float(site.rng.choice([0.0, 0.05, 0.1, 0.3]))
     inside = site.chance(0.4)
-    peer = site.server(int(site.rng.integers(1, 6))) if inside else _peer(site, shared, 0.12)
+    peer = site.server(int(site.rng.integers(1, 6))) if inside else _peer(site, shared, 0.08)
     start, end = site.stretch()
     times = every(site.rng, period, jitter, start, end)
     sent = sizes(site.rng, len(times), site.between(600, 60_000), site.rng.uniform(0.15, 1.0))

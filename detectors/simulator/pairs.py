@@ -30,6 +30,14 @@ def pair_traffic(seed: int, seconds: float = 86_400.0, step: float = 30.0, hosti
     return play([track for track in tracks if len(track.times)], step)
 
 
+def honest_flows(seed: int, hosts: int = 200, days: float = 1.0, step: float = 1.0) -> Iterator[Labelled]:
+    """Honest days of one site, from the morning on. For counting false alarms."""
+    rng = np.random.default_rng((seed, 8))
+    site = Site(rng, 1, hosts, days * 86_400.0)
+    shared = [site.outside() for _ in range(_SHARED)]
+    return play([track for track in _site(site, shared, hostile=False) if len(track.times)], step)
+
+
 def kind_traffic(kind: str, seed: int, count: int, seconds: float, step: float = 30.0) -> Iterator[Labelled]:
     """Some implants of one kind, each on a host of its own that is otherwise honest."""
     rng = np.random.default_rng((seed, 7))
