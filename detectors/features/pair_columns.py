@@ -47,9 +47,9 @@ NAMES: tuple[str, ...] = (
     "peer_inside",
     "peer_asked",  # by so many sources
     "source_inside",
-    "source_lived",
     "source_beyond",  # ln of what the pair sent in ten minutes for a byte that its source sent in the day before
-    *(f"source_{what}_{scale:g}s" for scale in SOURCE_SCALES for what in ("new", "new_remote", "remote_failed")),
+    "source_lived",  # this and what follows: of pairs over remote ports alone
+    *(f"source_{what}_{scale:g}s" for scale in SOURCE_SCALES for what in ("new_remote", "remote_failed")),
 )
 
 
@@ -92,13 +92,16 @@ def _company(known: Known, logs: Array, arrays: Arrays) -> Array:
     xp = arrays.xp
     asked, where = known.peer
     sums, lived, inside = known.source
-    new, remote, tried, failed, sent = (sums[:, :, OF_SOURCE.index(name)] for name in OF_SOURCE)
+    remote, tried, failed, sent = (sums[:, :, OF_SOURCE.index(name)] for name in OF_SOURCE)
     before = xp.log1p(xp.maximum(sent[:, -1] - sent[:, 0], sent[:, -1] * xp.float32(0.02)))
     shares = failed / xp.maximum(tried, xp.float32(1e-3))
-    wide = xp.stack([xp.log1p(new), xp.log1p(remote), shares], axis=2).reshape(len(sums), -1)
+    around = xp.stack([xp.log1p(remote), shares], axis=2).reshape(len(sums), -1)
     asked = xp.log1p(xp.minimum(asked, xp.float32(1e6)))
-    alone = [where == INSIDE, asked, inside, xp.log1p(xp.maximum(lived, 0.0)), logs[:, 0, 2] - before]
-    return xp.concatenate([xp.stack([one.astype(xp.float32) for one in alone], axis=1), wide], axis=1)
+    alone = [where == INSIDE, asked, inside, logs[:, 0, 2] - before]
+    lived = xp.log1p(xp.maximum(lived, 0.0))[:, None]
+    is_remote = xp.asarray(_CLASSES)[known.port & 0xFFFF][:, :1]
+    company = xp.stack([one.astype(xp.float32) for one in alone], axis=1)
+    return xp.concatenate([company, lived * is_remote, around * is_remote], axis=1)
 
 
 def telling(table: Array) -> Array:

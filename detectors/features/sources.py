@@ -12,7 +12,7 @@ from detectors.features.table import Table
 from telemetry import EventBatch
 
 SCALES = (600.0, 7200.0, 86400.0)  # seconds
-COUNTED = ("new", "new_remote", "remote", "remote_failed", "sent")
+COUNTED = ("new_remote", "remote", "remote_failed", "sent")
 
 
 class Sources:
@@ -37,7 +37,7 @@ class Sources:
         self.inside[fresh] = xp.asarray(lie(batch.address.values.take(batch.address.codes[texts])) == INSIDE)
         remote = xp.asarray(IS_REMOTE[batch.port[rows] & 0xFFFF])
         sent = xp.maximum(xp.asarray(batch.bytes_in[rows], xp.float32), 0)
-        columns = (novel, novel & remote, remote, remote & failed, sent)
+        columns = (novel & remote, remote, remote & failed, sent)
         self.sums.add(turn, [column[turn.order] for column in columns])
 
     def matrix(self, hashes: Array) -> tuple[Array, Array, Array]:

@@ -16,7 +16,7 @@ _WEB, _ODD = (443, 443, 443, 80, 8080, 8443), (4444, 2404, 5552, 1604, 6606, 770
 
 
 def _begin(site: Site) -> float:
-    return float(site.rng.uniform(0.0, 0.5) * site.seconds)
+    return 0.0 if site.chance(0.3) else float(site.rng.uniform(0.0, 0.5) * site.seconds)
 
 
 def _port(site: Site) -> int:
@@ -124,7 +124,7 @@ def guessing(site: Site, host: str) -> list[Track]:
 def lateral(site: Site, host: str) -> list[Track]:
     """Turns to hosts of its site that it never spoke to, over a port by which they are worked on."""
     ports = site.rng.choice([445, 445, 3389, 5985, 22, 135], int(site.rng.integers(1, 3)), replace=False).tolist()
-    count = int(site.rng.integers(5, 26))
+    count = int(site.rng.integers(5, 18))
     hosts = [site.host(200 + int(place)) for place in site.rng.choice(180, count, replace=False)]
     start, gap = site.rng.uniform(0.25, 0.9) * site.seconds, site.between(1, 300)
     begins = start + np.cumsum(site.rng.lognormal(0, 0.8, count) * gap)

@@ -14,11 +14,12 @@ from detectors.simulator.tracks import Labelled, Track, play
 
 SITES = (150, 60, 60, 30, 20, 20, *(10,) * 4, *(5,) * 6, *(3,) * 6, *(2,) * 6, *(1,) * 24)  # hosts of each
 _SHARED = 40  # outside peers that several hosts of several sites ask
-_INFECTED = 0.6  # of the hosts; far more than anywhere, so that there is enough to learn from
+_KINDS = (*IMPLANTS, "large_upload", "large_upload")  # one that soon is over is had more often
+_INFECTED = 0.8  # of the hosts; far more than anywhere, so that there is enough to learn from
 
 
 def pair_traffic(seed: int, seconds: float = 86_400.0, step: float = 30.0, hostile: bool = True) -> Iterator[Labelled]:
-    """A day from the morning on. Of 460 hosts most have an implant or two, if `hostile`."""
+    """A day from the morning on. Of 460 hosts most have some implants, if `hostile`."""
     rng = np.random.default_rng((seed, 6))
     outside = Site(rng, 0, 0, seconds)
     shared = [outside.outside() for _ in range(_SHARED)]
@@ -50,7 +51,7 @@ def kind_traffic(kind: str, seed: int, count: int, seconds: float, step: float =
 def _site(site: Site, shared: list[str], hostile: bool) -> list[Track]:
     tracks: list[Track] = []
     for number in range(site.size):
-        implants = site.rng.choice(list(IMPLANTS), int(site.rng.integers(1, 3))) if site.chance(_INFECTED) else ()
+        implants = site.rng.choice(_KINDS, int(site.rng.integers(2, 5))) if site.chance(_INFECTED) else ()
         tracks += _host(site, number, shared, [str(kind) for kind in implants] if hostile else [])
     for number in range(max(1, site.size // 15)):
         for make in SERVERS:
