@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.evidence import Reason, Row, span
+from detectors.evidence import Reason, Row
 
 _REMOTE = {3389: "T1021.001", 445: "T1021.002", 139: "T1021.002", 135: "T1021.003", 22: "T1021.004", 5900: "T1021.005"}
 _WINRM = "T1021.006"
@@ -85,21 +85,21 @@ def _volume(row: Row, scale: str) -> str:
 
 def _failed(row: Row, scale: str) -> str:
     flows, share = _number(row, f"flows_{scale}"), row[f"failed_share_{scale}"]
-    return f"{share:.0%} of its about {flows:.0f} flows in the last {span(scale)} never got an answer"
+    return f"{share:.0%} of its about {flows:.0f} flows in the last {_time(float(scale[:-1]))} never got an answer"
 
 
 def _around(row: Row, scale: str) -> str:
     scale = scale if f"source_new_remote_{scale}" in row else "7200s"
     hosts, failed = _number(row, f"source_new_remote_{scale}"), row[f"source_remote_failed_{scale}"]
     return (
-        f"its source turned to about {hosts:.0f} hosts in the last {span(scale)}, by ports to work on them, that it "
-        f"never did before; {failed:.0%} of such flows were not answered"
+        f"its source turned to about {hosts:.0f} hosts in the last {_time(float(scale[:-1]))} that it never worked on "
+        f"before; {failed:.0%} of such flows were not answered"
     )
 
 
 def _pace(row: Row, scale: str) -> str:
     scale = scale if f"flows_{scale}" in row else "600s"
-    return f"about {_number(row, f'flows_{scale}'):.0f} flows in the last {span(scale)}"
+    return f"about {_number(row, f'flows_{scale}'):.0f} flows in the last {_time(float(scale[:-1]))}"
 
 
 def _port(row: Row, scale: str) -> str:

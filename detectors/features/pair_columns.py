@@ -74,7 +74,9 @@ def columns(known: Known, arrays: Arrays) -> Array:
     sums, logs = known.sums, xp.log1p(known.sums)
     flows = xp.maximum(sums[:, :, 0], xp.float32(1e-6))
     failed = sums[:, :, 1] / flows
-    windows = xp.stack([logs[:, :, 0], failed, logs[:, :, 2], logs[:, :, 3]], axis=2).reshape(len(sums), -1)
+    windows = xp.stack([logs[:, :, 0], failed, logs[:, :, 2], logs[:, :, 3]], axis=2).reshape(
+        len(sums), 4 * len(SCALES)
+    )
     each = xp.log1p(sums[:, _EACH, 2:5] / flows[:, _EACH, None])
     parts = [windows, each, (logs[:, -1, 2] - logs[:, -1, 3])[:, None], known.rhythm, known.changes]
     times = xp.stack([xp.log1p(known.contacts), xp.log1p(xp.maximum(known.lived, 0.0)), known.presence], axis=1)
@@ -95,7 +97,7 @@ def _company(known: Known, logs: Array, arrays: Arrays) -> Array:
     remote, tried, failed, sent = (sums[:, :, OF_SOURCE.index(name)] for name in OF_SOURCE)
     before = xp.log1p(xp.maximum(sent[:, -1] - sent[:, 0], sent[:, -1] * xp.float32(0.02)))
     shares = failed / xp.maximum(tried, xp.float32(1e-3))
-    around = xp.stack([xp.log1p(remote), shares], axis=2).reshape(len(sums), -1)
+    around = xp.stack([xp.log1p(remote), shares], axis=2).reshape(len(sums), 2 * len(SOURCE_SCALES))
     asked = xp.log1p(xp.minimum(asked, xp.float32(1e6)))
     alone = [where == INSIDE, asked, inside, logs[:, 0, 2] - before]
     lived = xp.log1p(xp.maximum(lived, 0.0))[:, None]

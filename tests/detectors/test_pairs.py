@@ -125,10 +125,14 @@ def test_what_a_crowd_asks_leaves_no_trace() -> None:
     assert len(features.table) == MOST + 2
 
 
-def test_multicast_is_nobody() -> None:
+def test_multicast_is_nobody(detector: PairDetector) -> None:
     features = PairFeatures(16)
     features.learn(EventBatch.of([flow(1e9, peer=peer) for peer in ("224.0.0.251", "239.255.255.250", "ff02::fb", "")]))
     assert len(features.table) == 0
+    told = EventBatch.of([flow(1e9, peer="224.0.0.251", port=5353)] * 20)
+    for _ in range(2):
+        assert judged(detector, told) == []
+    assert len(detector.score(told)) == 0
 
 
 def test_where_addresses_lie() -> None:
