@@ -21,8 +21,9 @@ from detectors.endpoints import EndpointDetector
 from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
 from detectors.hints import Hints
-from detectors.models import ACCESS, FLOW, NAME, Following, Shelf
+from detectors.models import ACCESS, FLOW, NAME, PAIR, Following, Shelf
 from detectors.names import NameDetector
+from detectors.pairs import PairDetector
 from detectors.repeats import Repeats
 from detectors.verdict import Verdict
 from telemetry import EventBatch
@@ -143,14 +144,15 @@ def default_pipeline(
     same key only. Raises ModelRefused.
     """
     where, shelf = arrays(device), Shelf(models, trusted)
-    access, flow = (Following(shelf, schema, where.device) for schema in (ACCESS, FLOW))
+    access, flow, pair = (Following(shelf, schema, where.device) for schema in (ACCESS, FLOW, PAIR))
     name = Following(shelf, NAME)  # few names are judged a batch: a device would wait for them
     by_requests = AccessDetector(access.model, capacity, where, key)
     by_flows = FlowDetector(flow.model, capacity, where, key)
+    by_pairs = PairDetector(pair.model, capacity, where, key)
     by_names = NameDetector(name.model, capacity, key)
     return Pipeline(
-        (by_requests, by_flows, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
-        ((by_requests, access), (by_flows, flow), (by_names, name)),
+        (by_requests, by_flows, by_pairs, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
+        ((by_requests, access), (by_flows, flow), (by_pairs, pair), (by_names, name)),
         Correlation(capacity, key),
     )
 

@@ -14,7 +14,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str  # "v-" and 16 hex digits
     time: float  # Unix seconds when it was judged
-    detector: str  # "access", "flow", "name", "endpoint", "alert", "correlation"
+    detector: str  # "access", "flow", "pair", "name", "endpoint", "alert", "correlation"
     kind: SubjectKind
     subject: str  # principal id, session id, address or host, by kind
     score: float  # calibrated probability, 0 to 1

@@ -22,7 +22,7 @@ from policy import BlockOrder, Cause, Pdp, RiskChange
 _log = structlog.get_logger()
 _VERDICTS = Counter("portcullis_gateway_verdicts_total", "Verdicts received", ["detector"])
 _UNKNOWN = Counter("portcullis_gateway_verdicts_refused_total", "Verdicts of no detector of ours, not acted upon")
-_DETECTORS = frozenset({"access", "flow", "name", "alert", "endpoint", "correlation"})  # each with a rate at the guard
+_DETECTORS = frozenset({"access", "flow", "pair", "name", "alert", "endpoint", "correlation"})  # each with its rate
 
 
 class Responder:

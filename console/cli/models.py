@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 Revision = Annotated[str, typer.Argument(help="Revision, as `models list` shows it.")]
 Schema = Annotated[
-    str | None, typer.Option("--schema", metavar="NAME", help="access, flow or name; without, all there are.")
+    str | None, typer.Option("--schema", metavar="NAME", help="access, flow, pair or name; without, all there are.")
 ]
 Data = Annotated[
     list[Path] | None,
@@ -151,7 +151,7 @@ def promote(
 
 @app.command()
 def rollback(
-    schema: Annotated[str, typer.Argument(metavar="SCHEMA", help="access, flow or name.")],
+    schema: Annotated[str, typer.Argument(metavar="SCHEMA", help="access, flow, pair or name.")],
     reason: Reason,
     by: By = "",
     dry_run: DryRun = False,

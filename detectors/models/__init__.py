@@ -22,7 +22,7 @@ from detectors.models.refused import DataRefused, ModelRefused
 from detectors.models.shelf import Entry, Shelf
 from detectors.models.signing import read_public
 from detectors.models.tabular import learn_table
-from detectors.models.tasks import ACCESS, FLOW, TASKS, Task
+from detectors.models.tasks import ACCESS, FLOW, PAIR, TASKS, Task
 from detectors.models.traffic import HELD_OUT, Parts, Stretch, simulated, simulated_part
 from detectors.models.training import held_out, train
 
@@ -32,6 +32,7 @@ __all__ = [
     "HELD_OUT",
     "NAME",
     "NORMAL",
+    "PAIR",
     "TASKS",
     "Card",
     "Columns",

@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import Arrays
-from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_actor, by_address, nameless
+from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_actor, by_address, nameless, pair_columns
 from detectors.features import access as access_features
 from detectors.features import flow as flow_features
+from detectors.features.pair import PairFeatures
 from detectors.models.card import Schema
 from detectors.models.evaluation import Features, Samples, Watched, watch
 from detectors.models.heard import Heard
 from detectors.models.naming import NAME
-from detectors.simulator import Labelled, access_traffic, flow_traffic, name_traffic
+from detectors.models.pair_watching import thinned, watch_pairs
+from detectors.simulator import Labelled, access_traffic, flow_traffic, name_traffic, pair_traffic
 from telemetry import EventBatch, Kind
 
 ACCESS = Schema("access", 2, access_features.NAMES)
 FLOW = Schema("flow", 2, flow_features.NAMES)
+PAIR = Schema("pair", 1, pair_columns.NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +50,20 @@ class SubjectTask(Task):
     features: Callable[[], Features]
     accused: float = 0.0005  # share of honest subjects that the threshold may cost on validation traffic
     enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
+    thinned: Callable[[Samples], Samples] = lambda samples: samples  # the rows that a model is learnt and calibrated by
 
     def samples(self, traffic: Iterable[Labelled]) -> Samples:
         """What its features see of traffic."""
         return watch(self.features(), traffic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTask(SubjectTask):
+    """One whose models judge pairs, when there is enough of them to be judged."""
+
+    def samples(self, traffic: Iterable[Labelled]) -> Samples:
+        """What its features see of traffic."""
+        return watch_pairs(traffic)
 
 
 _CAPACITY = 262_144  # as detectors have: a smaller filter of what was seen takes more that is new for known
@@ -106,6 +119,37 @@ TASKS: dict[str, Task] = {
             "Learnt scans alone: beacons, exfiltration and lateral movement are not among what it was shown.",
             "Scans slower than about one attempt in five seconds were not among what it was shown.",
             "An address is judged, not who is behind it: many behind one address look like one.",
+            _SIMULATED,
+        ),
+    ),
+    "pair": PairTask(
+        schema=PAIR,
+        kind=Kind.FLOW,
+        step=60.0,
+        features=PairFeatures,
+        watch=watch_pairs,
+        groups=by_address,  # what a pair is judged by is in part its source's
+        about_somebody=lambda batch: ~(blank(batch.address) | blank(batch.peer)),
+        subject=lambda batch, row: f"address {batch.address.text(row)}",
+        simulate=lambda seed: pair_traffic(seed, step=60.0),
+        shorter=lambda seed: pair_traffic(seed, step=60.0),
+        enough=(1, 1),  # `watch_pairs` says when there is enough
+        accused=0.0002,  # a host has some twenty pairs
+        thinned=thinned,
+        intended_use=(
+            "Judges pairs of source address and peer's port by their flows (Zeek conn, Suricata flow, Sysmon 3): "
+            "beacons, retries on a dead command server, exfiltration, password guessing, lateral movement. Its "
+            "verdicts name the source address and quote the peer; they go to the response policy and the guard."
+        ),
+        limits=(
+            "Flows to a peer that more than 50 sources asked are not read, unless over a remote port or of 8 MB and "
+            "more: a beacon by way of a service that everybody uses is not seen.",
+            "A pair is judged from its eighth flow on, or from 5 MB sent in ten minutes; one over a remote port from "
+            "the third host on that is new to its source.",
+            "One first large upload to a peer that nobody else asks is exfiltration to it, whoever meant it well.",
+            "A program that calls its maker by a strict timer with ever the same message, from one host alone, looks "
+            "like a beacon, and a beacon that varies its gaps and sizes as people do like a person.",
+            "Low and slow is seen as far as an hour between calls; a table that is full forgets the seldom first.",
             _SIMULATED,
         ),
     ),

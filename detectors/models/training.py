@@ -90,7 +90,7 @@ def held_out(model: Model, seed: int) -> Evaluation:
 
 def _learnt(task: SubjectTask, seed: int, samples: Samples) -> tuple[xgboost.Booster, int]:
     """An ensemble, and the number of rows that it was learnt from."""
-    rows = _balanced(task, samples, np.random.default_rng(seed))
+    rows = _balanced(task, task.thinned(samples), np.random.default_rng(seed))
     hostile = rows.hostile > 0
     if hostile.all() or not hostile.any():
         which = "hostile" if not hostile.any() else "honest"
@@ -104,6 +104,7 @@ def _clear(
     task: SubjectTask, booster: xgboost.Booster, samples: Samples
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Margins and labels, without the rows of subjects that have only begun to be hostile."""
+    samples = task.thinned(samples)
     clear = samples.take((samples.hostile == 0) | _ripe(task, samples))
     return margins(booster, clear.matrix), clear.hostile > 0
 

@@ -10,6 +10,7 @@ from detectors.simulator.days import honest_days
 from detectors.simulator.flows import flow_traffic
 from detectors.simulator.lookups import name_traffic
 from detectors.simulator.names import NamesOf, simulated_names
+from detectors.simulator.pairs import honest_flows, kind_traffic, pair_traffic
 from detectors.simulator.tracks import Labelled, Track, play
 
 VERSION = "3"  # of what is simulated; part of a model's lineage
@@ -22,7 +23,10 @@ __all__ = [
     "access_traffic",
     "flow_traffic",
     "honest_days",
+    "honest_flows",
+    "kind_traffic",
     "name_traffic",
+    "pair_traffic",
     "play",
     "simulated_names",
     "takeover",

@@ -14,6 +14,7 @@ from detectors.simulator.tracks import Labelled, Numbers, Track, play
 from telemetry import Kind
 
 _SERVICES = np.array([53, 80, 443, 443, 443, 22, 25, 445, 3389, 8443])
+_REMOTE = (22, 445, 3389)
 _DONE = {"zeek": "SF", "eve": "closed timeout"}
 _FAILED = {"zeek": ("S0", "REJ", "RSTO"), "eve": ("new timeout",) * 3}
 
@@ -34,10 +35,11 @@ def flow_traffic(seed: int, seconds: float = 900.0, step: float = 0.5, hosts: in
 
 
 def _desk(rng: Generator, number: int, seconds: float) -> Track:
-    """A workstation: a browser's bursts to many services, few failures."""
+    """A workstation: a browser's bursts to many services, few failures; and one or two hosts that are worked on."""
     times = pace.person(rng, float(rng.uniform(60, seconds)))
-    peers = rng.integers(0, int(rng.integers(3, 60)), len(times))
-    return _track(rng, f"10.1.{number // 250}.{number % 250}", times, peers, rng.choice(_SERVICES, len(times)), 0.03)
+    peers, ports = rng.integers(0, int(rng.integers(3, 60)), len(times)), rng.choice(_SERVICES, len(times))
+    peers = np.where(np.isin(ports, _REMOTE), peers % int(rng.integers(1, 3)), peers)
+    return _track(rng, f"10.1.{number // 250}.{number % 250}", times, peers, ports, 0.03)
 
 
 def _server(rng: Generator, number: int, seconds: float) -> Track:

@@ -12,6 +12,8 @@ sure := 0.8
 # Commands that ask around: an administrator's, too.
 discovery := {"T1018", "T1033", "T1046", "T1087"}
 
+password_guessing := "T1110"
+
 response := {"blocks": blocks, "risks": risks, "why": why} if {
 	hostile
 	count(blocks) + count(risks) > 0
@@ -111,6 +113,16 @@ blocks contains block("address", input.verdict.subject) if {
 blocks contains block("address", input.verdict.subject) if {
 	input.verdict.detector in {"alert", "flow"}
 	input.verdict.kind == "address"
+}
+
+# --- Of pairs, who guesses passwords is blocked. Who has a beacon or sends data away is a victim, whom a block would cut
+# off from its work: that verdict is for people, its evidence names the peer. So is lateral movement: an administrator's
+# first day at a new site looks the same.
+
+blocks contains block("address", input.verdict.subject) if {
+	input.verdict.detector == "pair"
+	input.verdict.kind == "address"
+	startswith(input.verdict.technique, password_guessing)
 }
 
 block(kind, value) := {"kind": kind, "value": value, "ttl": block_seconds, "reason": reason}

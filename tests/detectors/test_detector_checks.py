@@ -16,19 +16,21 @@ from detectors.alerts import AlertDetector
 from detectors.arrays import CPU, Arrays, arrays
 from detectors.endpoints import EndpointDetector
 from detectors.features import AccessFeatures, FlowFeatures
+from detectors.features.pair import PairFeatures
 from detectors.flows import FlowDetector
-from detectors.models import ACCESS, FLOW, NAME, Shelf
+from detectors.models import ACCESS, FLOW, NAME, PAIR, Shelf
 from detectors.names import NameDetector
-from detectors.simulator import access_traffic, flow_traffic
+from detectors.pairs import PairDetector
+from detectors.simulator import Labelled, access_traffic, flow_traffic, pair_traffic
 from detectors.simulator.names import simulated_names
 from telemetry import Event, EventBatch, Kind, concatenate
 from tests.detectors.strict_arrays import STRICT
 
 Make = Callable[[int], Detector]
-NAMES = ("access", "flow", "name", "alert", "endpoint")
+NAMES = ("access", "flow", "pair", "name", "alert", "endpoint")
 
 
-KINDS = dict(zip(NAMES, (Kind.REQUEST, Kind.FLOW, Kind.DNS, Kind.ALERT, Kind.ENDPOINT), strict=True))
+KINDS = dict(zip(NAMES, (Kind.REQUEST, Kind.FLOW, Kind.FLOW, Kind.DNS, Kind.ALERT, Kind.ENDPOINT), strict=True))
 DISCOVERY = ("whoami", "net user", "ipconfig", "systeminfo", "nltest /dclist:bank")
 STRANGE = simulated_names(9, 10, 60)[1].names
 
@@ -39,6 +41,7 @@ def make(request: pytest.FixtureRequest, models: Path) -> Make:
     makers: dict[str, Make] = {
         "access": lambda capacity: AccessDetector(Shelf(models).in_force(ACCESS), capacity),
         "flow": lambda capacity: FlowDetector(Shelf(models).in_force(FLOW), capacity),
+        "pair": lambda capacity: PairDetector(Shelf(models).in_force(PAIR), capacity),
         "name": lambda capacity: NameDetector(Shelf(models).in_force(NAME), capacity),
         "alert": AlertDetector,
         "endpoint": EndpointDetector,
@@ -46,8 +49,9 @@ def make(request: pytest.FixtureRequest, models: Path) -> Make:
     return makers[str(request.param)]
 
 
-def traffic(kind: Kind, count: int = 300, subjects: int = 20) -> EventBatch:
-    """Some events of a kind, with something to find among them."""
+def traffic(name: str, count: int = 300, subjects: int = 20) -> EventBatch:
+    """Some events that a detector reads, with something to find among them."""
+    kind = KINDS[name]
     rng = np.random.default_rng(7)
     times = 1e9 + np.cumsum(rng.exponential(0.1, count))
     who = rng.integers(0, subjects, count).tolist()
@@ -60,19 +64,25 @@ def traffic(kind: Kind, count: int = 300, subjects: int = 20) -> EventBatch:
                 subject=f"person:p{who[row]}",
                 actor=f"agent:a{who[row]}",
                 address=f"10.0.0.{who[row]}",
-                peer=f"host-{who[row]}" if kind == Kind.ENDPOINT else f"10.1.0.{row % 250}",
+                peer=_peer(name, row, who[row]),
                 resource=_resource(kind, row),
                 action="process_create" if kind == Kind.ENDPOINT else "GET",
                 outcome=("deny", "S0", "NXDOMAIN", "SF")[row % 4],
                 name=("T1003.001", "ET SCAN Nmap", "process_create")[row % 3],
                 status=403 if row % 4 == 0 else 200,
-                port=row,
+                port=4444 if name == "pair" else row,
                 severity=row % 5,
                 bytes_in=row,
             )
             for row in range(count)
         ]
     )
+
+
+def _peer(name: str, row: int, who: int) -> str:
+    if name == "endpoint":
+        return f"host-{who}"
+    return f"45.0.0.{who}" if name == "pair" else f"10.1.0.{row % 250}"
 
 
 def _resource(kind: Kind, row: int) -> str:
@@ -87,7 +97,7 @@ def same(first: Scores, second: Scores) -> bool:
 
 def test_scoring_and_explaining_change_nothing(make: Make) -> None:
     detector = make(100)
-    batch = traffic(KINDS[detector.name])
+    batch = traffic(detector.name)
     detector.learn(batch)
     first = detector.score(batch)
     verdicts = detector.explain(first, batch, 5.0)
@@ -97,7 +107,7 @@ def test_scoring_and_explaining_change_nothing(make: Make) -> None:
 
 def test_scores_have_the_promised_shape(make: Make) -> None:
     detector = make(100)
-    batch = traffic(KINDS[detector.name])
+    batch = traffic(detector.name)
     detector.learn(batch)
     scores = detector.score(batch)
     assert len(scores) == len(set(scores.hashes.tolist())) == len(scores.values) == len(scores.rows) > 0
@@ -109,7 +119,7 @@ def test_scores_have_the_promised_shape(make: Make) -> None:
 
 def test_verdicts_are_complete(make: Make) -> None:
     detector = make(100)
-    batch = traffic(KINDS[detector.name])
+    batch = traffic(detector.name)
     detector.learn(batch)
     verdicts = detector.explain(detector.score(batch), batch, 5.0)
     assert verdicts
@@ -172,7 +182,7 @@ def test_columns_may_be_empty(make: Make) -> None:
 def test_more_subjects_than_fit_are_forgotten_not_kept(make: Make) -> None:
     detector = make(16)
     for start in range(0, 200, 10):
-        batch = traffic(KINDS[detector.name], 200, 200).take(np.arange(start, start + 10))
+        batch = traffic(detector.name, 200, 200).take(np.arange(start, start + 10))
         detector.learn(batch)
         scores = detector.score(batch)
         assert np.isfinite(scores.values).all()
@@ -181,13 +191,13 @@ def test_more_subjects_than_fit_are_forgotten_not_kept(make: Make) -> None:
 
 def test_who_takes_over_a_state_says_the_same(make: Make) -> None:
     first, second = make(100), make(100)
-    batch = traffic(KINDS[first.name])
+    batch = traffic(first.name)
     first.learn(batch)
     second.restore(first.state())
     scores = first.score(batch)
     assert same(scores, second.score(batch))
     assert first.explain(scores, batch, 5.0) == second.explain(scores, batch, 5.0)
-    more = traffic(KINDS[first.name], 350).take(np.arange(300, 350))
+    more = traffic(first.name, 350).take(np.arange(300, 350))
     for detector in (first, second):
         detector.learn(more)
     assert same(first.score(more), second.score(more))
@@ -195,7 +205,7 @@ def test_who_takes_over_a_state_says_the_same(make: Make) -> None:
 
 def test_a_smaller_one_keeps_the_most_interesting(make: Make) -> None:
     whole, small = make(100), make(8)
-    batch = traffic(KINDS[whole.name])
+    batch = traffic(whole.name)
     busy = np.isin(batch.address.codes, (0, 1, 2))
     once = np.isin(np.arange(len(batch)), np.unique(batch.address.codes, return_index=True)[1])
     whole.learn(batch.take(busy | once))  # three do all that they do, the others one thing each
@@ -209,7 +219,7 @@ def test_a_smaller_one_keeps_the_most_interesting(make: Make) -> None:
 
 def test_how_events_are_cut_into_batches_does_not_matter(make: Make) -> None:
     at_once, in_pieces = make(65_536), make(65_536)  # so that no filter takes a new thing for a known one
-    batch = traffic(KINDS[at_once.name])
+    batch = traffic(at_once.name)
     at_once.learn(batch)
     for piece in np.array_split(np.arange(len(batch)), 37):
         in_pieces.learn(batch.take(piece))
@@ -218,12 +228,16 @@ def test_how_events_are_cut_into_batches_does_not_matter(make: Make) -> None:
     np.testing.assert_allclose(one.values, other.values, rtol=1e-4)  # a tree may cut between two roundings
 
 
-@pytest.mark.parametrize("kind", ["access", "flow"])
+@pytest.mark.parametrize("kind", ["access", "flow", "pair"])
 def test_simulated_features_do_not_depend_on_cuts(kind: str) -> None:
-    traffic = access_traffic(3, 60.0, 1.0, 60) if kind == "access" else flow_traffic(3, 60.0, 1.0, 40)
-    batches = [labelled.batch for labelled in traffic]
-    features = (AccessFeatures, AccessFeatures) if kind == "access" else (FlowFeatures, FlowFeatures)
-    at_once, in_pieces = (make(262_144) for make in features)
+    streams: dict[str, tuple[Any, Iterable[Labelled]]] = {
+        "access": (AccessFeatures, access_traffic(3, 60.0, 1.0, 60)),
+        "flow": (FlowFeatures, flow_traffic(3, 60.0, 1.0, 40)),
+        "pair": (PairFeatures, pair_traffic(3, 1800.0, 30.0)),
+    }
+    features, stream = streams[kind]
+    batches = [labelled.batch for labelled in stream]
+    at_once, in_pieces = features(262_144), features(262_144)
     whole = concatenate(batches)
     at_once.learn(whole)
     for batch in batches:
@@ -233,8 +247,12 @@ def test_simulated_features_do_not_depend_on_cuts(kind: str) -> None:
 
 
 def _equal(there: Arrays) -> None:
-    """Features of both kinds, batch after batch, here and there; and what is kept goes from one to the other."""
-    streams = (AccessFeatures, access_traffic(4, 60.0, 1.0, 60)), (FlowFeatures, flow_traffic(4, 60.0, 1.0, 60))
+    """Features of each kind, batch after batch, here and there; and what is kept goes from one to the other."""
+    streams = (
+        (AccessFeatures, access_traffic(4, 60.0, 1.0, 60)),
+        (FlowFeatures, flow_traffic(4, 60.0, 1.0, 60)),
+        (PairFeatures, pair_traffic(4, 900.0, 60.0)),
+    )
     for make, stream in streams:
         here, other = make(65_536), make(65_536, there)
         for labelled in stream:

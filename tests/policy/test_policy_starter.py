@@ -327,6 +327,16 @@ async def test_a_guess_is_never_blocked(pdp: Pdp, detector: str) -> None:
     assert {order.value for order in response.blocks} <= {"198.51.100.7"}
 
 
+@pytest.mark.parametrize(
+    ("technique", "blocked"), [("T1110", True), ("T1571", False), ("T1041", False), ("T1021.002", False)]
+)
+async def test_of_pairs_only_who_guesses_is_blocked(pdp: Pdp, technique: str, blocked: bool) -> None:
+    found = verdict(detector="pair", kind="address", subject="10.2.0.7", technique=technique)
+    response = await pdp.respond(found, "", NOW)
+    orders = (BlockOrder("address", "10.2.0.7", 3600, WHY),)
+    assert (response.blocks, response.risks) == (orders if blocked else (), ())
+
+
 @pytest.mark.parametrize("detector", ["alert", "flow"])
 async def test_a_scanner_is_blocked_by_address(pdp: Pdp, detector: str) -> None:
     response = await pdp.respond(verdict(detector=detector, kind="address", subject="198.51.100.7"), "", NOW)

@@ -1,0 +1,192 @@
+"""What is known of each pair of a source and a peer's port from its flows: rhythm, sameness, volume, age, company."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from detectors.arrays import CPU, Array, Arrays
+from detectors.features.cadence import Cadence
+from detectors.features.callers import MOST, Callers
+from detectors.features.changes import Changes
+from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.groups import Groups
+from detectors.features.hashing import KEY
+from detectors.features.outcomes import flow_failed
+from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns
+from detectors.features.pairing import IS_REMOTE, Ends, Rows, ends, grouped, peer_hashes
+from detectors.features.sources import Sources
+from detectors.features.table import Table
+from telemetry import EventBatch
+
+LARGE = 8_000_000  # bytes sent in one flow that are looked at, however many ask the peer
+BUCKET = 600.0  # seconds; a pair is there in a bucket or not
+_LONGEST = 86_400.0  # seconds that a flow lasts, at most
+
+
+class PairFeatures:
+    """State for at most `capacity` pairs, sources and peers.
+
+    Flows to a crowded peer (`callers.MOST`) leave no trace, unless they go to a remote port or are `LARGE`: what
+    everybody asks all the time would take the place of what few do.
+    """
+
+    def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
+        xp = arrays.xp
+        self._arrays = arrays
+        self._key = key
+        self.table = Table(capacity, arrays)
+        self._callers, self._sources = Callers(capacity, arrays), Sources(capacity, arrays)
+        self._sums = Damped(capacity, len(COUNTED), SCALES, arrays)
+        self._cadence = Cadence(capacity, arrays, RHYTHM)
+        self._changes = Changes(capacity, 4, RHYTHM, arrays)
+        self._ends = xp.zeros((capacity, 2), xp.uint64)  # source and peer
+        self._port = xp.zeros(capacity, xp.int32)
+        self._first = xp.zeros(capacity)  # Unix seconds
+        self._bucket = xp.zeros(capacity, xp.int64)  # the latest in which it was there
+        self._there = xp.zeros(capacity, xp.float32)  # in so many
+        self._latest: tuple[EventBatch, Rows, Groups] | None = None  # learnt last
+
+    def learn(self, batch: EventBatch) -> None:
+        """Take in flows, at most `capacity` rows in the order of time."""
+        self._latest = None
+        rows = self._looked_at(batch)
+        if not len(rows):
+            return
+        found = ends(batch, rows, self._arrays, self._key)
+        asked, novel = self._callers.learn(batch, rows, found)
+        ordinary = asked <= MOST
+        novel &= ordinary | self._arrays.xp.asarray(_remote(batch, rows))
+        stay = self._arrays.host(ordinary | self._arrays.xp.asarray(_exempt(batch, rows)) & (asked < np.inf))
+        if not stay.all():
+            kept = self._arrays.xp.asarray(np.flatnonzero(stay))
+            rows, found, novel = rows[stay], found.take(kept), novel[kept]
+        if len(rows):
+            self._take_in(batch, rows, found, novel)
+
+    def matrix(self, hashes: Array) -> Array:
+        """[hashes, NAMES] of each pair at its latest flow, 32 bits; a stranger's row is all zeros."""
+        slots = self.table.find(hashes)
+        table = self._columns(slots)
+        table[slots < 0] = 0.0
+        return table
+
+    def of(self, batch: EventBatch) -> tuple[Groups, Array]:
+        """All pairs of a batch, and the matrix of them."""
+        groups = grouped(ends(batch, np.arange(len(batch)), self._arrays, self._key).pairs, self._arrays)
+        return groups, self.matrix(groups.hashes)
+
+    def held(self, batch: EventBatch) -> tuple[Array, Array, Array]:
+        """The pairs of a batch whose flows are looked at: hashes, each one's last row, and the matrix of them."""
+        xp = self._arrays.xp
+        rows = self._looked_at(batch)
+        if self._latest and batch is self._latest[0] and np.array_equal(rows, self._latest[1]):
+            groups = self._latest[2]
+        else:
+            groups = grouped(ends(batch, rows, self._arrays, self._key).pairs, self._arrays)
+        return groups.hashes, xp.asarray(rows)[groups.last], self.matrix(groups.hashes)
+
+    def since(self, hashes: Array) -> Array:
+        """When each pair was first seen."""
+        return self._arrays.host(self._first[self.table.find(hashes)])
+
+    def state(self) -> dict[str, Array]:
+        """All that is known, in main memory, for `restore`."""
+        parts = dict(self.table.state(self.table.held(), self._by_slot()))
+        for prefix, other in (("source_", self._sources), ("peer_", self._callers)):
+            parts |= {prefix + name: part for name, part in other.state().items()}
+        return {name: self._arrays.host(part) for name, part in parts.items()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
+        self.table.restore(state, self._by_slot())
+        for prefix, other in (("source_", self._sources), ("peer_", self._callers)):
+            other.restore({name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)})
+        self._latest = None
+
+    def _looked_at(self, batch: EventBatch) -> Rows:
+        """Rows that may leave a trace, by what is known of their peers."""
+        crowded = self._callers.crowded(self._arrays.xp.asarray(peer_hashes(batch, self._key)))
+        ordinary = ~self._arrays.host(crowded)[batch.peer.codes]
+        every = np.arange(len(batch))
+        return every if ordinary.all() else np.flatnonzero(ordinary | _exempt(batch, every))
+
+    def _take_in(self, batch: EventBatch, rows: Rows, found: Ends, novel: Array) -> None:
+        xp = self._arrays.xp
+        failed = xp.asarray(flow_failed(batch)[rows])
+        self._sources.learn(batch, rows, found, novel, failed)
+        groups = grouped(found.pairs, self._arrays)
+        turn = take_turn(self.table, groups, batch.time[rows], self._arrays)
+        self._note(batch, rows, found, turn)
+        sent, received, lasted = (
+            xp.clip(xp.asarray(column[rows], xp.float32), 0, most)[turn.order]
+            for column, most in ((batch.bytes_in, 1e15), (batch.bytes_out, 1e15), (_seconds(batch), _LONGEST))
+        )
+        ones = xp.ones(len(rows), bool)
+        self._sums.add(turn, [ones, failed[turn.order], sent, received, lasted])
+        self._changes.add(turn, [self._gaps(turn), sent, received, lasted])
+        self._cadence.add(turn)
+        self._latest = (batch, rows, groups)
+
+    def _gaps(self, turn: Turn) -> Array:
+        """[n] seconds since the flow before; NaN for a pair's first."""
+        xp = self._arrays.xp
+        before = xp.empty(len(turn.times))
+        before[1:] = turn.times[:-1]
+        before[turn.starts] = self._cadence.previous[turn.slots]
+        before[turn.starts[turn.strangers]] = xp.nan
+        return xp.abs(turn.times - before)
+
+    def _note(self, batch: EventBatch, rows: Rows, found: Ends, turn: Turn) -> None:
+        """Who a new pair is, and in which stretches of time each one was there."""
+        xp = self._arrays.xp
+        fresh = turn.slots[turn.strangers]
+        rows_of = turn.order[turn.starts[turn.strangers]]
+        self._ends[fresh, 0], self._ends[fresh, 1] = found.sources[rows_of], found.peers[rows_of]
+        self._port[fresh] = xp.asarray(batch.port[rows])[rows_of]
+        self._first[fresh] = turn.times[turn.starts[turn.strangers]]
+        self._bucket[fresh], self._there[fresh] = -1, 0.0
+        buckets = (turn.times / BUCKET).astype(xp.int64)
+        before = xp.empty_like(buckets)
+        before[1:] = buckets[:-1]
+        before[turn.starts] = self._bucket[turn.slots]
+        came = xp.bincount(turn.group, buckets > before, len(turn.slots))
+        self._bucket[turn.slots] = xp.maximum(self._bucket[turn.slots], buckets[turn.ends])
+        self._there[turn.slots] += came
+        self.table.adverse[turn.slots] += came  # who comes back again and again is not to be forgotten for a scan
+
+    def _by_slot(self) -> dict[str, Array]:
+        own = {"ends": self._ends, "port": self._port, "first": self._first, "bucket": self._bucket}
+        sums = {"there": self._there, "sums": self._sums.sums}
+        return {**own, **sums, **self._cadence.by_slot(), **self._changes.by_slot()}
+
+    def _columns(self, slots: Array) -> Array:
+        lived = self.table.last[slots] - self._first[slots]
+        passed = self._bucket[slots] - (self._first[slots] / BUCKET).astype(self._arrays.xp.int64) + 1
+        known = Known(
+            sums=self._sums.sums[slots],
+            rhythm=self._cadence.matrix(slots),
+            changes=self._changes.matrix(slots),
+            contacts=self.table.events[slots],
+            lived=lived,
+            presence=self._there[slots] / passed,
+            port=self._port[slots],
+            peer=self._callers.matrix(self._ends[slots, 1]),
+            source=self._sources.matrix(self._ends[slots, 0]),
+        )
+        return columns(known, self._arrays)
+
+
+def _remote(batch: EventBatch, rows: Rows) -> np.typing.NDArray[np.bool_]:
+    told: np.typing.NDArray[np.bool_] = IS_REMOTE[batch.port[rows] & 0xFFFF]
+    return told
+
+
+def _exempt(batch: EventBatch, rows: Rows) -> np.typing.NDArray[np.bool_]:
+    """Which rows are looked at however many ask the peer."""
+    return _remote(batch, rows) | (batch.bytes_in[rows] >= LARGE)
+
+
+def _seconds(batch: EventBatch) -> np.typing.NDArray[np.float64]:
+    return np.nan_to_num(batch.duration)
