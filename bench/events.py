@@ -24,12 +24,11 @@ import uvloop
 
 from bench.eventing import peers
 from bench.eventing.feed import Feed, feeding, publish
-from bench.eventing.lines import Texts, write_texts
+from bench.eventing.lines import COUNTS, Texts, read, write_texts
 from bench.eventing.traffic import ATTACKERS, SUBJECTS, Traffic, is_attacker
 from bench.machine import facts
 from bench.result import CannotRun, Result, line, table
 from detectors import put_defaults
-from telemetry import read_file
 
 PARTS = ("columns", "latency", "lines", "memory", "peers")
 ROWS = 262_144  # of a stretch of telemetry, over all sources
@@ -98,17 +97,13 @@ async def _paced(feed: Feed, traffic: Traffic, rows: int, seconds: float) -> Non
 
 
 async def lines(feed: Feed, texts: Texts) -> Figures:
-    """Files are read in a thread, as the gateway's tails are, while the loop feeds the worker."""
+    """Files are read and parsed in a thread, piece by piece, as the gateway's tails are, while the loop feeds the
+    worker.
+    """
     figures = {}
-    for name, (path, count, size) in texts.items():
-        before = time.perf_counter()
-        reading = iter(read_file(path, source=name))
-        while (batch := await asyncio.to_thread(next, reading, None)) is not None:
-            feed.bus.publish(batch)
-            await feed.room(ROWS)
-        await feed.done()
-        figures[f"{name}_lines_per_s"] = count / (time.perf_counter() - before)
-        figures[f"{name}_line_bytes"] = size / count
+    for name, path in texts.items():
+        figures[f"{name}_lines_per_s"] = await read(feed, path, name)
+        figures[f"{name}_line_bytes"] = path.stat().st_size / COUNTS[name]
     if feed.shed():
         raise CannotRun(f"{feed.shed()} events were shed")
     figures["lines_per_s"] = min(figures[f"{name}_lines_per_s"] for name in texts)
@@ -144,7 +139,7 @@ async def _measure(parts: list[str], rounds: int, minutes: float) -> tuple[Figur
     with TemporaryDirectory(prefix="events-") as name:
         folder = Path(name)
         put_defaults(folder / "models")
-        texts = write_texts(folder, 200_000) if "lines" in parts else {}
+        texts = write_texts(folder) if "lines" in parts else {}
         each = []
         for number in range(1, rounds + 1):
             each.append(await _round(folder, folder / "models", parts, texts))

@@ -22,7 +22,7 @@ from telemetry.sources.pcap import read_pcap
 _GZIP = b"\x1f\x8b"
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
 _BAD_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-_PIECE = 1024 * 1024  # bytes read at a time
+_PIECE = 2 * 1024 * 1024  # bytes read at a time
 _OF_SEVERAL = ("events", "rejects")  # each line tells what it came from
 _LOOKED_AT = 20  # first lines that may tell the format
 _BATCH = 4096  # events of a batch made of a capture

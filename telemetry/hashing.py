@@ -35,8 +35,12 @@ class _Secrets(NamedTuple):
 
 def hash_letters(letters: Letters, starts: Offsets, lengths: Offsets, key: int = PROCESS_KEY) -> Hashes:
     """[n] hashes of the texts that lie at `starts` in the letters, `lengths` bytes each, under a key of 64 bits."""
+    return hash_windows(windows(letters), starts, lengths, key)
+
+
+def hash_windows(words: Hashes, starts: Offsets, lengths: Offsets, key: int = PROCESS_KEY) -> Hashes:
+    """The same of letters that are seen through `windows` already."""
     hashes, numbers = np.empty(len(starts), np.uint64), _secrets(key)
-    words = windows(letters)
     for at in range(0, len(starts), _CHUNK):
         part = slice(at, at + _CHUNK)
         hashes[part] = _hash(words, starts[part], np.minimum(lengths[part], MAX_BYTES), numbers)
@@ -78,6 +82,30 @@ def first_of(hashes: Hashes) -> Offsets:
         left = left[~same]
         hashes = hashes if not len(left) else hashes * _NEXT
     return first
+
+
+def first_equal(words: Hashes, starts: Offsets, lengths: Offsets, hashes: Hashes) -> Offsets:
+    """[n] for each text the place of the first that is equal to it. Equal texts stay apart where they are longer than
+    what is hashed, or the hashes of two others are equal.
+    """
+    first = first_of(hashes)
+    again = np.flatnonzero(first != np.arange(len(first)))
+    other = again[~_same(words, starts, lengths, again, first[again])]
+    first[other] = other
+    return first
+
+
+def _same(words: Hashes, starts: Offsets, lengths: Offsets, these: Offsets, those: Offsets) -> NDArray[np.bool_]:
+    """Which texts are really equal to those beside them, compared eight bytes at a time."""
+    same: NDArray[np.bool_] = lengths[these] == lengths[those]
+    left = np.flatnonzero(same)
+    for at in range(0, int(lengths[these].max(initial=0)), _WORD):
+        left = left[lengths[these[left]] > at]
+        here, there = (words[starts[some[left]] + at] for some in (these, those))
+        differs = ((here ^ there) & masks(lengths[these[left]] - at)) != 0
+        same[left[differs]] = False
+        left = left[~differs]
+    return same
 
 
 _NEXT: Final = np.uint64(0x9E3779B97F4A7C15)  # odd: multiplying by it keeps different hashes different

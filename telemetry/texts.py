@@ -11,7 +11,7 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.hashing import Hashes, Letters, Offsets, first_of, hash_letters, masks, windows
+from telemetry.hashing import Hashes, Letters, Offsets, first_equal, hash_letters, windows
 
 _FEW: Final = 512  # texts that a dictionary joins faster than arrays do
 
@@ -142,10 +142,8 @@ class Texts(Sequence[str]):
         if sum(map(len, tables)) <= _FEW:
             return _join_few(tables)
         together = _lay(tables)
-        first = first_of(np.concatenate([table.hashes for table in tables]))
-        again = np.flatnonzero(first != np.arange(len(first)))
-        other = again[~_same(together, again, first[again])]
-        first[other] = other
+        hashes = np.concatenate([table.hashes for table in tables])
+        first = first_equal(windows(together.letters), together.offsets[:-1], together.lengths, hashes)
         chosen = first == np.arange(len(first))
         return together.keep(chosen), (np.cumsum(chosen, dtype=np.int32) - 1)[first].astype(np.int32)
 
@@ -175,17 +173,3 @@ def _join_few(tables: Sequence[Texts]) -> tuple[Texts, NDArray[np.int32]]:
     table: dict[str, int] = {}
     places = [table.setdefault(text, len(table)) for texts in tables for text in texts]
     return Texts.of(table), np.array(places, np.int32)
-
-
-def _same(texts: Texts, these: Offsets, those: Offsets) -> NDArray[np.bool_]:
-    """Which texts are really equal to those beside them, compared eight bytes at a time."""
-    lengths, words = texts.lengths, windows(texts.letters)
-    same: NDArray[np.bool_] = lengths[these] == lengths[those]
-    left = np.flatnonzero(same)
-    for at in range(0, int(lengths[these].max(initial=0)), 8):
-        left = left[lengths[these[left]] > at]
-        here, there = (words[texts.offsets[some[left]] + at] for some in (these, those))
-        differs = ((here ^ there) & masks(lengths[these[left]] - at)) != 0
-        same[left[differs]] = False
-        left = left[~differs]
-    return same

@@ -1,15 +1,24 @@
-"""Files of Suricata's EVE and of Zeek's conn log, as their sensors write them, with 200,000 subjects."""
+"""Files of Suricata's EVE and of Zeek's conn log, as sensors write them, of 200,000 subjects, and how they are read."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from bench.eventing.feed import Feed
 from bench.eventing.traffic import SUBJECTS
+from bench.result import CannotRun
+from telemetry import EventBatch, read_file
 
-Texts = dict[str, tuple[Path, int, int]]  # by name: file, lines, bytes
+STRETCH = 200_000  # lines
+COUNTS = {"eve": 6 * STRETCH, "zeek": 12 * STRETCH}  # eight seconds and more at the rates that are measured
+Texts = dict[str, Path]
+_WAITING = 262_144  # events that may wait for the worker
 _HEADER = (
     "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\t"
     "id.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state\t"
@@ -18,28 +27,31 @@ _HEADER = (
 )
 
 
-def write_texts(folder: Path, count: int) -> Texts:
-    """One file of each, of about that many lines."""
-    rng = np.random.default_rng(4)
+def write_texts(folder: Path) -> Texts:
+    """One file of each, with times that go on; less than a gigabyte together."""
     return {
-        "eve": _write(folder / "eve.json", _eve(rng, count)),
-        "zeek": _write(folder / "conn.log", _zeek(rng, count)),
+        "eve": _write(folder / "eve.json", _eve, COUNTS["eve"], ""),
+        "zeek": _write(folder / "conn.log", _zeek, COUNTS["zeek"], _HEADER),
     }
 
 
-def _write(path: Path, lines: list[str]) -> tuple[Path, int, int]:
-    path.write_text("".join(lines))
-    return path, len(lines), path.stat().st_size
+def _write(path: Path, lines: Callable[[range, list[int]], Iterable[str]], count: int, head: str) -> Path:
+    rng = np.random.default_rng(4)
+    with path.open("w") as file:
+        file.write(head)
+        for first in range(0, count, STRETCH):
+            file.writelines(lines(range(first, first + STRETCH), rng.integers(0, SUBJECTS, STRETCH).tolist()))
+    return path
 
 
 def _address(first: int, code: int) -> str:
     return f"{first}.{code >> 16 & 255}.{code >> 8 & 255}.{code & 255}"
 
 
-def _eve(rng: np.random.Generator, count: int) -> list[str]:
+def _eve(numbers: range, who: list[int]) -> Iterator[str]:
     """Half flows, three tenths questions for names, a tenth and a half requests, the rest alerts."""
-    who, kinds = rng.integers(0, SUBJECTS, count).tolist(), rng.choice(4, count, p=[0.5, 0.3, 0.15, 0.05]).tolist()
-    return [_record(number, code, kind) for number, (code, kind) in enumerate(zip(who, kinds, strict=True))]
+    kinds = np.random.default_rng(numbers.start).choice(4, len(numbers), p=[0.5, 0.3, 0.15, 0.05]).tolist()
+    return map(_record, numbers, who, kinds)
 
 
 def _record(number: int, code: int, kind: int) -> str:
@@ -67,12 +79,35 @@ def _record(number: int, code: int, kind: int) -> str:
     return json.dumps(common | own, separators=(",", ":")) + "\n"
 
 
-def _zeek(rng: np.random.Generator, count: int) -> list[str]:
-    who = rng.integers(0, SUBJECTS, count).tolist()
-    rows = [
+def _zeek(numbers: range, who: list[int]) -> Iterator[str]:
+    return (
         f"{1_777_000_000 + number * 5e-6:.6f}\tC{number:017d}\t{_address(11, code)}\t40000\t"
         f"{_address(172, code % 4096)}\t443\ttcp\tssl\t0.{code % 999:03d}113\t{2143 + code % 999}\t18221\tSF\tT\tF\t0\t"
         "ShADadfF\t12\t2643\t15\t18821\t-\n"
-        for number, code in enumerate(who)
-    ]
-    return [_HEADER, *rows]
+        for number, code in zip(numbers, who, strict=True)
+    )
+
+
+async def read(feed: Feed, path: Path, name: str) -> float:
+    """Lines a second until all are answered; the first stretch, in which the detectors get to know who there is, is
+    left out.
+    """
+    reading = iter(read_file(path, source=name))
+    warm = await _publish(feed, reading, STRETCH)
+    await feed.done()
+    before = time.perf_counter()
+    rest = await _publish(feed, reading, COUNTS[name])
+    await feed.done()
+    if warm + rest != COUNTS[name]:
+        raise CannotRun(f"{name}: {warm + rest} of {COUNTS[name]} lines became events")
+    return rest / (time.perf_counter() - before)
+
+
+async def _publish(feed: Feed, reading: Iterator[EventBatch], least: int) -> int:
+    """Publish at least so many events, if there are; how many."""
+    count = 0
+    while count < least and (batch := await asyncio.to_thread(next, reading, None)) is not None:
+        feed.bus.publish(batch)
+        count += len(batch)
+        await feed.room(_WAITING)
+    return count

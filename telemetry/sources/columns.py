@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from itertools import count, repeat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 
 from telemetry.event import COLUMNS, NUMBERS, EventBatch, Kind
 from telemetry.malformed import MAX_TEXT, clip
+from telemetry.sources.cells import Cells, Rows
+from telemetry.sources.digits import digits
+from telemetry.texts import Texts as Table
 from telemetry.words import Words
 
 Codes = NDArray[np.int32]
-Rows = NDArray[np.int64]
-Texts: TypeAlias = "Iterable[str] | Made"
+Texts: TypeAlias = "Iterable[str] | Made | Cells | Words"
 
 
 class Made:
-    """Texts made from cells, once of equal ones."""
+    """Texts made from others, once of equal ones."""
 
-    def __init__(self, cells: Iterable[Any], text: Callable[[Any], str]) -> None:
-        self.codes, table = coded(cells)
-        self.texts = list(map(text, table))
+    def __init__(self, words: Words, text: Callable[[str], str]) -> None:
+        self._codes, self._texts = words.codes, list(map(text, words.values))
+
+    def words(self) -> Words:
+        """As a column."""
+        table = Words.of(self._texts)
+        return Words(table.codes[self._codes], table.values)
 
 
 class Gathered:
@@ -37,18 +43,20 @@ class Gathered:
         self._numbers: dict[str, list[tuple[int, Any]]] = defaultdict(list)
 
     def add(self, kind: Kind, rows: Rows, texts: Mapping[str, Texts | str], numbers: Mapping[str, Any]) -> None:
-        """One group, whose records stand at `rows`: texts of each, or one for all, and numbers as arrays."""
+        """One group, whose records stand at `rows`: texts of each, or one for all, and numbers as arrays, or as cells
+        that hold nothing but digits.
+        """
         group = len(self._rows)
         self._rows.append(rows)
         self._numbers["kind"].append((group, np.uint8(kind)))
         for name, cells in texts.items():
-            self._texts[name].add(group, repeat(cells, len(rows)) if isinstance(cells, str) else cells)
+            self._texts[name].add(group, Words.same(cells, len(rows)) if isinstance(cells, str) else cells)
         for name, column in numbers.items():
             self._numbers[name].append((group, column))
 
     def batch(self) -> EventBatch:
         """All records, in the order of their places; places that no group has are left out."""
-        rows, size = self._dense()
+        rows, size = self._dense(), sum(map(len, self._rows))
         columns: dict[str, Any] = {}
         for name in COLUMNS:
             if name in NUMBERS:
@@ -57,14 +65,16 @@ class Gathered:
                 columns[name] = self._texts[name].words(rows, size) if name in self._texts else Words.same("", size)
         return EventBatch(**columns | {"source": Words.same(self._source, size)})
 
-    def _dense(self) -> tuple[list[Rows], int]:
-        if len(self._rows) == 1:
-            return [np.arange(len(self._rows[0]))], len(self._rows[0])
-        places = np.concatenate([np.empty(0, np.int64), *self._rows])
-        taken = np.zeros(int(places.max(initial=-1)) + 1, np.bool_)
-        taken[places] = True
-        dense = np.cumsum(taken) - 1
-        return [dense[some] for some in self._rows], len(places)
+    def places(self) -> Rows:
+        """Of all records, in order."""
+        return np.sort(np.concatenate([np.empty(0, np.int64), *self._rows]))
+
+    def _dense(self) -> list[Rows]:
+        """Of each group, the places of its records where there are no others."""
+        places = self.places()
+        dense = np.zeros(int(places.max(initial=-1)) + 1, np.int64)
+        dense[places] = np.arange(len(places))
+        return [dense[some] for some in self._rows]
 
 
 def coded(cells: Iterable[Any]) -> tuple[Codes, dict[Any, int]]:
@@ -74,30 +84,64 @@ def coded(cells: Iterable[Any]) -> tuple[Codes, dict[Any, int]]:
 
 
 class _Column:
-    """A text column of several groups; they share a table."""
+    """A text column of several groups; in the end they share a table."""
 
     def __init__(self) -> None:
-        self._table: defaultdict[str, int] = defaultdict(count().__next__)
-        self._groups: list[tuple[int, Codes]] = []
+        self._groups: list[tuple[int, Words]] = []
+        self._cells: list[tuple[int, Cells]] = []  # all of one page: made a column together
 
-    def add(self, group: int, cells: Texts) -> None:
-        texts = cells.texts if isinstance(cells, Made) else cells
-        codes = np.fromiter(map(self._table.__getitem__, texts), np.int32)
-        self._groups.append((group, codes[cells.codes] if isinstance(cells, Made) else codes))
+    def add(self, group: int, texts: Texts) -> None:
+        if isinstance(texts, Cells):
+            self._cells.append((group, texts))
+        elif isinstance(texts, Made):
+            self._groups.append((group, texts.words()))
+        else:
+            self._groups.append((group, texts if isinstance(texts, Words) else Words.of(texts)))
 
     def words(self, rows: list[Rows], size: int) -> Words:
-        told = sum(len(codes) for _, codes in self._groups)
-        codes = np.full(size, self._table[""] if told < size else 0, np.int32)
-        for group, some in self._groups:
-            codes[rows[group]] = some
-        if max(map(len, self._table), default=0) <= MAX_TEXT:
-            return Words(codes, tuple(self._table))
-        short = Words.of(map(clip, self._table))
-        return Words(short.codes[codes], short.values)
+        parts = self._parts(rows, size)
+        tables, start = [words.values for _, words in parts], 0
+        if len(parts) == 1:
+            table, places = tables[0], np.arange(len(tables[0]), dtype=np.int32)
+        else:
+            table, places = Table.join(tables)
+        codes = np.full(size, places[:1], np.int32)
+        for places_in, words in parts:
+            codes[places_in] = places[words.codes + start]
+            start += len(words.values)
+        return _short(Words(codes, table))
+
+    def _parts(self, rows: list[Rows], size: int) -> list[tuple[Rows, Words]]:
+        """Words of some rows each; where not all rows are told, an empty text comes first."""
+        told = sum(len(words.codes) for _, words in self._groups)
+        parts = [(rows[group], words) for group, words in self._groups]
+        if self._cells and not parts:  # rows that nobody tells are empty cells
+            cells = Cells.empty(self._cells[0][1].page, size)
+            for group, some in self._cells:
+                cells.put(rows[group], some)
+            return [(np.arange(size), cells.words())]
+        if self._cells:
+            places = np.concatenate([rows[group] for group, _ in self._cells])
+            parts.append((places, Cells.join([cells for _, cells in self._cells]).words()))
+            told += len(places)
+        return parts if told == size and parts else [(np.empty(0, np.int64), Words.same("", 0)), *parts]
 
 
-def _filled(kind: Any, parts: Iterable[tuple[int, Any]], rows: list[Rows], size: int) -> NDArray[Any]:
+def _short(words: Words) -> Words:
+    """With texts cut to a cell's length."""
+    if int(words.values.lengths.max(initial=0)) <= MAX_TEXT:
+        return words
+    short = Words.of(map(clip, words.values))
+    return Words(short.codes[words.codes], short.values)
+
+
+def _filled(kind: Any, parts: Sequence[tuple[int, Any]], rows: list[Rows], size: int) -> NDArray[Any]:
     column: NDArray[Any] = np.zeros(size, kind)
+    written = [(group, cells) for group, cells in parts if isinstance(cells, Cells)]
+    if written:  # all read at once
+        places = np.concatenate([rows[group] for group, _ in written])
+        column[places] = digits(Cells.join([cells for _, cells in written]))[0]
     for group, cells in parts:
-        column[rows[group]] = cells
+        if not isinstance(cells, Cells):
+            column[rows[group]] = cells
     return column

@@ -142,7 +142,7 @@ class EveParser:
 
     def many(self, block: bytes, source: str) -> tuple[EventBatch, int] | None:
         """See ParseMany."""
-        return eve_block(block, source)
+        return eve_block(block, source, self)
 
 
 parse_eve: Final = EveParser()

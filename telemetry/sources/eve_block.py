@@ -1,41 +1,26 @@
 """Many EVE records at once: what `eve` says of each line, as columns.
 
-All record types are decoded as one lean struct, and each type's columns are gathered in runs. Where a line says
-something that only one of the two ways of reading would take, the block is left to the other.
+The lines of each type are a group; a line that is odd in the normal form is read by itself among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from telemetry.event import EventBatch, Kind
-from telemetry.malformed import Count, Port, decode_block
-from telemetry.sources.columns import Gathered, Made, Rows, Texts, coded
-from telemetry.sources.eve_record import Alert, Dns, Flow, Http, Tls, path, service, severity
-from telemetry.sources.times import iso_times
-
-
-class _Record(msgspec.Struct, gc=False):
-    event_type: str
-    timestamp: str | UnsetType = UNSET
-    src_ip: str | UnsetType = UNSET
-    dest_ip: str | UnsetType = UNSET
-    dest_port: Port = 0
-    proto: str = ""
-    app_proto: str = ""
-    flow_id: Count = 0
-    alert: Alert | None = None
-    flow: Flow | None = None
-    dns: Dns | None = None
-    http: Http | None = None
-    tls: Tls | None = None
+from telemetry.event import Event, EventBatch, Kind, concatenate
+from telemetry.malformed import Parse
+from telemetry.sources.cells import Cells, Rows
+from telemetry.sources.columns import Gathered, Made, Texts
+from telemetry.sources.eve_normal import BEFORE, BETWEEN, NormalForm, Part
+from telemetry.sources.eve_record import Alert, Query, service, severity
+from telemetry.sources.times import cell_times
+from telemetry.words import Words
 
 
 class _Columns(NamedTuple):
@@ -43,109 +28,141 @@ class _Columns(NamedTuple):
     numbers: dict[str, Any]
 
 
-_DECODER = msgspec.json.Decoder(_Record)
-_NO_FLOW = Flow()
+class _Alerted(msgspec.Struct):
+    alert: Alert
 
 
-def eve_block(block: bytes, source: str) -> tuple[EventBatch, int] | None:
-    """See ParseMany."""
-    records = decode_block(_DECODER, block)
-    if records is None or block.count(b'"event_type"') != len(records):  # told twice: which one counts is the line's
+_ALERTED = msgspec.json.Decoder(_Alerted)
+
+
+def eve_block(block: bytes, source: str, parse: Parse) -> tuple[EventBatch, int] | None:
+    """See ParseMany; `parse` reads one line."""
+    form = NormalForm.of(block)
+    if form is None:
         return None
-    codes, types = coded(map(attrgetter("event_type"), records))
-    moments = iso_times([record.timestamp or "" for record in records])
-    gathered, ignored = Gathered(source), 0
-    for event_type, code in types.items():
-        rows = np.flatnonzero(codes == code)
-        if event_type not in _TYPES:
-            ignored += len(rows)
-        elif not _gather(gathered, rows, event_type, [records[row] for row in rows.tolist()], moments[rows]):
+    gathered, moments = Gathered(source), cell_times(form.text("timestamp"))
+    left = ~form.odd
+    for event_type in _TYPES:
+        rows = np.flatnonzero(left & form.are(event_type))
+        left[rows] = False
+        if len(rows) and not _gather(gathered, rows, event_type, form, moments[rows]):
             return None
-    return gathered.batch(), ignored
+    alone = _parsed(block, np.flatnonzero(form.odd), source, parse)
+    return None if alone is None else (_merged(gathered, alone), int(left.sum()) + alone.ignored)
 
 
-def _gather(
-    gathered: Gathered, rows: Rows, event_type: str, group: list[_Record], moments: NDArray[np.float64]
-) -> bool:
+class _Odd(NamedTuple):
+    rows: list[int]
+    events: list[Event]
+    ignored: int
+
+
+def _parsed(block: bytes, rows: Rows, source: str, parse: Parse) -> _Odd | None:
+    """Of these lines the events, and how many are ignored; None where one is malformed."""
+    lines = block.split(b"\n") if len(rows) else []
+    parsed = [(row, parse(lines[row], source)) for row in rows.tolist()]
+    told = [(row, one) for row, one in parsed if isinstance(one, Event)]
+    ignored = sum(one is None for _, one in parsed)
+    if len(told) + ignored < len(parsed):
+        return None
+    return _Odd(list(map(itemgetter(0), told)), list(map(itemgetter(1), told)), ignored)
+
+
+def _merged(gathered: Gathered, odd: _Odd) -> EventBatch:
+    """All in the order of their lines."""
+    if not odd.events:
+        return gathered.batch()
+    both = concatenate([gathered.batch(), EventBatch.of(odd.events)])
+    return both.take(np.argsort(np.append(gathered.places(), odd.rows)))
+
+
+def _gather(gathered: Gathered, rows: Rows, event_type: str, form: NormalForm, moments: NDArray[np.float64]) -> bool:
     """Add the records of one type; false where one lacks what its type must have, or has a time that is none."""
-    addresses, peers, parts = (list(map(attrgetter(name), group)) for name in ("src_ip", "dest_ip", event_type))
-    if event_type == "alert":  # one on a frame below IP has no addresses
-        addresses, peers = ([text or "" for text in column] for column in (addresses, peers))
-    if None in parts or UNSET in addresses or UNSET in peers or np.isnan(moments).any():
+    common, part = form.part("", rows), form.part(event_type, rows)
+    addresses, peers = common.text("src_ip"), common.text("dest_ip")
+    named = event_type == "alert" or bool(((addresses.lengths > 0) & (peers.lengths > 0)).all())
+    if not named or not part.told.all() or np.isnan(moments).any():
         return False
     kind, columns = _TYPES[event_type]
-    own = columns(group, parts)
-    sessions = [str(number) if number else "" for number in map(attrgetter("flow_id"), group)]
-    texts: dict[str, Texts | str] = {"session": sessions, "address": addresses, "peer": peers}
-    numbers = {"time": moments, "port": _numbers(group, "dest_port")}
+    own = columns(common, part, form.part("http", rows), form.part("flow", rows))
+    texts: dict[str, Texts | str] = {
+        "session": common.number("flow_id").without(("0",)),
+        "address": addresses,
+        "peer": peers,
+    }
+    numbers = {"time": moments, "port": common.number("dest_port")}
     gathered.add(kind, rows, texts | own.texts, numbers | own.numbers)
     return True
 
 
-def _alert(group: Sequence[_Record], alerts: Sequence[Alert]) -> _Columns:
-    flows = [record.flow or _NO_FLOW for record in group]
+def _alert(common: Part, alerts: Part, http: Part, flows: Part) -> _Columns:
+    told = alerts.rest("signature").words()  # what a rule says of itself is the same in each of its alerts
+    rules = {rest: _ALERTED.decode(BEFORE.format("alert", "signature") + rest).alert for rest in told.values}
     return _Columns(
         {
-            "name": map(attrgetter("signature"), alerts),
-            "action": map(attrgetter("category"), alerts),
-            "outcome": map(attrgetter("action"), alerts),
-            "resource": Made((record.http.url if record.http else "" for record in group), path),
-            "service": Made(map(attrgetter("app_proto"), group), service),
+            "name": Made(told, lambda rest: rules[rest].signature),
+            "action": Made(told, lambda rest: rules[rest].category),
+            "outcome": Made(told, lambda rest: rules[rest].action),
+            "resource": http.text("url").before("?"),
+            "service": Made(_protocols(common), _recognized),
         },
         {
-            "severity": np.fromiter(map(severity, alerts), np.uint8, len(alerts)),
-            "bytes_in": _numbers(flows, "bytes_toserver"),
-            "bytes_out": _numbers(flows, "bytes_toclient"),
+            "severity": np.array([severity(rules[rest]) for rest in told.values], np.uint8)[told.codes],
+            "bytes_in": flows.number("bytes_toserver"),
+            "bytes_out": flows.number("bytes_toclient"),
         },
     )
 
 
-def _flow(group: Sequence[_Record], flows: Sequence[Flow]) -> _Columns:
-    ends = iso_times([*map(attrgetter("end"), flows), *map(attrgetter("start"), flows)]).reshape(2, -1)
+def _flow(common: Part, flows: Part, *_: Part) -> _Columns:
+    protocols = _protocols(common)
+    ends = cell_times(Cells.join([flows.text("end"), flows.text("start")])).reshape(2, -1)
     return _Columns(
         {
-            "service": Made(map(attrgetter("app_proto"), group), service),
-            "action": Made(map(attrgetter("proto"), group), str.lower),
-            "outcome": Made(map(attrgetter("state", "reason"), flows), _ended),
+            "service": Made(protocols, _recognized),
+            "action": Made(protocols, _transport),
+            "outcome": Made(flows.text("state", "reason").words(), _ended),
         },
         {
-            "bytes_in": _numbers(flows, "bytes_toserver"),
-            "bytes_out": _numbers(flows, "bytes_toclient"),
+            "bytes_in": flows.number("bytes_toserver"),
+            "bytes_out": flows.number("bytes_toclient"),
             "duration": np.nan_to_num(ends[0] - ends[1], nan=0.0),
         },
     )
 
 
-def _dns(group: Sequence[_Record], messages: Sequence[Dns]) -> _Columns:
-    asked = [message.queries[0] if message.queries else message for message in messages]
+def _dns(_common: Part, messages: Part, *_: Part) -> _Columns:
+    asked = messages.inner("queries", Query)
     return _Columns(
         {
             "service": "dns",
-            "resource": map(attrgetter("rrname"), asked),
-            "action": map(attrgetter("rrtype"), asked),
-            "outcome": Made(map(attrgetter("type", "rcode"), messages), _answer),
+            "resource": Cells.where(asked.told, asked.text("rrname"), messages.text("rrname")),
+            "action": Cells.where(asked.told, asked.text("rrtype"), messages.text("rrtype")),
+            "outcome": Made(messages.text("rcode", "type").words(), _answer),
         },
         {},
     )
 
 
-def _http(group: Sequence[_Record], exchanges: Sequence[Http]) -> _Columns:
+def _http(common: Part, exchanges: Part, *_: Part) -> _Columns:
     return _Columns(
         {
-            "peer": _named(map(attrgetter("hostname"), exchanges), group),
+            "peer": exchanges.text("hostname").or_else(common.text("dest_ip")),
             "service": "http",
-            "resource": Made(map(attrgetter("url"), exchanges), path),
-            "action": map(attrgetter("http_method"), exchanges),
+            "resource": exchanges.text("url").before("?"),
+            "action": exchanges.text("http_method"),
         },
-        {"status": _numbers(exchanges, "status"), "bytes_out": _numbers(exchanges, "length")},
+        {"status": exchanges.number("status"), "bytes_out": exchanges.number("length")},
     )
 
 
-def _tls(group: Sequence[_Record], handshakes: Sequence[Tls]) -> _Columns:
-    return _Columns({"peer": _named(map(attrgetter("sni"), handshakes), group), "service": "tls", "action": "TLS"}, {})
+def _tls(common: Part, handshakes: Part, *_: Part) -> _Columns:
+    return _Columns(
+        {"peer": handshakes.text("sni").or_else(common.text("dest_ip")), "service": "tls", "action": "TLS"}, {}
+    )
 
 
-_TYPES: Mapping[str, tuple[Kind, Callable[[Sequence[_Record], Sequence[Any]], _Columns]]] = {
+_TYPES: Mapping[str, tuple[Kind, Callable[[Part, Part, Part, Part], _Columns]]] = {
     "alert": (Kind.ALERT, _alert),
     "flow": (Kind.FLOW, _flow),
     "dns": (Kind.DNS, _dns),
@@ -154,19 +171,23 @@ _TYPES: Mapping[str, tuple[Kind, Callable[[Sequence[_Record], Sequence[Any]], _C
 }
 
 
-def _numbers(parts: Sequence[Any], name: str) -> NDArray[np.int64]:
-    return np.fromiter(map(attrgetter(name), parts), np.int64, len(parts))
+def _protocols(common: Part) -> Words:
+    return common.text("proto", "app_proto").words()
 
 
-def _named(names: Iterable[str], group: Iterable[_Record]) -> list[str]:
-    """The name that was asked for, or the address where none was."""
-    return [name or address for name, address in zip(names, map(attrgetter("dest_ip"), group), strict=True)]
+def _recognized(told: str) -> str:
+    return service(told.partition(BETWEEN.format("app_proto"))[2])
 
 
-def _ended(how: tuple[str, str]) -> str:
-    return " ".join(how).strip()
+def _transport(told: str) -> str:
+    return told.partition(BETWEEN.format("app_proto"))[0].lower()
 
 
-def _answer(told: tuple[str, str]) -> str:
-    kind, code = told
+def _ended(told: str) -> str:
+    state, _, reason = told.partition(BETWEEN.format("reason"))
+    return f"{state} {reason}".strip()
+
+
+def _answer(told: str) -> str:
+    code, _, kind = told.partition(BETWEEN.format("type"))
     return (code or "answer") if kind in ("answer", "response") else "query"

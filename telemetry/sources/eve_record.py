@@ -22,8 +22,8 @@ class Alert(msgspec.Struct, gc=False):
     """Of an alert: the rule that matched."""
 
     signature: str
-    action: str = ""
     category: str = ""
+    action: str = ""
     severity: int = 0
     metadata: AlertMetadata | None = None
 
@@ -59,11 +59,11 @@ class Dns(msgspec.Struct, gc=False):
 class Http(msgspec.Struct, gc=False):
     """Of an HTTP exchange."""
 
+    status: Status = 0
+    length: Count = 0
     hostname: str = ""
     url: str = ""
     http_method: str = ""
-    status: Status = 0
-    length: Count = 0
 
 
 class Tls(msgspec.Struct, gc=False):

@@ -111,7 +111,7 @@ def _parse_parts(block: bytes, parse: ParseMany, source: str) -> Iterator[Harves
     if together is not None:
         yield Harvest(together[0], (), together[1])
         return
-    lines = lines_of(block)
+    lines = [line for line in block.split(b"\n") if line]
     if len(lines) <= _ALONE:
         yield parse_lines(lines, parse, source)
         return

@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.malformed import iso_time
+from telemetry.sources.cells import Cells
+from telemetry.sources.digits import digits
 
 _FORM: Final = np.frombuffer(b"0000-00-00T00:00:00.000000+0000", np.uint8)
 _DIGIT: Final = ord("0") == _FORM
 _ZONE: Final = 26  # where its sign is
 _FIXED: Final = np.flatnonzero(~_DIGIT & (np.arange(len(_FORM)) != _ZONE))
 _MONTHS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_MICROS: Final = 20  # where its six digits begin
 _EXACT: Final = 2**53  # microseconds that a float counts one by one
+
+_POINT: Final = np.uint64(0xFFFFFFFF)  # of the third word: all before the digits after the point
+_SIGN: Final = np.uint64(24)  # bits of the last word before its zone
 
 Digits = NDArray[np.uint8]
 Moments = NDArray[np.float64]
@@ -35,6 +41,42 @@ def iso_times(texts: Sequence[str]) -> Moments:
     for row in np.flatnonzero(~fit).tolist():
         moments[row] = iso_time(texts[row])
     return moments
+
+
+def cell_times(cells: Cells) -> Moments:
+    """The same of cells. A sensor's records follow upon each other: the second is read once for all rows in it."""
+    moments = np.empty(len(cells), np.float64)
+    rows = np.flatnonzero(cells.lengths == len(_FORM))
+    seconds, known = _seconds(cells.take(rows))
+    micros, plain = digits(Cells(cells.page, cells.starts[rows] + _MICROS, np.full(len(rows), 6)))
+    whole = seconds + micros
+    plain &= known & (np.abs(whole) < _EXACT)
+    moments[rows] = whole / 1e6
+    odd = np.ones(len(cells), np.bool_)
+    odd[rows] = ~plain
+    left = np.flatnonzero(odd)
+    moments[left] = [iso_time(text) for text in cells.take(left).texts()]
+    return moments
+
+
+def _seconds(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds of times in the form without those after the point, and which of them count: worked out where one
+    differs from the row before it.
+    """
+    if not len(cells):
+        return np.empty(0, np.int64), np.empty(0, np.bool_)
+    first, second, third, last = (cells.page.windows[cells.starts + at] for at in (0, 8, 16, 23))
+    third, last = third & _POINT, last >> _SIGN
+    begins = np.ones(len(cells), np.bool_)
+    begins[1:] = False
+    for word in (first, second, third, last):
+        begins[1:] |= word[1:] != word[:-1]
+    heads = cells.take(begins)
+    letters = heads.page.letters[heads.starts[:, None] + np.arange(len(_FORM))]
+    letters[:, _MICROS:_ZONE] = ord("0")
+    moments, plain = _plain(letters)
+    run = np.cumsum(begins) - 1
+    return np.rint(moments * 1e6).astype(np.int64)[run], plain[run]
 
 
 def _plain(letters: Digits) -> tuple[Moments, NDArray[np.bool_]]:

@@ -4,7 +4,8 @@ the block is left to the other way of reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from telemetry.event import EventBatch, Kind
 from telemetry.malformed import decode_block
-from telemetry.sources.columns import Gathered, Rows, Texts, coded
+from telemetry.sources.cells import Rows
+from telemetry.sources.columns import Gathered, Texts, coded
 from telemetry.sources.zeek_header import Header
 from telemetry.sources.zeek_record import Record, log_of
-from telemetry.sources.zeek_tables import PORTS, Cells, Records
+from telemetry.sources.zeek_tables import PORTS, Grid, Records
 
 
 class _Log(NamedTuple):
@@ -48,6 +50,7 @@ _COMMON: Final = {  # of several fields the first that tells something
     "address": ("src", "id.orig_h", "id_orig_h"),
     "peer": ("dst", "id.resp_h", "id_resp_h"),
 }
+_OTHERS: Final = re.compile(rb"(?:^|\n)[#{\n]")  # lines that are no rows
 _DECODER: Final = msgspec.json.Decoder(Record)
 
 
@@ -57,7 +60,7 @@ class _Table(Protocol):
     def __len__(self) -> int: ...
     def has(self, field: str) -> bool: ...
     def times(self) -> NDArray[np.float64]: ...
-    def texts(self, field: str) -> Iterable[str]: ...
+    def texts(self, *fields: str) -> Texts: ...
     def numbers(self, field: str) -> NDArray[Any]: ...
 
 
@@ -79,19 +82,16 @@ def json_block(block: bytes, source: str) -> tuple[EventBatch, int] | None:
 
 def tsv_block(block: bytes, header: Header, source: str) -> tuple[EventBatch, int] | None:
     """See ParseMany: of rows that have such a header, and nothing else."""
-    if block.startswith((b"#", b"\n")) or b"\n#" in block or b"\n{" in block or b"\n\n" in block or not header.fields:
+    if block.startswith(b"#") or not header.fields:
         return None
-    try:
-        text = block.decode()
-    except UnicodeDecodeError:
-        return None
-    if header.path not in READ:
-        return EventBatch.of(()), text.count("\n")
     gathered = Gathered(source)
     try:
-        table = Cells.of(text, header)
+        block.decode()
+        if header.path not in READ:
+            return None if _OTHERS.search(block) else (gathered.batch(), block.count(b"\n"))
+        table = Grid.of(block, header)
         whole = table is not None and _gather(gathered, np.arange(len(table)), READ[header.path], table)
-    except ValueError:  # a number that is none; msgspec's errors are ValueErrors
+    except ValueError:  # a number that is none, or bytes that are no text: msgspec's errors are ValueErrors too
         return None
     return (gathered.batch(), 0) if whole else None
 
@@ -107,11 +107,7 @@ def _gather(gathered: Gathered, rows: Rows, log: _Log, table: _Table) -> bool:
         numbers["port"] = reduce(lambda first, other: np.where(first == 0, other, first), ports)
     texts: dict[str, Texts | str] = {name: table.texts(field) for name, field in log.texts.items() if table.has(field)}
     for name, fields in _COMMON.items():
-        told = [table.texts(field) for field in fields if table.has(field)]
-        texts |= {name: told[0] if len(told) == 1 else map(_first, *told)} if told else {}
+        told = [field for field in fields if table.has(field)]
+        texts |= {name: table.texts(*told)} if told else {}
     gathered.add(log.kind, rows, {**texts, **log.same}, numbers)
     return True
-
-
-def _first(*texts: str) -> str:
-    return next(filter(None, texts), "")

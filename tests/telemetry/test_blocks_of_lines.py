@@ -99,7 +99,7 @@ zeek_lines = st.builds(
 )
 cells = st.sampled_from(
     ["-", "(empty)", "", "1.5", "7", "007", "+1", " 2", "1_0", "nan", "1e400", "\\x41", "x" * 3000, "²", "null"]
-)
+) | st.sampled_from(["1777000000.000005", "0.113113", "00.500000", "9" * 11 + ".000001", str(2**63), "{", "#", "\r"])
 headers = st.sampled_from(["#separator \\x09", "#separator \\x0a", "#path\tconn", "#path\tdns", "#path\tssl", "#close"])
 plain_rows = st.lists(st.lists(cells, min_size=3, max_size=3).map("\t".join), min_size=20, max_size=40)
 
@@ -159,7 +159,7 @@ def test_good_lines_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(type(parse_eve), "__call__", one_by_one)
     monkeypatch.setattr(ZeekParser, "__call__", one_by_one)
-    lines = [eve(kind) for kind in TYPES] * 9
+    lines = [eve(kind, alert=EVE["alert"] if kind == "alert" else None) for kind in TYPES] * 9
     assert len(parse_block(block_of(lines), parse_eve, "s").batch) == 45
     assert len(parse_block(block_of([json.dumps(ZEEK).encode()] * 20), ZeekParser(), "s").batch) == 20
     assert not asked
