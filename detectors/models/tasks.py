@@ -81,7 +81,7 @@ TASKS: dict[str, Task] = {
         # Hours: of those who learnt on ten minutes, whoever worked all day or came again was accused. And thousands of
         # people: a threshold that few in ten thousand reach is found among no fewer.
         simulate=lambda seed: access_traffic(seed, seconds=14400.0, step=1.0, people_count=3000),
-        shorter=lambda seed: access_traffic(seed, seconds=7200.0, step=1.0, people_count=600),
+        shorter=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0),
         # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
         # address needs more than an actor.
         # People mistype four account numbers and more: six refusals may be theirs, ten are not.
