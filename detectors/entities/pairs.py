@@ -17,6 +17,8 @@ from detectors.features.table import Table
 HOUR = 3600.0  # seconds; what is so old counts a third
 _TOLD = 0.4  # the most that tales without proof are worth: by them alone nobody is named
 _FADED = 0.05  # of one claim; what came before it no longer counts
+_MET = 1 << 22
+_NONE = np.empty(0, np.int64)
 Numbers = NDArray[np.float64]
 
 
@@ -39,6 +41,7 @@ class Pairs:
         self.principals = np.zeros(capacity, np.uint64)
         self.sessions = np.zeros(capacity, np.uint64)  # each one's latest
         self.since = np.zeros(capacity)  # Unix seconds of the first claim of the present row of them
+        self._met = np.zeros(_MET, np.bool_)  # by a place's low bits: most who are asked about were never met
 
     def learn(self, claims: Claims, times: Numbers) -> NDArray[np.int64]:
         """Take in at most `capacity` claims; which of them are the first of a pair."""
@@ -47,6 +50,7 @@ class Pairs:
         first = turn.order[turn.starts]
         self._begin(turn)
         self.places[turn.slots], self.principals[turn.slots] = claims.places[first], claims.principals[first]
+        self._met[claims.places[first] % _MET] = True
         self.sessions[turn.slots] = claims.sessions[groups.last]
         proven = claims.proven[turn.order]
         self._sums.add(turn, [proven, ~proven])
@@ -55,7 +59,8 @@ class Pairs:
 
     def at(self, place: int, moment: float) -> Joined:
         """The pairs of a place as of a moment (Unix seconds), the surest first."""
-        return self._joined(np.flatnonzero(self.places == np.uint64(place)), moment)
+        met = self._met[place % _MET]
+        return self._joined(np.flatnonzero(self.places == np.uint64(place)) if met else _NONE, moment)
 
     def elsewhere(self, slot: int, moment: float) -> Joined:
         """Where else the pair's session is in use while it is here."""
@@ -70,7 +75,8 @@ class Pairs:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Hold the pairs of a `state`, as many as fit."""
-        self.table.restore(state, self._by_slot())
+        count = self.table.restore(state, self._by_slot())
+        self._met[self.places[:count] % _MET] = True
 
     def _by_slot(self) -> dict[str, Array]:
         names = ("places", "principals", "sessions", "since")
