@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.arrays import CPU, Arrays
-from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
-from detectors.evidence import Evidence, Reason, Row, count, span
+from detectors.by_model import ByModel
+from detectors.detector import Mask, Scores, of_kind
+from detectors.evidence import Evidence, Reason, Row, count, rhythm, span
 from detectors.features import AccessFeatures, nameless
 from detectors.features.access import NAMES
 from detectors.features.hashing import KEY
@@ -22,62 +24,27 @@ ACCOUNT_DISCOVERY = "T1087"
 CREDENTIAL_STUFFING = "T1110.004"
 
 
-class AccessDetector:
+class AccessDetector(ByModel):
     """Who acts is judged, not on whose behalf; where nobody is known, the address is."""
 
     name = "access"
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
-        self.capacity = capacity
-        self.adopt(model)
-        self._arrays = arrays
-        self._features = AccessFeatures(capacity, arrays, key)
-        self._evidence = Evidence(NAMES, _REASONS)
-
-    def adopt(self, model: Model) -> None:
-        """Judge by this model from here on; what is known of the subjects stays."""
-        self._model = model
-        self.threshold = model.card.threshold
+        super().__init__(model, capacity, arrays, AccessFeatures(capacity, arrays, key), Evidence(NAMES, _REASONS))
 
     def mine(self, batch: EventBatch) -> Mask:
         """Requests of somebody, or from somewhere."""
         return of_kind(batch, Kind.REQUEST) & ~nameless(batch)
 
-    def learn(self, batch: EventBatch) -> None:
-        """Take in requests."""
-        if len(batch):
-            self._features.learn(batch)
-
-    def score(self, batch: EventBatch) -> Scores:
-        """Calibrated probability that each actor of the batch who is due is hostile."""
-        if not len(batch):
-            return NO_SCORES
-        news, host = self._features.news(batch), self._arrays.host
-        return Scores(host(news.hashes), self._model.score(news.matrix), host(news.rows))
-
-    def state(self) -> State:
-        """What is known of each subject."""
-        return self._features.state()
-
-    def restore(self, state: State) -> None:
-        """Go on from a `state`."""
-        self._features.restore(state)
-
-    def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
-        """Verdicts with the model's reasons."""
-        if not len(scores):
-            return []
-        hashes = self._arrays.xp.asarray(scores.hashes)
-        matrix = self._arrays.host(self._features.matrix(hashes))
-        parts = self._model.contributions(matrix)
-        since = self._features.since(hashes)
-        return [
-            self._verdict(scores, place, batch, now, self._evidence.words(matrix[place], parts[place]), since[place])
-            for place in range(len(scores))
-        ]
-
     def _verdict(
-        self, scores: Scores, place: int, batch: EventBatch, now: float, evidence: tuple[str, ...], since: float
+        self,
+        scores: Scores,
+        place: int,
+        batch: EventBatch,
+        now: float,
+        values: NDArray[np.float64],
+        words: tuple[str, ...],
+        since: float,
     ) -> Verdict:
         row = int(scores.rows[place])
         subject, actor, address = batch.subject.text(row), batch.actor.text(row), batch.address.text(row)
@@ -90,10 +57,10 @@ class AccessDetector:
             subject=actor or address,
             score=float(scores.values[place]),
             threshold=self.threshold,
-            evidence=evidence,
+            evidence=words,
             technique=technique,
             model=self._model.card.revision,
-            since=float(since),
+            since=since,
             on_behalf_of=subject if kind == "actor" and subject != actor else "",
             address=address,
             session=batch.session.text(row),
@@ -127,7 +94,7 @@ def _pace(row: Row, scale: str) -> str:
 
 
 def _rhythm(row: Row, scale: str) -> str:
-    gap, variation = np.exp(row["gap_mean"]), np.sqrt(np.expm1(row["gap_spread"]))
+    gap, variation = rhythm(row)
     return (
         f"gaps of {gap * 1000:.0f} ms on average that vary by {variation:.0%}, "
         f"{row['gap_fast']:.0%} of them under 100 ms: the rhythm of a machine"

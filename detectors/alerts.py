@@ -11,7 +11,7 @@ from detectors.arrays import CPU
 from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.features import Damped, Groups, Table, blank, by_address, take_turn
 from detectors.features.hashing import KEY
-from detectors.judgement import verdict_id
+from detectors.judgement import on_address
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
 
@@ -77,25 +77,21 @@ class AlertDetector:
 
     def _verdict(self, scores: Scores, place: int, batch: EventBatch, now: float, number: float) -> Verdict:
         row = int(scores.rows[place])
-        address = batch.address.text(row)
         severity = _SEVERITIES[min(int(batch.severity[row]), 4)]
-        return Verdict(
-            id=verdict_id(self.name, "address", address, now, REVISION),
-            time=now,
-            detector=self.name,
-            kind="address",
-            subject=address,
-            score=float(scores.values[place]),
-            threshold=self.threshold,
-            evidence=(
-                f"{batch.source.text(row)} raised an alert of {severity} severity: {batch.name.text(row)}",
-                f"about {number:.0f} alerts about it in the last minute",
-            ),
+        evidence = (
+            f"{batch.source.text(row)} raised an alert of {severity} severity: {batch.name.text(row)}",
+            f"about {number:.0f} alerts about it in the last minute",
+        )
+        return on_address(
+            self,
+            scores,
+            place,
+            batch,
+            now,
+            evidence=evidence,
             technique=technique(batch.name.text(row), batch.action.text(row)),
             model=REVISION,
             since=float(batch.time[row]),
-            address=address,
-            session=batch.session.text(row),
         )
 
     def _damped(self, hashes: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -49,6 +49,11 @@ class Evidence:
         return self._names[max(scaled, key=lambda member: float(contributions[member]))].rpartition("_")[2]
 
 
+def rhythm(row: Row) -> tuple[float, float]:
+    """Mean gap in seconds, and by which share of it gaps vary."""
+    return float(np.exp(row["gap_mean"])), float(np.sqrt(np.expm1(row["gap_spread"])))
+
+
 def count(row: Row, name: str) -> float:
     """A damped count."""
     return row[name]

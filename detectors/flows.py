@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.arrays import CPU, Arrays
-from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
+from detectors.by_model import ByModel
+from detectors.detector import Mask, Scores, of_kind
 from detectors.evidence import Evidence, Reason, Row, count, span
 from detectors.features import FlowFeatures, blank
 from detectors.features.flow import NAMES
 from detectors.features.hashing import KEY
-from detectors.judgement import verdict_id
+from detectors.judgement import on_address
 from detectors.models import Model
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
@@ -18,74 +22,32 @@ from telemetry import EventBatch, Kind
 NETWORK_SERVICE_DISCOVERY = "T1046"
 
 
-class FlowDetector:
+class FlowDetector(ByModel):
     """An XGBoost model over the flows of each source address."""
 
     name = "flow"
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
-        self.capacity = capacity
-        self.adopt(model)
-        self._arrays = arrays
-        self._features = FlowFeatures(capacity, arrays, key)
-        self._evidence = Evidence(NAMES, _REASONS)
-
-    def adopt(self, model: Model) -> None:
-        """Judge by this model from here on; what is known of the subjects stays."""
-        self._model = model
-        self.threshold = model.card.threshold
+        super().__init__(model, capacity, arrays, FlowFeatures(capacity, arrays, key), Evidence(NAMES, _REASONS))
 
     def mine(self, batch: EventBatch) -> Mask:
         """Flows from an address."""
         return of_kind(batch, Kind.FLOW) & ~blank(batch.address)
 
-    def learn(self, batch: EventBatch) -> None:
-        """Take in flows."""
-        if len(batch):
-            self._features.learn(batch)
-
-    def score(self, batch: EventBatch) -> Scores:
-        """Calibrated probability that each source address of the batch that is due is hostile."""
-        if not len(batch):
-            return NO_SCORES
-        news, host = self._features.news(batch), self._arrays.host
-        return Scores(host(news.hashes), self._model.score(news.matrix), host(news.rows))
-
-    def state(self) -> State:
-        """What is known of each subject."""
-        return self._features.state()
-
-    def restore(self, state: State) -> None:
-        """Go on from a `state`."""
-        self._features.restore(state)
-
-    def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
-        """Verdicts with the model's reasons."""
-        if not len(scores):
-            return []
-        hashes = self._arrays.xp.asarray(scores.hashes)
-        matrix = self._arrays.host(self._features.matrix(hashes))
-        parts = self._model.contributions(matrix)
-        since = self._features.since(hashes)
-        addresses = [batch.address.text(row) for row in scores.rows.tolist()]
-        return [
-            Verdict(
-                id=verdict_id(self.name, "address", address, now, self._model.card.revision),
-                time=now,
-                detector=self.name,
-                kind="address",
-                subject=address,
-                score=float(scores.values[place]),
-                threshold=self.threshold,
-                evidence=self._evidence.words(matrix[place], parts[place]),
-                technique=NETWORK_SERVICE_DISCOVERY,
-                model=self._model.card.revision,
-                since=float(since[place]),
-                address=address,
-                session=batch.session.text(int(scores.rows[place])),
-            )
-            for place, address in enumerate(addresses)
-        ]
+    def _verdict(
+        self,
+        scores: Scores,
+        place: int,
+        batch: EventBatch,
+        now: float,
+        values: NDArray[np.float64],
+        words: tuple[str, ...],
+        since: float,
+    ) -> Verdict:
+        revision, technique = self._model.card.revision, NETWORK_SERVICE_DISCOVERY
+        return on_address(
+            self, scores, place, batch, now, evidence=words, technique=technique, model=revision, since=since
+        )
 
 
 def _failed(row: Row, scale: str) -> str:

@@ -9,7 +9,7 @@ from detectors.detector import NO_SCORES, Mask, Scores, State, of_kind
 from detectors.features import blank
 from detectors.features.asked import SCALE
 from detectors.features.hashing import KEY
-from detectors.judgement import verdict_id
+from detectors.judgement import on_address
 from detectors.models import Model
 from detectors.models.asking import THRESHOLD, Asking
 from detectors.verdict import Verdict
@@ -62,30 +62,19 @@ class NameDetector:
         counts, slots = features.counts(scores.hashes), features.table.find(scores.hashes)
         since = np.where(slots < 0, batch.time[scores.rows], features.since(scores.hashes))
         return [
-            self._verdict(scores, place, batch, now, _words(counts[place], features.quotes.of(slot)), since[place])
+            on_address(
+                self,
+                scores,
+                place,
+                batch,
+                now,
+                evidence=_words(counts[place], features.quotes.of(slot)),
+                technique=DOMAIN_GENERATION,
+                model=self._asking.model.revision,
+                since=float(since[place]),
+            )
             for place, slot in enumerate(slots.tolist())
         ]
-
-    def _verdict(
-        self, scores: Scores, place: int, batch: EventBatch, now: float, evidence: tuple[str, ...], since: float
-    ) -> Verdict:
-        row = int(scores.rows[place])
-        address, revision = batch.address.text(row), self._asking.model.revision
-        return Verdict(
-            id=verdict_id(self.name, "address", address, now, revision),
-            time=now,
-            detector=self.name,
-            kind="address",
-            subject=address,
-            score=float(scores.values[place]),
-            threshold=self.threshold,
-            evidence=evidence,
-            technique=DOMAIN_GENERATION,
-            model=revision,
-            since=float(since),
-            address=address,
-            session=batch.session.text(row),
-        )
 
 
 def _words(counts: NDArray[np.float64], quotes: tuple[str, ...]) -> tuple[str, ...]:

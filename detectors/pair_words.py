@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.evidence import Reason, Row
+from detectors.evidence import Reason, Row, rhythm
 
 _REMOTE = {3389: "T1021.001", 445: "T1021.002", 139: "T1021.002", 135: "T1021.003", 22: "T1021.004", 5900: "T1021.005"}
 _WINRM = "T1021.006"
@@ -59,7 +59,7 @@ def _time(seconds: float) -> str:
 
 
 def _rhythm(row: Row, scale: str) -> str:
-    gap, variation = np.exp(row["gap_mean"]), np.sqrt(np.expm1(row["gap_spread"]))
+    gap, variation = rhythm(row)
     return (
         f"every {_time(gap)} on average, varying by {variation:.0%}, {_number(row, 'contacts'):.0f} times in "
         f"{_time(_number(row, 'lived'))}"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
 from detectors.features import cadence
 from detectors.features.cadence import Cadence
-from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
-from detectors.features.due import Due, News
+from detectors.features.damped import SCALES, Turn, take_turn, window_names, windows
+from detectors.features.due import News
 from detectors.features.groups import Groups, by_actor
 from detectors.features.hashing import KEY, hash_texts
 from detectors.features.outcomes import request_outcome
-from detectors.features.seen import Seen
-from detectors.features.table import Table
+from detectors.features.subjects import SubjectFeatures
 from telemetry import EventBatch
 
 _COUNTED = ("requests", "refused", "unauthenticated", "failed", "novel", "foreign", "new_paths", "log_bytes")
@@ -30,28 +27,21 @@ NAMES: tuple[str, ...] = (
 )
 
 
-class AccessFeatures:
+class AccessFeatures(SubjectFeatures):
     """State for at most `capacity` actors. "Novel" is a resource, by its identifier, that the actor never touched
     before; "foreign" is one that was novel and refused.
     """
 
     def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         xp = arrays.xp
-        self._arrays = arrays
-        self._key = key
-        self.table = Table(capacity, arrays)
-        self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
-        self._seen = Seen(2 * capacity, arrays)
+        super().__init__(capacity, 2, len(_COUNTED), arrays, key)
         self._cadence = Cadence(capacity, arrays)
         self._kinds = xp.zeros((capacity, 2), xp.float32)  # is_machine, is_anonymous
-        self._since = xp.zeros(capacity)  # Unix seconds of the first refusal of the present row of them
-        self._due = Due(capacity, arrays)
-        self._latest: tuple[EventBatch, News] | None = None  # learnt last, and what came of it
 
     def learn(self, batch: EventBatch) -> None:
         """Take in requests that are `identified`, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        groups = by_actor(batch, self._arrays, self._key)
+        groups = self._groups(batch)
         turn = take_turn(self.table, groups, batch.time, self._arrays)
         self._note_kinds(batch, turn)
         outcome = request_outcome(batch)
@@ -71,49 +61,16 @@ class AccessFeatures:
         columns = self._columns(xp.take(sums, due, axis=0), turn.slots[due])
         self._latest = batch, News(groups.hashes[due], groups.last[due], columns)
 
-    def matrix(self, hashes: Array) -> Array:
-        """[hashes, NAMES] of each subject at its latest event, 32 bits; a stranger's row is all zeros."""
-        slots = self.table.find(hashes)
-        columns = self._columns(self._arrays.xp.take(self._sums.sums, slots, axis=0), slots)
-        columns[slots < 0] = 0.0
-        return columns
-
-    def of(self, batch: EventBatch) -> tuple[Groups, Array]:
-        """The actors of a batch whose rows are `identified`, and the matrix of them."""
-        groups = by_actor(batch, self._arrays, self._key)
-        return groups, self.matrix(groups.hashes)
-
-    def news(self, batch: EventBatch) -> News:
-        """Who is due to be judged after a batch: of the one learnt last as `Due` says, of any other all."""
-        if self._latest and batch is self._latest[0]:
-            return self._latest[1]
-        groups, matrix = self.of(batch)
-        return News(groups.hashes, groups.last, matrix)
-
     def since(self, hashes: Array) -> Array:
         """When each one's refusals began, or its latest event where it has none."""
         slots = self.table.find(hashes)
         return self._arrays.host(self._arrays.xp.minimum(self._since[slots], self.table.last[slots]))
 
-    def state(self) -> dict[str, Array]:
-        """All that is known, in main memory, for `restore`."""
-        parts = {**self.table.state(self.table.held(), self._by_slot()), **self._seen.state()}
-        return {name: self._arrays.host(part) for name, part in parts.items()}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        self.table.restore(state, self._by_slot())
-        self._seen.restore(state)
-        self._latest = None
+    def _groups(self, batch: EventBatch) -> Groups:
+        return by_actor(batch, self._arrays, self._key)
 
     def _by_slot(self) -> dict[str, Array]:
-        return {
-            "sums": self._sums.sums,
-            "kinds": self._kinds,
-            "since": self._since,
-            "judged": self._due.judged,
-            **self._cadence.by_slot(),
-        }
+        return {**super()._by_slot(), "kinds": self._kinds, **self._cadence.by_slot()}
 
     def _columns(self, sums: Array, slots: Array) -> Array:
         xp = self._arrays.xp

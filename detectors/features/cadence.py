@@ -26,20 +26,18 @@ class Cadence:
         self.gaps = Damped(capacity, 3, (scale,), arrays)
         self.bins = self._xp.zeros((capacity, _BINS), self._xp.float32)
 
-    def add(self, turn: Turn) -> None:
-        """Take in one batch."""
+    def add(self, turn: Turn) -> Array:
+        """Take in one batch. Returns the gaps, [n] seconds since the row before; NaN for a subject's first."""
         xp = self._xp
         previous = self.previous[turn.slots]
         previous[turn.strangers] = xp.nan
-        before = xp.empty(len(turn.times))
-        before[1:] = turn.times[:-1]
-        before[turn.starts] = previous
+        apart = xp.abs(turn.times - turn.earlier(turn.times, previous))
         self.previous[turn.slots] = turn.times[turn.ends]
-        gaps = xp.abs(turn.times - before)
-        has = ~xp.isnan(gaps)
-        gaps = xp.clip(xp.where(has, gaps, 1.0), _SHORTEST, _LONGEST)
+        has = ~xp.isnan(apart)
+        gaps = xp.clip(xp.where(has, apart, 1.0), _SHORTEST, _LONGEST)
         self.gaps.add(turn, [has, gaps * has, gaps * gaps * has])
         self._count(turn, gaps, has)
+        return apart
 
     def _count(self, turn: Turn, gaps: Array, has: Array) -> None:
         xp = self._xp

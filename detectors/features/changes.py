@@ -30,11 +30,8 @@ class Changes:
         self.before[turn.slots[turn.strangers]] = xp.nan
         for place, column in enumerate(values):
             logs = xp.log(_SMALLEST + column).astype(xp.float32)
-            earlier = xp.empty_like(logs)
-            earlier[1:] = logs[:-1]
-            earlier[turn.starts] = self.before[turn.slots, place]
+            change = xp.abs(logs - turn.earlier(logs, self.before[turn.slots, place]))
             self.before[turn.slots, place] = logs[turn.ends]
-            change = xp.abs(logs - earlier)
             has = ~xp.isnan(change)
             quantities += [has, xp.where(has, xp.minimum(change, _MOST), 0.0)]
         self.sums.add(turn, quantities)

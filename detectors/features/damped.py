@@ -27,6 +27,13 @@ class Turn:
     ages: Array  # [n] seconds before the subject's latest event
     elapsed: Array  # [G] seconds since the subject's latest event before this batch, infinite for a new one
 
+    def earlier(self, values: Array, before: Array) -> Array:
+        """[n] of each row's subject the value [n] one row before; at its first row what it had `before` [G]."""
+        earlier = values.copy()
+        earlier[1:] = values[:-1]
+        earlier[self.starts] = before
+        return earlier
+
 
 _SPARSE = 4  # fewer rows than one in so many are counted by themselves
 SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds, of subjects whose habits count

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from detectors.arrays import CPU, Array, Arrays
-from detectors.features.damped import SCALES, Damped, Turn, take_turn, window_names, windows
-from detectors.features.due import Due, News
+from detectors.features.damped import SCALES, Turn, take_turn, window_names, windows
+from detectors.features.due import News
 from detectors.features.groups import Groups, by_address
 from detectors.features.hashing import KEY, hash_whole, mix
 from detectors.features.outcomes import flow_failed
-from detectors.features.seen import Seen
-from detectors.features.table import Table
+from detectors.features.subjects import SubjectFeatures
 from telemetry import EventBatch
 
 _COUNTED = ("flows", "failed", "new_ports", "new_peers", "new_targets", "log_in", "log_out", "log_duration")
@@ -24,23 +21,16 @@ NAMES: tuple[str, ...] = (
 )
 
 
-class FlowFeatures:
+class FlowFeatures(SubjectFeatures):
     """State for at most `capacity` addresses. A target is a pair of peer and port."""
 
     def __init__(self, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
-        self._arrays = arrays
-        self._key = key
-        self.table = Table(capacity, arrays)
-        self._sums = Damped(capacity, len(_COUNTED), SCALES, arrays)
-        self._seen = Seen(3 * capacity, arrays)
-        self._since = arrays.xp.zeros(capacity)  # Unix seconds when each one's present activity began
-        self._due = Due(capacity, arrays)
-        self._latest: tuple[EventBatch, News] | None = None  # learnt last, and what came of it
+        super().__init__(capacity, 3, len(_COUNTED), arrays, key)
 
     def learn(self, batch: EventBatch) -> None:
         """Take in flows, at most `capacity` rows in the order of time."""
         xp = self._arrays.xp
-        groups = by_address(batch, self._arrays, self._key)
+        groups = self._groups(batch)
         turn = take_turn(self.table, groups, batch.time, self._arrays)
         self._note_since(turn)
         failed = xp.asarray(flow_failed(batch))[turn.order]
@@ -53,46 +43,19 @@ class FlowFeatures:
         ports, peers, targets = self._touch(batch, groups, turn)
         sums = self._sums.add(turn, [ones, failed, ports, peers, targets, *sizes])
         due = self._due.take(turn, failed | ports | targets)  # a new peer is a new target
-        self._latest = batch, News(groups.hashes[due], groups.last[due], self._columns(xp.take(sums, due, axis=0)))
-
-    def matrix(self, hashes: Array) -> Array:
-        """[hashes, NAMES] of each address at its latest event, 32 bits; a stranger's row is all zeros."""
-        slots = self.table.find(hashes)
-        columns = self._columns(self._arrays.xp.take(self._sums.sums, slots, axis=0))
-        columns[slots < 0] = 0.0
-        return columns
-
-    def of(self, batch: EventBatch) -> tuple[Groups, Array]:
-        """The source addresses of a batch, and the matrix of them."""
-        groups = by_address(batch, self._arrays, self._key)
-        return groups, self.matrix(groups.hashes)
-
-    def news(self, batch: EventBatch) -> News:
-        """Who is due to be judged after a batch: of the one learnt last as `Due` says, of any other all."""
-        if self._latest and batch is self._latest[0]:
-            return self._latest[1]
-        groups, matrix = self.of(batch)
-        return News(groups.hashes, groups.last, matrix)
+        self._latest = (
+            batch,
+            News(groups.hashes[due], groups.last[due], self._columns(xp.take(sums, due, axis=0), turn.slots[due])),
+        )
 
     def since(self, hashes: Array) -> Array:
         """When each one's present activity began."""
         return self._arrays.host(self._since[self.table.find(hashes)])
 
-    def state(self) -> dict[str, Array]:
-        """All that is known, in main memory, for `restore`."""
-        parts = {**self.table.state(self.table.held(), self._by_slot()), **self._seen.state()}
-        return {name: self._arrays.host(part) for name, part in parts.items()}
+    def _groups(self, batch: EventBatch) -> Groups:
+        return by_address(batch, self._arrays, self._key)
 
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Know what the one knew whose `state` it was; where fewer fit, the most interesting are kept."""
-        self.table.restore(state, self._by_slot())
-        self._seen.restore(state)
-        self._latest = None
-
-    def _by_slot(self) -> dict[str, Array]:
-        return {"sums": self._sums.sums, "since": self._since, "judged": self._due.judged}
-
-    def _columns(self, sums: Array) -> Array:
+    def _columns(self, sums: Array, slots: Array) -> Array:
         xp = self._arrays.xp
         columns = xp.empty((len(sums), len(NAMES)), xp.float32)
         windows(columns, sums, self._arrays)

@@ -11,10 +11,11 @@ from detectors.features.cadence import Cadence
 from detectors.features.callers import MOST, Callers
 from detectors.features.changes import Changes
 from detectors.features.damped import Damped, Turn, take_turn
+from detectors.features.due import News
 from detectors.features.groups import Groups
 from detectors.features.hashing import KEY
 from detectors.features.outcomes import flow_failed
-from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns
+from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns, telling
 from detectors.features.pairing import IS_REMOTE, Ends, Rows, ends, grouped, peer_hashes
 from detectors.features.sources import Sources
 from detectors.features.table import Table
@@ -77,15 +78,17 @@ class PairFeatures:
         groups = grouped(ends(batch, np.arange(len(batch)), self._arrays, self._key).pairs, self._arrays)
         return groups, self.matrix(groups.hashes)
 
-    def held(self, batch: EventBatch) -> tuple[Array, Array, Array]:
-        """The pairs of a batch whose flows are looked at: hashes, each one's last row, and the matrix of them."""
-        xp = self._arrays.xp
+    def news(self, batch: EventBatch) -> News:
+        """The pairs of a batch whose flows are looked at, and of which enough is known to judge them."""
         rows = self._looked_at(batch)
         if self._latest and batch is self._latest[0] and np.array_equal(rows, self._latest[1]):
             groups = self._latest[2]
         else:
             groups = grouped(ends(batch, rows, self._arrays, self._key).pairs, self._arrays)
-        return groups.hashes, xp.asarray(rows)[groups.last], self.matrix(groups.hashes)
+        matrix = self.matrix(groups.hashes)
+        enough = self._arrays.xp.flatnonzero(telling(matrix))
+        last = self._arrays.xp.asarray(rows)[groups.last[enough]]
+        return News(groups.hashes[enough], last, matrix[enough])
 
     def since(self, hashes: Array) -> Array:
         """When each pair was first seen."""
@@ -125,18 +128,8 @@ class PairFeatures:
         )
         ones = xp.ones(len(rows), bool)
         self._sums.add(turn, [ones, failed[turn.order], sent, received, lasted])
-        self._changes.add(turn, [self._gaps(turn), sent, received, lasted])
-        self._cadence.add(turn)
+        self._changes.add(turn, [self._cadence.add(turn), sent, received, lasted])
         self._latest = (batch, rows, groups)
-
-    def _gaps(self, turn: Turn) -> Array:
-        """[n] seconds since the flow before; NaN for a pair's first."""
-        xp = self._arrays.xp
-        before = xp.empty(len(turn.times))
-        before[1:] = turn.times[:-1]
-        before[turn.starts] = self._cadence.previous[turn.slots]
-        before[turn.starts[turn.strangers]] = xp.nan
-        return xp.abs(turn.times - before)
 
     def _note(self, batch: EventBatch, rows: Rows, found: Ends, turn: Turn) -> None:
         """Who a new pair is, and in which stretches of time each one was there."""
@@ -148,10 +141,7 @@ class PairFeatures:
         self._first[fresh] = turn.times[turn.starts[turn.strangers]]
         self._bucket[fresh], self._there[fresh] = -1, 0.0
         buckets = (turn.times / BUCKET).astype(xp.int64)
-        before = xp.empty_like(buckets)
-        before[1:] = buckets[:-1]
-        before[turn.starts] = self._bucket[turn.slots]
-        came = xp.bincount(turn.group, buckets > before, len(turn.slots))
+        came = xp.bincount(turn.group, buckets > turn.earlier(buckets, self._bucket[turn.slots]), len(turn.slots))
         self._bucket[turn.slots] = xp.maximum(self._bucket[turn.slots], buckets[turn.ends])
         self._there[turn.slots] += came
         self.table.adverse[turn.slots] += came  # who comes back again and again is not to be forgotten for a scan

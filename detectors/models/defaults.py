@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from detectors.models import keeping
 from detectors.models.history import History
-from detectors.models.model import Model, shipped
+from detectors.models.model import Model, shipped, shipped_card
 from detectors.models.refused import ModelRefused
 from detectors.models.shelf import Shelf
 from detectors.models.tasks import TASKS, Task
@@ -45,7 +45,7 @@ def _kept(shelf: Shelf, task: Task) -> Model | None:
         known = shelf.stamp(name) is not None
         (_log.error if known else _log.info)("no_model_in_force", why=str(refused), answer="the default one")
         return None
-    return model if history.by != OURS or model.card.revision == default(task).card.revision else None
+    return model if history.by != OURS or model.card.revision == shipped_card(TRAINED / name).revision else None
 
 
 def _put(shelf: Shelf, task: Task) -> Model:

@@ -65,6 +65,11 @@ def shipped(folder: Path, schema: Schema) -> Model:
     return _parsed(folder, schema, card, _body(folder, card), "cpu")
 
 
+def shipped_card(folder: Path) -> Card:
+    """The card alone of such a model. Raises ModelRefused."""
+    return _card(folder)
+
+
 def _parsed(folder: Path, schema: Schema, card: Card, body: bytes, device: Device) -> Model:
     refuse_other(folder, card, schema)
     try:

@@ -12,9 +12,8 @@ from detectors.arrays import Arrays
 from detectors.features import AccessFeatures, FlowFeatures, Groups, blank, by_actor, by_address, nameless, pair_columns
 from detectors.features import access as access_features
 from detectors.features import flow as flow_features
-from detectors.features.pair import PairFeatures
 from detectors.models.card import Schema
-from detectors.models.evaluation import Features, Samples, Watched, watch
+from detectors.models.evaluation import Samples, Watched, watch
 from detectors.models.heard import Heard
 from detectors.models.naming import NAME
 from detectors.models.pair_watching import thinned, watch_pairs
@@ -37,7 +36,7 @@ class Task:
     about_somebody: Callable[[EventBatch], NDArray[np.bool_]]  # which rows are
     subject: Callable[[EventBatch, int], str]  # who that is, of one row
     simulate: Callable[[int], Iterator[Labelled]]  # traffic of a seed, to learn from
-    shorter: Callable[[int], Iterator[Labelled]]  # a tenth of that, for a look at how a model does
+    shorter: Callable[[int], Iterator[Labelled]]  # no more of it than a look at how a model does needs
     watch: Callable[[Iterable[Labelled]], Watched]  # what models are judged by
     intended_use: str
     limits: tuple[str, ...]
@@ -47,23 +46,10 @@ class Task:
 class SubjectTask(Task):
     """One whose models judge what is known of each subject."""
 
-    features: Callable[[], Features]
+    watch: Callable[[Iterable[Labelled]], Samples]
     accused: float = 0.0005  # share of honest subjects that the threshold may cost on validation traffic
     enough: tuple[int, int]  # hostile events after which a known subject, and one only known by address, is hostile
     thinned: Callable[[Samples], Samples] = lambda samples: samples  # the rows that a model is learnt and calibrated by
-
-    def samples(self, traffic: Iterable[Labelled]) -> Samples:
-        """What its features see of traffic."""
-        return watch(self.features(), traffic)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairTask(SubjectTask):
-    """One whose models judge pairs, when there is enough of them to be judged."""
-
-    def samples(self, traffic: Iterable[Labelled]) -> Samples:
-        """What its features see of traffic."""
-        return watch_pairs(traffic)
 
 
 _CAPACITY = 262_144  # as detectors have: a smaller filter of what was seen takes more that is new for known
@@ -73,7 +59,6 @@ TASKS: dict[str, Task] = {
         schema=ACCESS,
         kind=Kind.REQUEST,
         step=1.0,
-        features=lambda: AccessFeatures(_CAPACITY),
         watch=lambda traffic: watch(AccessFeatures(_CAPACITY), traffic),
         groups=by_actor,
         about_somebody=lambda batch: ~nameless(batch),
@@ -82,9 +67,8 @@ TASKS: dict[str, Task] = {
         # people: a threshold that few in ten thousand reach is found among no fewer.
         simulate=lambda seed: access_traffic(seed, seconds=14400.0, step=1.0, people_count=3000),
         shorter=lambda seed: access_traffic(seed, seconds=3600.0, step=1.0),
-        # An honest client whose session has run out may collect twenty times 401 before it logs in again, so that an
-        # address needs more than an actor.
-        # People mistype four account numbers and more: six refusals may be theirs, ten are not.
+        # People mistype four account numbers and more: six refusals may be theirs, ten are not. An address needs more
+        # than an actor: an honest client whose session has run out may collect twenty times 401 before its next login.
         enough=(10, 30),
         accused=0.0003,
         intended_use=(
@@ -103,7 +87,6 @@ TASKS: dict[str, Task] = {
         schema=FLOW,
         kind=Kind.FLOW,
         step=1.0,
-        features=lambda: FlowFeatures(_CAPACITY),
         watch=lambda traffic: watch(FlowFeatures(_CAPACITY), traffic),
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
@@ -122,11 +105,10 @@ TASKS: dict[str, Task] = {
             _SIMULATED,
         ),
     ),
-    "pair": PairTask(
+    "pair": SubjectTask(
         schema=PAIR,
         kind=Kind.FLOW,
         step=60.0,
-        features=PairFeatures,
         watch=watch_pairs,
         groups=by_address,  # what a pair is judged by is in part its source's
         about_somebody=lambda batch: ~(blank(batch.address) | blank(batch.peer)),

@@ -47,15 +47,15 @@ def train(task: Task, seed: int, parts: Parts, progress: Progress | None = None)
 def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> Model:
     name = task.schema.name
     tell(f"{name}: watching traffic", 0.0)
-    watched, learnt_from = parts.training.watched(task.samples, "training")
+    watched, learnt_from = parts.training.watched(task.watch, "training")
     tell(f"{name}: learning", 0.35)
     booster, rows = _learnt(task, seed, watched)
     tell(f"{name}: calibrating", 0.4)
-    validation, chosen_by = parts.validation.watched(task.samples, "validation")
+    validation, chosen_by = parts.validation.watched(task.watch, "validation")
     scale = calibration.fit(*_clear(task, booster, validation))
     limit = calibration.threshold(peaks(booster, scale, validation), task.accused, _LEAST)
     tell(f"{name}: testing", 0.7)
-    test, tested_by = parts.test.watched(task.samples, "test")
+    test, tested_by = parts.test.watched(task.watch, "test")
     judged = evaluate(booster, scale, limit, validation)
     card = Card(
         schema=task.schema,
