@@ -28,13 +28,14 @@ class AccessDetector(ByModel):
     """Who acts is judged, not on whose behalf; where nobody is known, the address is."""
 
     name = "access"
+    kind = Kind.REQUEST
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         super().__init__(model, capacity, arrays, AccessFeatures(capacity, arrays, key), Evidence(NAMES, _REASONS))
 
     def mine(self, batch: EventBatch) -> Mask:
         """Requests of somebody, or from somewhere."""
-        return of_kind(batch, Kind.REQUEST) & ~nameless(batch)
+        return of_kind(batch, self.kind) & ~nameless(batch)
 
     def _verdict(
         self,

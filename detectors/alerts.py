@@ -34,6 +34,7 @@ class AlertDetector:
     """A rule, not a model: 1 - product of (1 - chance), each alert fading with a minute's time scale."""
 
     name = "alert"
+    kind = Kind.ALERT
     threshold = 0.8
 
     def __init__(self, capacity: int = 16_384, key: int = KEY) -> None:
@@ -44,7 +45,7 @@ class AlertDetector:
 
     def mine(self, batch: EventBatch) -> Mask:
         """Alerts about an address."""
-        return of_kind(batch, Kind.ALERT) & ~blank(batch.address)
+        return of_kind(batch, self.kind) & ~blank(batch.address)
 
     def learn(self, batch: EventBatch) -> None:
         """Take in alerts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -38,22 +38,15 @@ class Correlation:
         for batch in batches:
             self.entities.learn(batch)
 
-    def joined(self, verdict: Verdict, moment: float) -> Verdict:
-        """The verdict with who was behind its subject at a moment (Unix seconds); it counts as a stage from now on."""
-        found = self.entities.behind(verdict.kind, verdict.subject, moment)
-        self._note(verdict, found, moment)
-        if not found.evidence:
-            return verdict
-        return msgspec.structs.replace(
-            verdict,
-            behind=found.principal,
-            confidence=found.confidence,
-            evidence=(*verdict.evidence, *found.evidence),
-        )
-
-    def hint(self, score: Verdict, moment: float) -> None:
-        """A score below its threshold, explained as a verdict would be: it counts, and is not told."""
-        self._note(score, self.entities.behind(score.kind, score.subject, moment), moment)
+    def joined(self, verdicts: Sequence[Verdict], moment: float) -> list[Verdict]:
+        """The verdicts with who was behind their subjects at a moment (Unix seconds); each counts as a stage from now
+        on. One whose score is below its threshold is a hint: it counts, and is not told.
+        """
+        found = self.entities.behind([(verdict.kind, verdict.subject) for verdict in verdicts], moment)
+        pairs = list(zip(verdicts, found, strict=True))
+        for verdict, behind in pairs:
+            self._note(verdict, behind, moment)
+        return [_with(verdict, behind) for verdict, behind in pairs if verdict.score >= verdict.threshold]
 
     def told(self, now: float) -> list[Verdict]:
         """Verdicts on those whose stages add up since the last call; again when another stage comes to them."""
@@ -93,6 +86,13 @@ class Correlation:
         )
         self._stages.note(entity, stage)
         self._touched[entity] = None
+
+
+def _with(verdict: Verdict, found: Behind) -> Verdict:
+    if not found.evidence:
+        return verdict
+    evidence = (*verdict.evidence, *found.evidence)
+    return msgspec.structs.replace(verdict, behind=found.principal, confidence=found.confidence, evidence=evidence)
 
 
 def _whose(verdict: Verdict, found: Behind) -> tuple[Entity, float]:

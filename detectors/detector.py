@@ -32,11 +32,17 @@ class Scores:
         """Some of the subjects."""
         return Scores(self.hashes[places], self.values[places], self.rows[places])
 
+    def __add__(self, other: Scores) -> Scores:
+        """These and others, of the same batch."""
+        pairs = zip(*((one.hashes, one.values, one.rows) for one in (self, other)), strict=True)
+        return Scores(*map(np.concatenate, pairs))
+
 
 class Detector(Protocol):
     """A streaming model over columns. Only `learn` changes it; a batch is learnt before it is scored."""
 
     name: str
+    kind: Kind  # of the events that it reads
     threshold: float  # the score from which a subject is called hostile
     capacity: int  # the most rows that it takes at once
 

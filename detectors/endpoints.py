@@ -48,6 +48,7 @@ class EndpointDetector:
     """
 
     name = "endpoint"
+    kind = Kind.ENDPOINT
     threshold = 0.8
 
     def __init__(self, capacity: int = 16_384, key: int = KEY) -> None:
@@ -60,7 +61,7 @@ class EndpointDetector:
     def mine(self, batch: EventBatch) -> Mask:
         """What is reported of a principal or a host."""
         nobody = blank(batch.subject) & blank(batch.actor) & blank(batch.peer) & blank(batch.address)
-        return of_kind(batch, Kind.ENDPOINT) & ~nobody
+        return of_kind(batch, self.kind) & ~nobody
 
     def learn(self, batch: EventBatch) -> None:
         """Take in commands that discover; of all else, each report stands for itself."""
@@ -90,6 +91,8 @@ class EndpointDetector:
 
     def explain(self, scores: Scores, batch: EventBatch, now: float) -> list[Verdict]:
         """A verdict on each principal, and one on the host that it happened on."""
+        if not len(scores):
+            return []
         found = self._found(batch, 0)  # what came after this batch may have ended its bursts
         steps = dict(zip(found.keys.tolist(), found.steps.tolist(), strict=True))
         return [

@@ -26,13 +26,14 @@ class FlowDetector(ByModel):
     """An XGBoost model over the flows of each source address."""
 
     name = "flow"
+    kind = Kind.FLOW
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         super().__init__(model, capacity, arrays, FlowFeatures(capacity, arrays, key), Evidence(NAMES, _REASONS))
 
     def mine(self, batch: EventBatch) -> Mask:
         """Flows from an address."""
-        return of_kind(batch, Kind.FLOW) & ~blank(batch.address)
+        return of_kind(batch, self.kind) & ~blank(batch.address)
 
     def _verdict(
         self,

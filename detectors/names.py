@@ -22,6 +22,7 @@ class NameDetector:
     """A model of names, and a rule over how many strange ones an address asks for (`Asking`)."""
 
     name = "name"
+    kind = Kind.DNS
     threshold = THRESHOLD
 
     def __init__(self, model: Model, capacity: int = 16_384, key: int = KEY) -> None:
@@ -34,7 +35,7 @@ class NameDetector:
 
     def mine(self, batch: EventBatch) -> Mask:
         """Questions from an address."""
-        return of_kind(batch, Kind.DNS) & ~blank(batch.address)
+        return of_kind(batch, self.kind) & ~blank(batch.address)
 
     def learn(self, batch: EventBatch) -> None:
         """Take in questions and answers."""

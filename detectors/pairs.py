@@ -28,13 +28,14 @@ class PairDetector(ByModel):
     """
 
     name = "pair"
+    kind = Kind.FLOW
 
     def __init__(self, model: Model, capacity: int = 16_384, arrays: Arrays = CPU, key: int = KEY) -> None:
         super().__init__(model, capacity, arrays, PairFeatures(capacity, arrays, key), Evidence(NAMES, REASONS))
 
     def mine(self, batch: EventBatch) -> Mask:
         """Flows from an address to a peer."""
-        return of_kind(batch, Kind.FLOW) & ~(blank(batch.address) | blank(batch.peer))
+        return of_kind(batch, self.kind) & ~(blank(batch.address) | blank(batch.peer))
 
     def _verdict(
         self,

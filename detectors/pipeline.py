@@ -16,10 +16,11 @@ from detectors.access import AccessDetector
 from detectors.alerts import AlertDetector
 from detectors.arrays import Device, arrays
 from detectors.correlation import Correlation
-from detectors.detector import Detector, Learnt, Scores, State
+from detectors.detector import Detector, Learnt, Scores, State, of_kind
 from detectors.endpoints import EndpointDetector
 from detectors.features.hashing import KEY
 from detectors.flows import FlowDetector
+from detectors.gathering import gathered
 from detectors.hints import Hints
 from detectors.models import ACCESS, FLOW, NAME, PAIR, Following, Shelf
 from detectors.names import NameDetector
@@ -62,10 +63,10 @@ class Pipeline:
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
     def process(self, batches: Sequence[EventBatch], now: float) -> list[Verdict]:
-        """Verdicts that these batches, in this order, give rise to at `now` (Unix seconds)."""
+        """Verdicts that these batches give rise to at `now` (Unix seconds)."""
         self._turn()
         with SECONDS.time():
-            parts = [part for batch in batches for part in _parts(_in_order(_no_future(batch, now)), self._rows)]
+            parts = gathered([_no_future(batch, now) for batch in batches], self._rows)
             learning = self._threads.submit(self._correlation.learn, parts)
             judged = list(self._judged(parts))
             learning.result()
@@ -113,16 +114,16 @@ class Pipeline:
             SCORES.labels(detector.name).inc(len(scores))
             yield from self._due(detector, batch, scores, now)
 
-    def _due(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> Iterator[Verdict]:
+    def _due(self, detector: Detector, batch: EventBatch, scores: Scores, now: float) -> list[Verdict]:
         moment = float(batch.time[-1])
         hot = scores.take(np.flatnonzero(scores.values >= detector.threshold))
         told = hot.take(self._repeats.unsaid(detector.name, hot.hashes, hot.values, now))
         REPEATED.labels(detector.name).inc(len(hot) - len(told))
-        for hint in detector.explain(self._hints.of(detector, scores, now), batch, now):
-            self._correlation.hint(hint, moment)
-        for verdict in detector.explain(told, batch, now):
+        hints = self._hints.of(detector, scores, now)
+        verdicts = self._correlation.joined(detector.explain(hints + told, batch, now), moment)
+        for verdict in verdicts:
             VERDICTS.labels(detector.name, verdict.technique).inc()
-            yield self._correlation.joined(verdict, moment)
+        return verdicts
 
     def _correlated(self, now: float) -> list[Verdict]:
         verdicts = self._correlation.told(now)
@@ -161,6 +162,8 @@ def _scored(detector: Detector, batches: Sequence[EventBatch]) -> _Scored:
     """The rows of each batch that are a detector's, and what it makes of them."""
     scored = []
     for batch in batches:
+        if not of_kind(batch, detector.kind).any():
+            continue
         mine = detector.mine(batch)
         if mine.any():
             rows = batch if mine.all() else batch.take(mine)
@@ -176,18 +179,3 @@ def _no_future(batch: EventBatch, now: float) -> EventBatch:
         return batch
     EARLY.inc(int(early.sum()))
     return replace(batch, time=np.where(early, now, batch.time))
-
-
-def _in_order(batch: EventBatch) -> EventBatch:
-    """By time; what came at the same time stays as it came."""
-    if (batch.time[1:] >= batch.time[:-1]).all():
-        return batch
-    return batch.take(np.argsort(batch.time, kind="stable"))
-
-
-def _parts(batch: EventBatch, rows: int) -> Iterator[EventBatch]:
-    if len(batch) <= rows:
-        yield batch
-        return
-    for start in range(0, len(batch), rows):
-        yield batch.take(np.arange(start, min(start + rows, len(batch))))

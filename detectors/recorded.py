@@ -11,7 +11,7 @@ import struct
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,11 +24,10 @@ from detectors.journal import Entry, Journal
 from detectors.pipeline import Pipeline
 from detectors.verdict import Verdict
 from detectors.wire import MOST_UNANSWERED, Batch
-from telemetry import EventBatch, InvalidBatch, concatenate
+from telemetry import EventBatch, InvalidBatch
 
 EVERY = 60.0  # seconds between checkpoints, at least
 LARGEST = 1024 * 1024 * 1024  # bytes of journal after which one is written sooner
-_JOINED = 8192  # events up to which batches are joined: joining costs more than what it saves after that
 _TRIES = 3  # deaths at one entry of the journal after which it is left out
 
 INVALID = Counter("portcullis_detectors_invalid_batches_total", "Batches that could not be read; answered, not judged")
@@ -92,7 +91,7 @@ class Recorded:
     def _apply(self, entry: Entry) -> list[Verdict]:
         self._at_work.begin(entry)
         events = [events for data in entry.batches if (events := _events(data, entry.number)) is not None]
-        verdicts = self._pipeline.process(list(_joined(events)), entry.now)
+        verdicts = self._pipeline.process(events, entry.now)
         self._stream, self._number = entry.stream, entry.number
         self._told.append((entry.number, msgspec.msgpack.encode(verdicts)))
         self._at_work.end()
@@ -183,18 +182,6 @@ class _AtWork:
 
 def _key(entry: Entry) -> int:
     return zlib.crc32(entry.stream.encode()) << 32 | entry.number & 0xFFFFFFFF
-
-
-def _joined(batches: Sequence[EventBatch]) -> Iterator[EventBatch]:
-    """The same events, in order; small batches that follow each other as one, for each costs about a millisecond."""
-    some: list[EventBatch] = []
-    for batch in batches:
-        if some and sum(map(len, some)) + len(batch) > _JOINED:
-            yield concatenate(some)
-            some = []
-        some.append(batch)
-    if some:
-        yield concatenate(some)
 
 
 def _events(data: bytes, number: int) -> EventBatch | None:

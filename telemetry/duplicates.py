@@ -72,7 +72,7 @@ def fingerprints(batch: EventBatch) -> Hashes:
 
 def _part(column: Any, factor: np.uint64) -> Hashes:
     if isinstance(column, Words):
-        hashes = column.values.hashes * factor
+        hashes = column.values.hashed() * factor
         return hashes if len(hashes) == 1 else hashes[column.codes]
     if column.dtype == np.float64:
         column = (column + 0.0).view(np.uint64)  # of the two zeros one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
@@ -148,15 +148,19 @@ class EventBatch:
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(EventBatch))
 IS_KIND = np.isin(np.arange(256), list(Kind))  # of each number that a column can hold
+_Join = Callable[[Sequence[Texts]], tuple[Texts, NDArray[np.int32]]]
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(dict[str, Any])
 
 
-def concatenate(batches: Sequence[EventBatch]) -> EventBatch:
-    """One batch of all rows, in order. Text tables are merged; no Python runs per text."""
+def concatenate(batches: Sequence[EventBatch], *, merge: bool = True) -> EventBatch:
+    """One batch of all rows, in order; no Python runs per text. Where equal texts of two tables need not `merge`, it
+    takes a fifth of the time.
+    """
     if len(batches) == 1:
         return batches[0]
-    return EventBatch(**{name: _join(name, [getattr(batch, name) for batch in batches]) for name in COLUMNS})
+    join = Texts.join if merge else Texts.lay
+    return EventBatch(**{name: _join(name, [getattr(batch, name) for batch in batches], join) for name in COLUMNS})
 
 
 def _column(name: str, cells: Sequence[Any]) -> Any:
@@ -185,12 +189,12 @@ def _size(column: Any) -> int:
     return int(column.codes.nbytes + column.values.nbytes if isinstance(column, Words) else column.nbytes)
 
 
-def _join(name: str, columns: list[Any]) -> Any:
+def _join(name: str, columns: list[Any], join: _Join) -> Any:
     if name in NUMBERS:
         return np.concatenate(columns) if columns else np.empty(0, NUMBERS[name])
     if not columns:
         return Words.of(())
-    table, places = Texts.join([words.values for words in columns])
+    table, places = join([words.values for words in columns])
     starts = np.cumsum([0, *(len(words.values) for words in columns)])
     return Words(
         places[np.concatenate([words.codes + start for words, start in zip(columns, starts, strict=False)])], table

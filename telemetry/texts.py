@@ -11,7 +11,7 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.hashing import Hashes, Letters, Offsets, first_equal, hash_letters, windows
+from telemetry.hashing import PROCESS_KEY, Hashes, Letters, Offsets, first_equal, hash_letters, windows
 
 _FEW: Final = 512  # texts that a dictionary joins faster than arrays do
 
@@ -19,12 +19,13 @@ _FEW: Final = 512  # texts that a dictionary joins faster than arrays do
 class Texts(Sequence[str]):
     """`letters[offsets[i]:offsets[i + 1]]` is text i; the first offset is 0, the last the number of letters."""
 
-    __slots__ = ("_hashes", "letters", "offsets")
+    __slots__ = ("_hashes", "_lengths", "letters", "offsets")
 
     def __init__(self, letters: Letters, offsets: Offsets) -> None:
         self.letters = letters
         self.offsets = offsets
-        self._hashes: Hashes | None = None
+        self._hashes: dict[int, Hashes] = {}  # by key, each computed once: several readers ask
+        self._lengths: Offsets | None = None
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
@@ -59,14 +60,17 @@ class Texts(Sequence[str]):
     @property
     def lengths(self) -> Offsets:
         """[n] bytes of each."""
-        return np.diff(self.offsets)
+        if self._lengths is None:
+            self._lengths = np.diff(self.offsets)
+        return self._lengths
 
-    @property
-    def hashes(self) -> Hashes:
-        """[n] of each, under the process's own key; computed once."""
-        if self._hashes is None:
-            self._hashes = hash_letters(self.letters, self.offsets[:-1], self.lengths)
-        return self._hashes
+    def hashed(self, key: int = PROCESS_KEY) -> Hashes:
+        """[n] a hash of each, under a key; computed once."""
+        hashes = self._hashes.get(key)
+        if hashes is None:
+            hashes = self._hashes[key] = hash_letters(self.letters, self.offsets[:-1], self.lengths, key)
+            hashes.flags.writeable = False
+        return hashes
 
     @property
     def nbytes(self) -> int:
@@ -135,6 +139,12 @@ class Texts(Sequence[str]):
         return Texts(self.letters[np.repeat(chosen, lengths)], _offsets(lengths[chosen]))
 
     @staticmethod
+    def lay(tables: Sequence[Texts]) -> tuple[Texts, NDArray[np.int32]]:
+        """One table of all their texts one after another, and for each of these its place."""
+        together = _lay(tables)
+        return together, np.arange(len(together), dtype=np.int32)
+
+    @staticmethod
     def join(tables: Sequence[Texts]) -> tuple[Texts, NDArray[np.int32]]:
         """One table of all their texts, and for each of these, in order, its place in it. Equal texts share a place,
         unless they are longer than what is hashed, or the hashes of two others are equal.
@@ -142,7 +152,7 @@ class Texts(Sequence[str]):
         if sum(map(len, tables)) <= _FEW:
             return _join_few(tables)
         together = _lay(tables)
-        hashes = np.concatenate([table.hashes for table in tables])
+        hashes = np.concatenate([table.hashed() for table in tables])
         first = first_equal(windows(together.letters), together.offsets[:-1], together.lengths, hashes)
         chosen = first == np.arange(len(first))
         return together.keep(chosen), (np.cumsum(chosen, dtype=np.int32) - 1)[first].astype(np.int32)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features.hashing import Hashes, mix
+from detectors.features.hashing import Hashes, hash_rows, mix
 from detectors.features.table import known
-from telemetry import EventBatch, Kind, Words, hash_letters
+from telemetry import EventBatch, Kind, Words
 
 ALLOWED = "allow"  # the outcome of a request whose caller proved who it is, and might do what it asked
 _UNPROVEN = (401, 16)  # HTTP, gRPC: the service itself did not believe it
@@ -53,8 +53,8 @@ def claims(batch: EventBatch, key: int) -> Claims:
     places = np.concatenate(
         [place_hashes(batch.address, at_address, key, host=False), place_hashes(batch.peer, at_host, key, host=True)]
     )
-    sessions = _hashes(batch.session, rows, key) * _told(batch.session)[rows]
-    return Claims(rows, places, _hashes(batch.actor, rows, key), sessions, requests[rows] | hosts, hosts)
+    sessions = hash_rows(batch.session, rows, key) * _told(batch.session)[rows]
+    return Claims(rows, places, hash_rows(batch.actor, rows, key), sessions, requests[rows] | hosts, hosts)
 
 
 def allowed(batch: EventBatch) -> Mask:
@@ -67,7 +67,7 @@ def allowed(batch: EventBatch) -> Mask:
 
 def place_hashes(words: Words, rows: NDArray[np.int64], key: int, *, host: bool) -> Hashes:
     """[rows] of the addresses, or hosts, in a column."""
-    hashes: Hashes = known(_hashes(words, rows, key) ^ (_HOST if host else _ADDRESS))
+    hashes: Hashes = known(hash_rows(words, rows, key) ^ (_HOST if host else _ADDRESS))
     return hashes
 
 
@@ -103,11 +103,3 @@ class Sample:
 def _told(words: Words) -> Mask:
     told: Mask = (words.values.lengths > 0)[words.codes]
     return told
-
-
-def _hashes(words: Words, rows: NDArray[np.int64], key: int) -> Hashes:
-    """[rows] of the texts of these rows alone: a table may hold many more."""
-    codes, texts = words.codes[rows], words.values
-    if len(rows) == 0:
-        return np.empty(0, np.uint64)
-    return hash_letters(texts.letters, texts.offsets[:-1][codes], texts.lengths[codes], key)

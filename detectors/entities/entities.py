@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from detectors.entities import behind
 from detectors.entities.behind import NAMED, NOBODY, Behind, confidences, crowd
 from detectors.entities.claims import Claims, Sample, claims, place_hashes
 from detectors.entities.pairs import Joined, Pairs
-from detectors.features.hashing import KEY
+from detectors.features.hashing import KEY, Hashes
 from detectors.verdict import SubjectKind
 from telemetry import EventBatch, Kind, Texts, Words
 
@@ -45,13 +45,12 @@ class Entities:
         for start in range(0, len(taken), self.capacity // 2):  # a row claims two places at most
             self._learn(batch.take(taken[start : start + self.capacity // 2]))
 
-    def behind(self, kind: SubjectKind, subject: str, moment: float) -> Behind:
-        """Who was behind an address or a host at a moment (Unix seconds). Changes nothing."""
-        if kind not in ("address", "host") or not subject:
-            return NOBODY
-        place = place_hashes(Words.same(subject, 1), np.zeros(1, np.int64), self._key, host=kind == "host")
-        joined = self._pairs.at(int(place[0]), moment)
-        return self._told(subject, joined, moment) if len(joined.slots) else NOBODY
+    def behind(self, asked: Sequence[tuple[SubjectKind, str]], moment: float) -> list[Behind]:
+        """Who was behind each address or host at a moment (Unix seconds); behind all else nobody. Changes nothing."""
+        places = list(dict.fromkeys(one for one in asked if one[0] in ("address", "host") and one[1]))
+        joined = zip(places, self._pairs.at(self._places(places), moment), strict=True) if places else ()
+        told = {place: self._told(place[1], found, moment) for place, found in joined}
+        return [told.get(one, NOBODY) for one in asked]
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that is known, for `restore`."""
@@ -96,7 +95,15 @@ class Entities:
         held = self._pairs.table.hashes != 0
         return dict.fromkeys([*self._pairs.places[held].tolist(), *self._pairs.principals[held].tolist()])
 
+    def _places(self, asked: Sequence[tuple[SubjectKind, str]]) -> Hashes:
+        subjects, every = Words.of(subject for _, subject in asked), np.arange(len(asked))
+        hosts, addresses = (place_hashes(subjects, every, self._key, host=host) for host in (True, False))
+        places: Hashes = np.where([kind == "host" for kind, _ in asked], hosts, addresses)
+        return places
+
     def _told(self, subject: str, joined: Joined, moment: float) -> Behind:
+        if not len(joined.slots):
+            return NOBODY
         values, slot = confidences(joined.presence), int(joined.slots[0])
         who = [self._text(self._pairs.principals[one]) for one in joined.slots[:3].tolist()]
         elsewhere = self._pairs.elsewhere(slot, moment)

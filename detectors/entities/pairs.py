@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from detectors.arrays import CPU, Array
 from detectors.entities.claims import Claims
+from detectors.entities.lookup import Lookup
 from detectors.features.damped import Damped, Turn, take_turn
 from detectors.features.groups import group
+from detectors.features.hashing import Hashes
 from detectors.features.table import Table
 
 HOUR = 3600.0  # seconds; what is so old counts a third
 _TOLD = 0.4  # the most that tales without proof are worth: by them alone nobody is named
 _FADED = 0.05  # of one claim; what came before it no longer counts
-_MET = 1 << 22
-_NONE = np.empty(0, np.int64)
 Numbers = NDArray[np.float64]
 
 
@@ -31,6 +31,9 @@ class Joined(NamedTuple):
     ages: Numbers  # seconds since the latest of them
 
 
+NONE = Joined(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
+
+
 class Pairs:
     """At most `capacity` of them. One with many claims, or recent ones, outlives a flood of pairs that come once."""
 
@@ -41,7 +44,7 @@ class Pairs:
         self.principals = np.zeros(capacity, np.uint64)
         self.sessions = np.zeros(capacity, np.uint64)  # each one's latest
         self.since = np.zeros(capacity)  # Unix seconds of the first claim of the present row of them
-        self._met = np.zeros(_MET, np.bool_)  # by a place's low bits: most who are asked about were never met
+        self._by_place, self._by_principal = Lookup(self.places), Lookup(self.principals)
 
     def learn(self, claims: Claims, times: Numbers) -> NDArray[np.int64]:
         """Take in at most `capacity` claims; which of them are the first of a pair."""
@@ -49,22 +52,23 @@ class Pairs:
         turn = take_turn(self.table, groups, times, CPU)
         first = turn.order[turn.starts]
         self._begin(turn)
-        self.places[turn.slots], self.principals[turn.slots] = claims.places[first], claims.principals[first]
-        self._met[claims.places[first] % _MET] = True
+        fresh, new = turn.slots[turn.strangers], first[turn.strangers]
+        self.places[fresh], self.principals[fresh] = claims.places[new], claims.principals[new]
+        self._by_place.note(fresh)
+        self._by_principal.note(fresh)
         self.sessions[turn.slots] = claims.sessions[groups.last]
         proven = claims.proven[turn.order]
         self._sums.add(turn, [proven, ~proven])
-        new: NDArray[np.int64] = first[turn.strangers]
-        return new
+        found: NDArray[np.int64] = new
+        return found
 
-    def at(self, place: int, moment: float) -> Joined:
-        """The pairs of a place as of a moment (Unix seconds), the surest first."""
-        met = self._met[place % _MET]
-        return self._joined(np.flatnonzero(self.places == np.uint64(place)) if met else _NONE, moment)
+    def at(self, places: Hashes, moment: float) -> list[Joined]:
+        """The pairs of each place as of a moment (Unix seconds), the surest first."""
+        return [self._joined(slots, moment) if len(slots) else NONE for slots in self._by_place.of(places)]
 
     def elsewhere(self, slot: int, moment: float) -> Joined:
         """Where else the pair's session is in use while it is here."""
-        there = np.flatnonzero(self.principals == self.principals[slot])
+        (there,) = self._by_principal.of(self.principals[[slot]])
         same = (self.sessions[there] == self.sessions[slot]) & (self.sessions[there] != 0)
         meanwhile = (self.table.last[there] > self.since[slot]) & (self.since[there] < self.table.last[slot])
         return self._joined(there[same & meanwhile & (self.places[there] != self.places[slot])], moment)
@@ -75,8 +79,8 @@ class Pairs:
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Hold the pairs of a `state`, as many as fit."""
-        count = self.table.restore(state, self._by_slot())
-        self._met[self.places[:count] % _MET] = True
+        self.table.restore(state, self._by_slot())
+        self._by_place, self._by_principal = Lookup(self.places), Lookup(self.principals)
 
     def _by_slot(self) -> dict[str, Array]:
         names = ("places", "principals", "sessions", "since")

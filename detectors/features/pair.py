@@ -11,17 +11,18 @@ from detectors.features.cadence import Cadence
 from detectors.features.callers import MOST, Callers
 from detectors.features.changes import Changes
 from detectors.features.damped import Damped, Turn, take_turn
-from detectors.features.due import News
+from detectors.features.due import Due, News
 from detectors.features.groups import Groups
 from detectors.features.hashing import KEY
 from detectors.features.outcomes import flow_failed
-from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns, telling
+from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns, may_tell, telling
 from detectors.features.pairing import IS_REMOTE, Ends, Rows, ends, grouped, peer_hashes
 from detectors.features.sources import Sources
 from detectors.features.table import Table
 from telemetry import EventBatch
 
 LARGE = 8_000_000  # bytes sent in one flow that are looked at, however many ask the peer
+URGENT = 1_000_000  # bytes sent in one flow after which a pair is judged at once
 BUCKET = 600.0  # seconds; a pair is there in a bucket or not
 _LONGEST = 86_400.0  # seconds that a flow lasts, at most
 
@@ -47,11 +48,14 @@ class PairFeatures:
         self._first = xp.zeros(capacity)  # Unix seconds
         self._bucket = xp.zeros(capacity, xp.int64)  # the latest in which it was there
         self._there = xp.zeros(capacity, xp.float32)  # in so many
-        self._latest: tuple[EventBatch, Rows, Groups] | None = None  # learnt last
+        self._due = Due(capacity, arrays)
+        self._latest: tuple[EventBatch, Array, Array] | None = (
+            None  # learnt last; who of it is due, and their last rows
+        )
 
     def learn(self, batch: EventBatch) -> None:
         """Take in flows, at most `capacity` rows in the order of time."""
-        self._latest = None
+        self._latest = (batch, *self._arrays.xp.empty((2, 0), self._arrays.xp.uint64))
         rows = self._looked_at(batch)
         if not len(rows):
             return
@@ -79,16 +83,15 @@ class PairFeatures:
         return groups, self.matrix(groups.hashes)
 
     def news(self, batch: EventBatch) -> News:
-        """The pairs of a batch whose flows are looked at, and of which enough is known to judge them."""
-        rows = self._looked_at(batch)
-        if self._latest and batch is self._latest[0] and np.array_equal(rows, self._latest[1]):
-            groups = self._latest[2]
-        else:
-            groups = grouped(ends(batch, rows, self._arrays, self._key).pairs, self._arrays)
-        matrix = self.matrix(groups.hashes)
-        enough = self._arrays.xp.flatnonzero(telling(matrix))
-        last = self._arrays.xp.asarray(rows)[groups.last[enough]]
-        return News(groups.hashes[enough], last, matrix[enough])
+        """The pairs of a batch whose flows are looked at, and of which enough is known to judge them: of the one learnt
+        last those who are due, of any other all.
+        """
+        hashes, last = self._latest[1:] if self._latest and batch is self._latest[0] else self._asked_about(batch)
+        some = self._promising(hashes)
+        matrix = self.matrix(hashes[some])
+        enough = telling(matrix)
+        some = some[enough]
+        return News(hashes[some], last[some], matrix[enough])
 
     def since(self, hashes: Array) -> Array:
         """When each pair was first seen."""
@@ -115,6 +118,12 @@ class PairFeatures:
         every = np.arange(len(batch))
         return every if ordinary.all() else np.flatnonzero(ordinary | _exempt(batch, every))
 
+    def _asked_about(self, batch: EventBatch) -> tuple[Array, Array]:
+        """The pairs whose flows are looked at, and each one's last row."""
+        rows = self._looked_at(batch)
+        groups = grouped(ends(batch, rows, self._arrays, self._key).pairs, self._arrays)
+        return groups.hashes, self._arrays.xp.asarray(rows)[groups.last]
+
     def _take_in(self, batch: EventBatch, rows: Rows, found: Ends, novel: Array) -> None:
         xp = self._arrays.xp
         failed = xp.asarray(flow_failed(batch)[rows])
@@ -129,7 +138,9 @@ class PairFeatures:
         ones = xp.ones(len(rows), bool)
         self._sums.add(turn, [ones, failed[turn.order], sent, received, lasted])
         self._changes.add(turn, [self._cadence.add(turn), sent, received, lasted])
-        self._latest = (batch, rows, groups)
+        urgent = xp.asarray(_remote(batch, rows) | (batch.bytes_in[rows] >= URGENT))
+        due = self._due.take(turn, urgent[turn.order])
+        self._latest = batch, groups.hashes[due], xp.asarray(rows)[groups.last[due]]
 
     def _note(self, batch: EventBatch, rows: Rows, found: Ends, turn: Turn) -> None:
         """Who a new pair is, and in which stretches of time each one was there."""
@@ -146,9 +157,22 @@ class PairFeatures:
         self._there[turn.slots] += came
         self.table.adverse[turn.slots] += came  # who comes back again and again is not to be forgotten for a scan
 
+    def _promising(self, hashes: Array) -> Array:
+        """Places of those that may be worth a row."""
+        slots = self.table.find(hashes)
+        sent = self._sums.sums[slots, 0, COUNTED.index("sent")]
+        may = may_tell(self.table.events[slots], sent, self._port[slots], self._arrays)
+        return self._arrays.xp.flatnonzero(may & (slots >= 0))
+
     def _by_slot(self) -> dict[str, Array]:
-        own = {"ends": self._ends, "port": self._port, "first": self._first, "bucket": self._bucket}
-        sums = {"there": self._there, "sums": self._sums.sums}
+        own = {
+            "ends": self._ends,
+            "port": self._port,
+            "first": self._first,
+            "judged": self._due.judged,
+            "bucket": self._bucket,
+        }
+        sums = {"there": self._there, "sums": self._sums.sums, "judged": self._due.judged}
         return {**own, **sums, **self._cadence.by_slot(), **self._changes.by_slot()}
 
     def _columns(self, slots: Array) -> Array:

@@ -114,4 +114,10 @@ def telling(table: Array) -> Array:
     return (contacts > _CONTACTS) | (sent > _SENT) | ((remote > 0) & (around > _AROUND))
 
 
+def may_tell(contacts: Array, sent: Array, port: Array, arrays: Arrays) -> Array:
+    """[G] all the pairs that `telling` may name, and a few more, by flows, bytes sent in ten minutes, and port."""
+    remote = arrays.xp.asarray(IS_REMOTE)[port & 0xFFFF]
+    return remote | (contacts > np.expm1(_CONTACTS) - 1) | (sent > np.expm1(_SENT) / 2)
+
+
 _CONTACTS, _SENT, _AROUND = (float(np.log1p(number)) for number in (7.5, 5e6, 2.5))

@@ -67,14 +67,8 @@ def grouped(hashes: Array, arrays: Arrays) -> Groups:
 
 
 def _hashed(words: Words, rows: Rows, key: int, end: np.uint64) -> Hashes:
-    """Each row's; only the texts that these rows have are read."""
-    codes = words.codes[rows]
-    if len(rows) >= len(words.values):
-        hashes: Hashes = hash_whole(words.values, key)[codes]
-    else:
-        used, places = np.unique(codes, return_inverse=True)
-        hashes = hash_whole(words.values.take(used), key)[places]
-    return hashes ^ end
+    hashes: Hashes = hash_whole(words.values, key)[words.codes[rows]] ^ end
+    return hashes
 
 
 def _cut(hashes: Hashes) -> Hashes:

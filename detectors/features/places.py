@@ -16,17 +16,32 @@ _MULTICAST = tuple(f"{octet}." for octet in range(224, 256))  # RFC 5771, and wh
 _NOWHERE = (*_MULTICAST, "ff", "0.")
 
 
+def _number(text: bytes) -> np.uint64:
+    return np.uint64(int.from_bytes(text.ljust(_WIDTH, b"\0"), "little"))
+
+
+def _by_length() -> list[tuple[int, np.uint64, NDArray[np.uint64]]]:
+    """Where addresses lie that begin so: the letters that tell, and what these are, in order."""
+    return [
+        (where, _number(b"\xff" * length), np.sort([_number(one.encode()) for one in texts if len(one) == length]))
+        for texts, where in ((_INSIDE, INSIDE), (_NOWHERE, NOWHERE))
+        for length in sorted(set(map(len, texts)))
+    ]
+
+
+_PREFIXES = _by_length()
+
+
 def lie(texts: Texts) -> NDArray[np.int8]:
     """[n] OUTSIDE, INSIDE (private, link-local, this host) or NOWHERE (multicast, broadcast, no text). A name that is
     no address lies outside.
     """
     letters = _letters(texts)
     told = np.full(len(texts), OUTSIDE, np.int8)
-    for prefixes, where in ((_INSIDE, INSIDE), (_NOWHERE, NOWHERE)):
-        for prefix in prefixes:
-            wanted = np.frombuffer(prefix[:_WIDTH].encode().ljust(_WIDTH, b"\0"), np.uint64)[0]
-            mask = np.frombuffer((b"\xff" * len(prefix[:_WIDTH])).ljust(_WIDTH, b"\0"), np.uint64)[0]
-            told[(letters & mask) == wanted] = where
+    for where, mask, prefixes in _PREFIXES:
+        cut = letters & mask
+        at = np.searchsorted(prefixes, cut)
+        told[prefixes[np.minimum(at, len(prefixes) - 1)] == cut] = where
     told[letters == 0] = NOWHERE
     return told
 

@@ -45,10 +45,7 @@ def tell(correlation: Correlation, *signals: Verdict, at: float = NOW, apart: fl
     told = []
     for number, one in enumerate(signals):
         moment = at + number * apart
-        if one.score >= one.threshold:
-            correlation.joined(one, moment)
-        else:
-            correlation.hint(one, moment)
+        correlation.joined([one], moment)
         told += correlation.told(moment)
     return told
 
@@ -141,7 +138,7 @@ def test_signals_of_an_address_are_those_of_who_surely_uses_it() -> None:
     assert (told.subject, told.behind, told.address) == (ALICE, ALICE, "")
     assert 0.9 < told.confidence < 1
     assert "about them with confidence 0.9" in told.evidence[1]
-    joined = correlation.joined(at_address, NOW)
+    (joined,) = correlation.joined([at_address], NOW)
     assert (joined.subject, joined.behind) == (HERE, ALICE)
     assert joined.evidence[1].startswith(f"{ALICE} used {HERE}")
 
@@ -149,17 +146,17 @@ def test_signals_of_an_address_are_those_of_who_surely_uses_it() -> None:
 def test_what_was_noted_of_an_address_goes_to_who_turns_out_to_use_it() -> None:
     correlation = Correlation()
     scan = signal(SCAN, "flow", kind="address", subject=HERE)
-    correlation.joined(scan, NOW)
+    correlation.joined([scan], NOW)
     used(correlation, ALICE)
     dumped = signal(DUMP, "alert", kind="address", subject=HERE)
-    correlation.joined(dumped, NOW + 1)
+    correlation.joined([dumped], NOW + 1)
     assert set(correlation._stages.cases) == {("principal", ALICE)}
     assert [verdict.subject for verdict in correlation.told(NOW + 1)] == [ALICE]
 
 
 def test_what_an_earlier_user_of_the_address_did_does_not_go_along() -> None:
     correlation = Correlation()
-    correlation.joined(signal(SCAN, "flow", kind="address", subject=HERE), NOW - 7200)
+    correlation.joined([signal(SCAN, "flow", kind="address", subject=HERE)], NOW - 7200)
     used(correlation, ALICE)
     assert tell(correlation, signal(DUMP, "alert", kind="address", subject=HERE)) == []
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.entities import NAMED, Behind, Entities
 from detectors.entities.claims import _FULL, _THIN, Sample
+from detectors.verdict import SubjectKind
 from telemetry import Event, EventBatch, Kind
 
 START = 1e9
@@ -32,8 +33,12 @@ def after(*batches: EventBatch, capacity: int = 1000) -> Entities:
     return entities
 
 
+def one(entities: Entities, kind: SubjectKind, subject: str, moment: float = 0.0) -> Behind:
+    return entities.behind([(kind, subject)], START + moment)[0]
+
+
 def behind(entities: Entities, moment: float, subject: str = HERE) -> Behind:
-    return entities.behind("address", subject, START + moment)
+    return one(entities, "address", subject, moment)
 
 
 def confidence(entities: Entities, moment: float, who: str, subject: str = HERE) -> float:
@@ -61,8 +66,8 @@ def test_an_agent_is_named_not_whom_it_acts_for() -> None:
 def test_nobody_is_named_where_nobody_was_seen() -> None:
     entities = after(seen(ALICE, [1.0]))
     assert behind(entities, 1, THERE) == Behind("", 0.0, 1.0, 0.0, ())
-    assert entities.behind("principal", ALICE, START) == Behind("", 0.0, 1.0, 0.0, ())
-    assert entities.behind("host", HERE, START).principal == ""
+    assert one(entities, "principal", ALICE) == Behind("", 0.0, 1.0, 0.0, ())
+    assert one(entities, "host", HERE).principal == ""
 
 
 @given(st.integers(1, 12), st.integers(1, 60))
@@ -144,7 +149,7 @@ def test_a_host_that_lies_about_an_address_has_nobody_named_there() -> None:
     lies = {"kind": Kind.ENDPOINT, "peer": "laptop-m", "outcome": ""}
     entities = after(seen(ALICE, list(range(500)), address=THERE, **lies))
     assert behind(entities, 500, THERE).principal == ""
-    assert entities.behind("host", "laptop-m", START + 500).principal == ALICE  # what it says of itself
+    assert one(entities, "host", "laptop-m", 500).principal == ALICE  # what it says of itself
 
 
 def test_lies_do_not_outweigh_proof() -> None:
@@ -189,8 +194,9 @@ def population(count: int = 400) -> EventBatch:
 
 
 def answers(entities: Entities, moment: float = 7200.0) -> list[Behind]:
-    asked = [("address", f"10.0.0.{place}") for place in range(5)] + [("host", f"host-{who}") for who in range(8)]
-    return [entities.behind(kind, subject, START + moment) for kind, subject in asked]  # type: ignore[arg-type]
+    addresses: list[tuple[SubjectKind, str]] = [("address", f"10.0.0.{place}") for place in range(5)]
+    hosts: list[tuple[SubjectKind, str]] = [("host", f"host-{who}") for who in range(8)]
+    return entities.behind(addresses + hosts, START + moment)
 
 
 def test_asking_changes_nothing() -> None:

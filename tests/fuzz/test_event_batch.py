@@ -48,10 +48,10 @@ def test_rows_survive_columns_and_bytes(events: list[Event]) -> None:
     assert list(EventBatch.from_bytes(batch.to_bytes()).events()) == events
 
 
-@given(st.lists(st.lists(rows, max_size=4), max_size=4))
-def test_concatenation_is_that_of_the_rows(parts: list[list[Event]]) -> None:
+@given(st.lists(st.lists(rows, max_size=4), max_size=4), st.booleans())
+def test_concatenation_is_that_of_the_rows(parts: list[list[Event]], merge: bool) -> None:
     """Joining batches joins their rows, in order."""
-    joined = concatenate([EventBatch.of(part) for part in parts])
+    joined = concatenate([EventBatch.of(part) for part in parts], merge=merge)
     assert list(joined.events()) == [event for part in parts for event in part]
 
 
