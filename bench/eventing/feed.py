@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 
@@ -72,12 +74,10 @@ class Feed:
 
 @asynccontextmanager
 async def feeding(folder: Path, models: Path) -> AsyncIterator[Feed]:
-    """A feed with a worker that is connected. Raises CannotRun."""
-    socket, state = folder / "d.sock", folder / "state"
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.eventing.worker", str(socket), str(state), str(models), str(port)
-    )
+    """A feed with a worker that is connected, and knows nothing yet. Raises CannotRun."""
+    socket, state, port = folder / "d.sock", folder / f"state-{uuid4()}", free_port()
+    worker = ("-m", "bench.eventing.worker", str(socket), str(state), str(models), str(port))
+    process = await asyncio.create_subprocess_exec(sys.executable, *worker, start_new_session=True)
     feed = Feed(process.pid, port)
     serving = asyncio.create_task(feed.detection.serve(socket))
     try:
@@ -88,7 +88,7 @@ async def feeding(folder: Path, models: Path) -> AsyncIterator[Feed]:
                 await asyncio.sleep(0.01)
         yield feed
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # with whoever writes a checkpoint for it
         await process.wait()
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
