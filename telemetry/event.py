@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from telemetry.packing import pack_numbers, pack_words, unpack_numbers, unpack_words
 from telemetry.texts import Texts
 from telemetry.words import Words
 
@@ -53,6 +54,7 @@ class InvalidBatch(ValueError):
     """Bytes that are not an event batch; the sender's fault."""
 
 
+_TIME = 8  # bytes of a time
 _OBJECTS = 4096  # bytes of a batch beside what its columns hold
 NUMBERS: dict[str, type[np.generic]] = {
     "time": np.float64,
@@ -118,17 +120,18 @@ class EventBatch:
         return _OBJECTS + sum(_size(getattr(self, name)) for name in COLUMNS)
 
     def to_bytes(self) -> bytes:
-        """Encode for another process: msgpack of raw little-endian columns. Raises ValueError where a text is half a
-        surrogate pair, which UTF-8 has no bytes for.
+        """Encode for another process: msgpack of little-endian columns (`telemetry.packing`). Raises ValueError where a
+        text is half a surrogate pair, which UTF-8 has no bytes for.
         """
-        return _ENCODER.encode({name: _pack(getattr(self, name)) for name in COLUMNS})
+        return _ENCODER.encode({name: _pack(name, getattr(self, name)) for name in COLUMNS})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EventBatch:
         """Decode `to_bytes`. Raises InvalidBatch on anything else; what it returns is safe to read."""
         try:
             packed = _DECODER.decode(data)
-            batch = cls(**{name: _unpack(name, packed[name]) for name in COLUMNS})
+            rows = len(packed["time"]) // _TIME  # nobody says how many who did not send so much
+            batch = cls(**{name: _unpack(name, packed[name], rows) for name in COLUMNS})
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise InvalidBatch(f"not an event batch: {error}") from error
         batch._check()
@@ -201,15 +204,11 @@ def _join(name: str, columns: list[Any], join: _Join) -> Any:
     )
 
 
-def _pack(column: Any) -> Any:
-    if not isinstance(column, Words):
+def _pack(name: str, column: Any) -> Any:
+    if name == "time":
         return column.tobytes()
-    column.values.check()
-    return column.codes.tobytes(), column.values.offsets.tobytes(), column.values.letters.tobytes()
+    return pack_words(column) if isinstance(column, Words) else pack_numbers(column)
 
 
-def _unpack(name: str, packed: Any) -> Any:
-    if name in NUMBERS:
-        return np.frombuffer(packed, NUMBERS[name])
-    codes, offsets, letters = packed
-    return Words(np.frombuffer(codes, np.int32), Texts.of_buffers(letters, offsets))
+def _unpack(name: str, packed: Any, rows: int) -> Any:
+    return unpack_numbers(packed, NUMBERS[name], rows) if name in NUMBERS else unpack_words(packed, rows)

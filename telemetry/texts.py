@@ -38,9 +38,9 @@ class Texts(Sequence[str]):
         return _laid_out(parts, map(len, parts), len(parts))
 
     @classmethod
-    def of_buffers(cls, letters: bytes, offsets: bytes) -> Texts:
-        """What `letters` and `offsets` of other texts hold, without a copy. Raises ValueError, TypeError."""
-        texts = cls(np.frombuffer(letters, np.uint8), np.frombuffer(offsets, np.int64))
+    def of_lengths(cls, letters: bytes, lengths: NDArray[np.integer]) -> Texts:
+        """Texts of so many bytes each, none below 0, of letters that are not copied. Raises ValueError, TypeError."""
+        texts = cls(np.frombuffer(letters, np.uint8), _offsets(lengths))
         texts.check()
         return texts
 
@@ -166,7 +166,7 @@ def _laid_out(parts: Iterable[bytes], lengths: Iterable[int], count: int) -> Tex
     return Texts(np.frombuffer(b"".join(parts), np.uint8), _offsets(np.fromiter(lengths, np.int64, count)))
 
 
-def _offsets(lengths: Offsets) -> Offsets:
+def _offsets(lengths: NDArray[np.integer]) -> Offsets:
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -70,14 +74,39 @@ def test_columns_that_do_not_fit_together_are_no_batch(column: str, value: objec
 
 
 @pytest.mark.parametrize(
-    ("offsets", "letters"),
-    [([0, 1], b"ab"), ([1, 2], b"ab"), ([0, 2, 1, 2], b"ab"), ([0, 1, 2], "é".encode()), ([0, 3], b"\xed\xa0\x80")],
+    ("lengths", "letters"),
+    [
+        ((1, b"\1"), b"ab"),
+        ((1, b"\2\2"), b"ab"),
+        ((1, b"\1\1"), "é".encode()),
+        ((1, b"\3"), b"\xed\xa0\x80"),
+        ((2, b"\2"), b"ab"),
+        ((3, b"\2"), b"ab"),
+        ((8, b"\0" * 7 + b"\x80"), b""),
+        ((-1, b""), b""),
+    ],
 )
-def test_texts_that_do_not_lie_in_their_buffer_are_no_batch(offsets: list[int], letters: bytes) -> None:
-    packed = (np.zeros(3, np.int32).tobytes(), np.array(offsets, np.int64).tobytes(), letters)
+def test_texts_that_do_not_lie_in_their_buffer_are_no_batch(lengths: tuple[int, bytes], letters: bytes) -> None:
+    packed = ((0, b""), lengths, letters)
     columns = msgspec.msgpack.decode(EventBatch.of(EVENTS).to_bytes()) | {"peer": packed}
     with pytest.raises(InvalidBatch):
         EventBatch.from_bytes(msgspec.msgpack.encode(columns))
+
+
+def test_what_is_the_same_in_every_row_is_sent_once() -> None:
+    alike = [msgspec.structs.replace(EVENTS[0], time=float(n)) for n in range(1000)]
+    other = [msgspec.structs.replace(one, port=n, resource=f"/{n}") for n, one in enumerate(alike)]
+    same, varied = (EventBatch.of(events).to_bytes() for events in (alike, other))
+    assert len(same) < 1000 * 8 + 1000 < len(varied)
+    assert list(EventBatch.from_bytes(same).events()) == alike
+    assert list(EventBatch.from_bytes(varied).events()) == other
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 65_536, 65_537])
+def test_any_number_of_texts_comes_back(size: int) -> None:
+    words = Words(np.arange(size, dtype=np.int32), [f"{n}" * (1 + 300 * (n % 1000 == 7)) for n in range(size)])
+    batch = replace(EventBatch.of([EVENTS[0]]).take(np.zeros(size, np.int64)), name=words)
+    assert list(EventBatch.from_bytes(batch.to_bytes()).name) == list(words)
 
 
 def test_half_a_surrogate_pair_stands_in_memory_and_is_not_sent() -> None:

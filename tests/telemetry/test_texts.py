@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -118,14 +118,15 @@ def test_the_first_of_equal_hashes_is_found(numbers: list[int]) -> None:
 @given(some.filter(lambda texts: "\ud800" not in texts))
 def test_buffers_and_back(texts: list[str]) -> None:
     table = Texts.of(texts)
-    assert list(Texts.of_buffers(table.letters.tobytes(), table.offsets.tobytes())) == texts
+    assert list(Texts.of_lengths(table.letters.tobytes(), table.lengths)) == texts
 
 
-@given(st.binary(max_size=12), st.lists(st.integers(-1, 13), max_size=6))
-def test_any_buffers(letters: bytes, offsets: list[int]) -> None:
-    """Buffers are refused, or every text is the UTF-8 between its offsets."""
+@given(st.binary(max_size=12), st.lists(st.integers(0, 13), max_size=6))
+def test_any_buffers(letters: bytes, lengths: list[int]) -> None:
+    """Buffers are refused, or every text is the UTF-8 of so many bytes."""
+    offsets = [0, *accumulate(lengths)]
     try:
-        texts = list(Texts.of_buffers(letters, np.array(offsets, np.int64).tobytes()))
+        texts = list(Texts.of_lengths(letters, np.array(lengths, np.uint8)))
     except ValueError:
         assert not _holds(letters, offsets)
         return
