@@ -41,7 +41,7 @@ SECONDS = Histogram(
 )
 _Scored = list[tuple[EventBatch, Scores]]
 _ROWS = 131_072  # a larger batch is judged in parts, so that its subjects fit the tables
-_SIDE_BY_SIDE = 4096  # events from which on a thread for each detector is worth its start
+_SIDE_BY_SIDE = 65_536  # events from which on a thread for each detector is worth what they wait for one another
 _REPEATS, _HINTS = "repeats", "hints"
 _SKEW = 1.0  # seconds by which a source's clock may be ahead
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -198,7 +199,7 @@ def _join(name: str, columns: list[Any], join: _Join) -> Any:
     if not columns:
         return Words.of(())
     table, places = join([words.values for words in columns])
-    starts = np.cumsum([0, *(len(words.values) for words in columns)])
+    starts = accumulate((len(words.values) for words in columns), initial=0)
     return Words(
         places[np.concatenate([words.codes + start for words, start in zip(columns, starts, strict=False)])], table
     )
