@@ -34,7 +34,7 @@ PARTS = ("columns", "latency", "lines", "memory", "peers")
 ROWS = 262_144  # of a stretch of telemetry, over all sources
 WARM, LENGTH = 4.0, 10.0  # seconds of a round
 JOURNALS = 25.0  # seconds of warm-up for columns: by then a journal is full, its checkpoint written, and the next begun
-RATE, EVERY = 100_000, 0.05  # events a second where latency is measured; seconds between two hand-overs of a source
+RATE, EVERY = 100_000, 0.025  # events a second where latency is measured; seconds between two hand-overs of a source
 Figures = dict[str, float]
 
 
@@ -71,8 +71,8 @@ async def _pour(feed: Feed, traffic: Traffic, seconds: float) -> int:
 
 
 async def latency(feed: Feed, seconds: float) -> Figures:
-    """Sources hand over each 50 ms what happened in them. An alert of the highest severity is judged by itself: each
-    one's own time is known from its verdict, and from it on nothing else than the way counts.
+    """Sources hand over each 25 ms, as the edge does, what happened in them. An alert of the highest severity is judged
+    by itself: each one's own time is known from its verdict, and from it on nothing else than the way counts.
     """
     traffic, rows = Traffic(2, int(RATE * EVERY)), int(RATE * EVERY)
     await _paced(feed, traffic, rows, WARM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +102,7 @@ class AlertDetector:
         return sums
 
 
+@lru_cache(4096)
 def technique(name: str, category: str) -> str:
     """The ATT&CK or ATLAS id that an alert's own words give or suggest; empty where they do not."""
     for text in (name, category):

@@ -56,7 +56,7 @@ class Edge(Branch):
     tls: Tls | None = None
     http3: bool = False  # on the same port over UDP too
     concurrency: Annotated[Integer, Field(ge=1, le=64)] = 1  # Envoy worker threads
-    access_log_flush_ms: Annotated[Integer, Field(ge=1, le=5000)] = 50
+    access_log_flush_ms: Annotated[Integer, Field(ge=1, le=5000)] = 25
     authorize_timeout_ms: Annotated[Integer, Field(ge=1, le=60000)] = 1000
     cache_seconds: Annotated[Real, Field(ge=0, le=60)] = 5.0  # that an answer may be given again; 0: judge each request
     cache_mb: Annotated[Integer, Field(ge=1, le=4096)] = 64  # of answers, for each worker thread
