@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+import msgspec
 import numpy as np
 
 from detectors.models.card import DataFile, Traffic
 from detectors.models.tasks import Task
 from detectors.simulator import VERSION, Labelled
+from telemetry import COLUMNS, EventBatch, Words
 
 _T = TypeVar("_T")
 HELD_OUT = 3  # parts 0 to 2 of a seed's traffic are training's
@@ -66,7 +68,7 @@ class _Weight:
 
     def passing(self, traffic: Iterable[Labelled]) -> Iterator[Labelled]:
         for labelled in traffic:
-            self._hash.update(labelled.batch.to_bytes())
+            self._hash.update(_laid_out(labelled.batch))
             self._hash.update(np.packbits(labelled.hostile).tobytes())
             self._events += len(labelled.hostile)
             self._hostile += int(labelled.hostile.sum())
@@ -74,3 +76,14 @@ class _Weight:
 
     def told(self) -> tuple[str, int, int]:
         return self._hash.hexdigest(), self._events, self._hostile
+
+
+def _laid_out(batch: EventBatch) -> bytes:
+    """Its columns as they lie in memory: how batches travel may change, and what a model was trained on does not."""
+    return msgspec.msgpack.encode({name: _column(getattr(batch, name)) for name in COLUMNS})
+
+
+def _column(column: Any) -> bytes | tuple[bytes, ...]:
+    if not isinstance(column, Words):
+        return bytes(column.tobytes())
+    return column.codes.tobytes(), column.values.offsets.tobytes(), column.values.letters.tobytes()
