@@ -31,7 +31,9 @@ def honest_days(
         rng = np.random.default_rng((seed, 5, hour))
         bank = Bank(rng, midnight + hour * _HOUR, _HOUR, seed)
         tracks = list(_present(bank, hour, people_count)) + list(_machines(bank, agent_count))
-        yield from play([track for track in tracks if len(track.times)], step)
+        some = [track for track in tracks if len(track.times)]
+        if some:
+            yield from play(some, step)
 
 
 def _present(bank: Bank, hour: int, count: int) -> Iterator[Track]:
