@@ -24,6 +24,7 @@ from detectors.gathering import gathered
 from detectors.hints import Hints
 from detectors.models import ACCESS, FLOW, NAME, PAIR, Following, Shelf
 from detectors.names import NameDetector
+from detectors.novelty import NoveltyDetector
 from detectors.pairs import PairDetector
 from detectors.repeats import Repeats
 from detectors.verdict import Verdict
@@ -39,6 +40,7 @@ SECONDS = Histogram(
     "Time to judge a batch",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1),
 )
+_WITHOUT_MODEL = (AlertDetector, EndpointDetector, NoveltyDetector)
 _Scored = list[tuple[EventBatch, Scores]]
 _ROWS = 131_072  # a larger batch is judged in parts, so that its subjects fit the tables
 _SIDE_BY_SIDE = 65_536  # events from which on a thread for each detector is worth what they wait for one another
@@ -152,7 +154,7 @@ def default_pipeline(
     by_pairs = PairDetector(pair.model, capacity, where, key)
     by_names = NameDetector(name.model, capacity, key)
     return Pipeline(
-        (by_requests, by_flows, by_pairs, by_names, AlertDetector(capacity, key), EndpointDetector(capacity, key)),
+        (by_requests, by_flows, by_pairs, by_names, *(make(capacity, key) for make in _WITHOUT_MODEL)),
         ((by_requests, access), (by_flows, flow), (by_pairs, pair), (by_names, name)),
         Correlation(capacity, key),
     )

@@ -14,7 +14,6 @@ from telemetry import EventBatch, Kind, Words
 ALLOWED = "allow"  # the outcome of a request whose caller proved who it is, and might do what it asked
 _UNPROVEN = (401, 16)  # HTTP, gRPC: the service itself did not believe it
 _ADDRESS, _HOST = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)  # the same text may be both
-_FULL, _THIN = 8192, 32  # events of a second that are all taken in; of those beyond, one in so many
 Mask = NDArray[np.bool_]
 
 
@@ -69,35 +68,6 @@ def place_hashes(words: Words, rows: NDArray[np.int64], key: int, *, host: bool)
     """[rows] of the addresses, or hosts, in a column."""
     hashes: Hashes = known(hash_rows(words, rows, key) ^ (_HOST if host else _ADDRESS))
     return hashes
-
-
-class Sample:
-    """Which events are read, however many come: all up to _FULL a second, then one in _THIN."""
-
-    def __init__(self) -> None:
-        self.second, self.count = 0.0, 0
-
-    def take(self, times: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Places of those that are read, [n] events in the order of time. Late ones count in the second that is."""
-        if not len(times):
-            return np.empty(0, np.int64)
-        seconds = np.fmax(np.floor(times), self.second)  # no number counts as late
-        starts = np.concatenate([[0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1])
-        lengths = np.diff(starts, append=len(times))
-        before = self.count if seconds[0] == self.second else 0
-        self.second, self.count = float(seconds[-1]), int(lengths[-1]) + (before if len(starts) == 1 else 0)
-        if before + lengths.max() <= _FULL:
-            return np.arange(len(times))
-        return np.flatnonzero(self._taken(starts, lengths, before))
-
-    def _taken(self, starts: NDArray[np.int64], lengths: NDArray[np.int64], before: int) -> Mask:
-        taken = np.ones(int(lengths.sum()), np.bool_)
-        for run in np.flatnonzero(lengths + before > _FULL).tolist():
-            begin, counted = int(starts[run]), before if run == 0 else 0
-            beyond = slice(begin + max(0, _FULL - counted), begin + int(lengths[run]))
-            counts = counted - begin + np.arange(beyond.start, beyond.stop)
-            taken[beyond] = counts % _THIN == 0
-        return taken
 
 
 def _told(words: Words) -> Mask:

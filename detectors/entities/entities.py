@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from detectors.detector import Mask
 from detectors.entities import behind
 from detectors.entities.behind import NAMED, NOBODY, Behind, confidences, crowd
-from detectors.entities.claims import Claims, Sample, claims, place_hashes
+from detectors.entities.claims import Claims, claims, place_hashes
 from detectors.entities.pairs import Joined, Pairs
 from detectors.features.hashing import KEY, Hashes
+from detectors.features.sample import Sample
 from detectors.verdict import SubjectKind
 from telemetry import EventBatch, Kind, Texts, Words
 

@@ -20,6 +20,7 @@ from detectors.features.pair import PairFeatures
 from detectors.flows import FlowDetector
 from detectors.models import ACCESS, FLOW, NAME, PAIR, Shelf
 from detectors.names import NameDetector
+from detectors.novelty import NoveltyDetector
 from detectors.pairs import PairDetector
 from detectors.simulator import Labelled, access_traffic, flow_traffic, pair_traffic
 from detectors.simulator.names import simulated_names
@@ -27,10 +28,12 @@ from telemetry import Event, EventBatch, Kind, concatenate
 from tests.detectors.strict_arrays import STRICT
 
 Make = Callable[[int], Detector]
-NAMES = ("access", "flow", "pair", "name", "alert", "endpoint")
+NAMES = ("access", "flow", "pair", "name", "alert", "endpoint", "novelty")
 
 
-KINDS = dict(zip(NAMES, (Kind.REQUEST, Kind.FLOW, Kind.FLOW, Kind.DNS, Kind.ALERT, Kind.ENDPOINT), strict=True))
+KINDS = dict(
+    zip(NAMES, (Kind.REQUEST, Kind.FLOW, Kind.FLOW, Kind.DNS, Kind.ALERT, Kind.ENDPOINT, Kind.REQUEST), strict=True)
+)
 DISCOVERY = ("whoami", "net user", "ipconfig", "systeminfo", "nltest /dclist:bank")
 STRANGE = simulated_names(9, 10, 60)[1].names
 
@@ -45,6 +48,7 @@ def make(request: pytest.FixtureRequest, models: Path) -> Make:
         "name": lambda capacity: NameDetector(Shelf(models).in_force(NAME), capacity),
         "alert": AlertDetector,
         "endpoint": EndpointDetector,
+        "novelty": NoveltyDetector,
     }
     return makers[str(request.param)]
 

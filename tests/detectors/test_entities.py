@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.entities import NAMED, Behind, Entities
-from detectors.entities.claims import _FULL, _THIN, Sample
+from detectors.features.sample import _FULL, _THIN, Sample
 from detectors.verdict import SubjectKind
 from telemetry import Event, EventBatch, Kind
 
