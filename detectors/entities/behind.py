@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,12 @@ def shared(place: str, who: list[str], joined: Joined, values: NDArray[np.float6
     there = int((joined.presence >= _THERE).sum())
     more = f" and {there - _QUOTED} more" if there > _QUOTED else ""
     return f"nobody is named behind {place}, for none is sure enough: {quoted}{more}"
+
+
+def leased(address: str, holder: str, since: float) -> str:
+    """To whom an address is leased, in words."""
+    at = datetime.fromtimestamp(since, UTC)
+    return f"{address} is leased to {holder}, as it calls itself, since {at:%d %B %H:%M:%S} UTC"
 
 
 def stolen(who: str, elsewhere: list[str]) -> str:

@@ -62,9 +62,12 @@ class Pairs:
         found: NDArray[np.int64] = new
         return found
 
-    def at(self, places: Hashes, moment: float) -> list[Joined]:
-        """The pairs of each place as of a moment (Unix seconds), the surest first."""
-        return [self._joined(slots, moment) if len(slots) else NONE for slots in self._by_place.of(places)]
+    def at(self, places: Hashes, moment: float, leased: Numbers) -> list[Joined]:
+        """The pairs of each place as of a moment (Unix seconds), the surest first: those that were there since the
+        place was `leased` to its holder.
+        """
+        held = zip(self._by_place.of(places), leased, strict=True)
+        return [self._joined(slots[self.table.last[slots] >= since], moment) for slots, since in held]
 
     def elsewhere(self, slot: int, moment: float) -> Joined:
         """Where else the pair's session is in use while it is here."""
@@ -93,6 +96,8 @@ class Pairs:
         self.since[turn.slots] = np.where(left < _FADED, turn.times[turn.starts], self.since[turn.slots])
 
     def _joined(self, slots: NDArray[np.int64], moment: float) -> Joined:
+        if not len(slots):
+            return NONE
         """What came after the moment does not count, but for the count of a pair that was there already."""
         slots = slots[(self.table.hashes[slots] != 0) & (self.since[slots] <= moment)]
         ages = np.maximum(moment - self.table.last[slots], 0.0)

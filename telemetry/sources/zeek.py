@@ -1,10 +1,11 @@
-"""Zeek logs, TSV with its own header or JSON, one record a line: conn, dns and notice; other logs are ignored.
+"""Zeek logs, TSV with its own header or JSON, one record a line: conn, dns, notice and dhcp; other logs are ignored.
 
     conn    FLOW   service, action tcp|udp|icmp, outcome conn_state ("S0", "SF", "REJ")
     dns     DNS    resource the name asked for, action its type, outcome the answer's code, empty if none came
     notice  ALERT  name the notice ("Scan::Port_Scan"), action "notice"
+    dhcp    LEASE  address the one assigned, peer the host's name as it calls itself, or its MAC, duration of the lease
 
-Source: Zeek manual, "Zeek Log Formats and Inspection" (conn.log, dns.log, notice.log).
+Source: Zeek manual, "Zeek Log Formats and Inspection" (conn.log, dns.log, notice.log, dhcp.log).
 """
 
 from __future__ import annotations
@@ -67,22 +68,37 @@ def _notice(record: Record) -> dict[str, Any]:
     return {"kind": Kind.ALERT, "action": "notice", "name": clip(record.note)}
 
 
-_COLUMNS: Mapping[str, Callable[[Record], dict[str, Any]]] = {"conn": _conn, "dns": _dns, "notice": _notice}
+def _dhcp(record: Record) -> dict[str, Any]:
+    return {
+        "kind": Kind.LEASE,
+        "action": "lease",
+        "address": clip(record.assigned),
+        "peer": clip(record.host or record.mac),
+        "duration": record.lease,
+    }
+
+
+_COLUMNS: Mapping[str, Callable[[Record], dict[str, Any]]] = {
+    "conn": _conn,
+    "dns": _dns,
+    "notice": _notice,
+    "dhcp": _dhcp,
+}
 
 
 def _event(record: Record, log: str, source: str) -> Parsed:
     columns = _COLUMNS.get(log)
     if columns is None:
         return None
-    event = Event(
-        time=moment(record.ts),
-        source=source,
-        session=clip(record.uid),
-        address=clip(record.src or record.orig or record.orig_),
-        peer=clip(record.dst or record.resp or record.resp_),
-        port=record.p or record.resp_port or record.resp_port_,
-        **columns(record),
-    )
+    common: dict[str, Any] = {
+        "time": moment(record.ts),
+        "source": source,
+        "session": clip(record.uid),
+        "address": clip(record.src or record.orig or record.orig_),
+        "peer": clip(record.dst or record.resp or record.resp_),
+        "port": record.p or record.resp_port or record.resp_port_,
+    }
+    event = Event(**common | columns(record))
     finite = math.isfinite(event.time) and math.isfinite(event.duration)
     return event if finite else Malformed("bad_time", str(record.ts)[:64])
 

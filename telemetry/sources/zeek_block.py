@@ -26,7 +26,7 @@ class _Log(NamedTuple):
     """Which fields of a log are which of our columns, and what is the same in all of its rows."""
 
     kind: Kind
-    texts: Mapping[str, str]
+    texts: Mapping[str, tuple[str, ...]]  # of several fields the first that tells something
     numbers: Mapping[str, str]
     same: Mapping[str, str] = {}
 
@@ -34,18 +34,24 @@ class _Log(NamedTuple):
 READ: Final[Mapping[str, _Log]] = {
     "conn": _Log(
         Kind.FLOW,
-        {"service": "service", "action": "proto", "outcome": "conn_state"},
+        {"service": ("service",), "action": ("proto",), "outcome": ("conn_state",)},
         {"bytes_in": "orig_bytes", "bytes_out": "resp_bytes", "duration": "duration"},
     ),
     "dns": _Log(
         Kind.DNS,
-        {"resource": "query", "action": "qtype_name", "outcome": "rcode_name"},
+        {"resource": ("query",), "action": ("qtype_name",), "outcome": ("rcode_name",)},
         {"duration": "rtt"},
         {"service": "dns"},
     ),
-    "notice": _Log(Kind.ALERT, {"name": "note"}, {}, {"action": "notice"}),
+    "notice": _Log(Kind.ALERT, {"name": ("note",)}, {}, {"action": "notice"}),
+    "dhcp": _Log(
+        Kind.LEASE,
+        {"address": ("assigned_addr",), "peer": ("host_name", "mac")},
+        {"duration": "lease_time"},
+        {"action": "lease"},
+    ),
 }
-_COMMON: Final = {  # of several fields the first that tells something
+_COMMON: Final = {
     "session": ("uid",),
     "address": ("src", "id.orig_h", "id_orig_h"),
     "peer": ("dst", "id.resp_h", "id_resp_h"),
@@ -105,9 +111,7 @@ def _gather(gathered: Gathered, rows: Rows, log: _Log, table: _Table) -> bool:
     ports = [table.numbers(field) for field in PORTS if table.has(field)]
     if ports:
         numbers["port"] = reduce(lambda first, other: np.where(first == 0, other, first), ports)
-    texts: dict[str, Texts | str] = {name: table.texts(field) for name, field in log.texts.items() if table.has(field)}
-    for name, fields in _COMMON.items():
-        told = [field for field in fields if table.has(field)]
-        texts |= {name: table.texts(*told)} if told else {}
+    told = {name: list(filter(table.has, fields)) for name, fields in {**_COMMON, **log.texts}.items()}
+    texts: dict[str, Texts | str] = {name: table.texts(*fields) for name, fields in told.items() if fields}
     gathered.add(log.kind, rows, {**texts, **log.same}, numbers)
     return True

@@ -1,4 +1,4 @@
-"""A record of Zeek's conn, dns and notice logs, whichever way it was written."""
+"""A record of Zeek's conn, dns, notice and dhcp logs, whichever way it was written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from telemetry.malformed import Count, Port, iso_time
 
 
 class Record(msgspec.Struct, gc=False, rename={"path": "_path", "stream": "@stream"}):
-    """The fields of the three logs; some shippers write `id_orig_h` for Zeek's own `id.orig_h`."""
+    """The fields of the four logs; some shippers write `id_orig_h` for Zeek's own `id.orig_h`."""
 
     ts: float | str
     path: str = ""
@@ -38,6 +38,10 @@ class Record(msgspec.Struct, gc=False, rename={"path": "_path", "stream": "@stre
     src: str = ""
     dst: str = ""
     p: Port = 0
+    assigned: str = msgspec.field(name="assigned_addr", default="")
+    host: str = msgspec.field(name="host_name", default="")
+    mac: str = ""
+    lease: float = msgspec.field(name="lease_time", default=0.0)
 
 
 class AnyRecord(msgspec.Struct, rename={"path": "_path", "stream": "@stream"}):
@@ -48,6 +52,7 @@ class AnyRecord(msgspec.Struct, rename={"path": "_path", "stream": "@stream"}):
     conn_state: Any = None
     trans_id: Any = None
     note: Any = None
+    assigned: Any = msgspec.field(name="assigned_addr", default=None)
 
 
 def log_of(record: Record | AnyRecord) -> str:
@@ -58,7 +63,9 @@ def log_of(record: Record | AnyRecord) -> str:
         return "conn"
     if record.note:
         return "notice"
-    return "dns" if record.trans_id is not None else ""
+    if record.trans_id is not None:
+        return "dns"
+    return "dhcp" if record.assigned else ""
 
 
 def moment(ts: float | str) -> float:

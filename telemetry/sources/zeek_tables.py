@@ -19,7 +19,7 @@ from telemetry.sources.zeek_header import Header
 from telemetry.sources.zeek_record import Record, moment, unescape
 
 PORTS: Final = ("p", "id.resp_p", "id_resp_p")
-DECIMALS: Final = ("duration", "rtt")
+DECIMALS: Final = ("duration", "rtt", "lease_time")
 NUMBERS: Final[Mapping[str, Any]] = {  # fields of Record that are numbers, and must be wherever they are told
     **dict.fromkeys(PORTS, list[Port]),
     **dict.fromkeys(DECIMALS, list[float]),

@@ -18,6 +18,7 @@ START = 1e9
 HERE, THERE = "10.1.2.3", "203.0.113.9"
 ALICE, BOB, MALLORY = "person:alice", "person:bob", "person:mallory"
 HOUR = 3600.0
+AT_START = "09 September 01:46:40 UTC"
 
 
 def seen(who: str, times: list[float], **columns: Any) -> EventBatch:
@@ -68,6 +69,34 @@ def test_nobody_is_named_where_nobody_was_seen() -> None:
     assert behind(entities, 1, THERE) == Behind("", 0.0, 1.0, 0.0, ())
     assert one(entities, "principal", ALICE) == Behind("", 0.0, 1.0, 0.0, ())
     assert one(entities, "host", HERE).principal == ""
+
+
+def lease(holder: str, time: float, address: str = HERE) -> EventBatch:
+    event = Event(time=START + time, kind=Kind.LEASE, source="zeek", address=address, peer=holder, action="lease")
+    return EventBatch.of([event])
+
+
+def test_who_used_an_address_before_it_was_leased_to_another_is_not_behind_it() -> None:
+    mine, renewed, other = lease("laptop-a", 0), lease("laptop-a", 100), lease("laptop-b", 200)
+    entities = after(mine, seen(ALICE, [10.0 + n for n in range(40)]), renewed)
+    assert behind(entities, 150).principal == ALICE
+    assert behind(entities, 150).evidence[-1] == f"{HERE} is leased to laptop-a, as it calls itself, since {AT_START}"
+    entities.learn(other)
+    found = behind(entities, 210)
+    assert (found.principal, len(found.evidence)) == ("", 1)
+    assert "leased to laptop-b" in found.evidence[0]
+    entities.learn(seen(BOB, [220.0 + n for n in range(40)]))
+    assert behind(entities, 300).principal == BOB
+    again = Entities(1000)
+    again.restore(entities.state())
+    assert behind(again, 300) == behind(entities, 300)
+
+
+def test_of_two_leases_in_one_batch_the_later_holds() -> None:
+    rows = [*lease("a", 0).events(), *lease("b", 1).events(), *lease("b", 2).events(), *lease("a", 1, THERE).events()]
+    entities = after(seen(ALICE, [0.5]), EventBatch.of(rows))
+    assert "leased to b, as it calls itself, since 09 September 01:46:41 UTC" in behind(entities, 9).evidence[0]
+    assert "leased to a" in behind(entities, 9, THERE).evidence[0]
 
 
 @given(st.integers(1, 12), st.integers(1, 60))

@@ -19,13 +19,17 @@ FIELDS = (
     "note",
     "_path",
     "p",
+    "assigned_addr",
+    "host_name",
+    "mac",
+    "lease_time",
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10)
 cells = st.sampled_from(
     ["-", "(empty)", "1.5", "nan", "-inf", "1e400", "99999999999999999999", "\\x09", "²"]
 ) | st.text(max_size=8)
 headers = st.sampled_from(
-    ["#separator \\x09", "#separator ", "#separator \\x00", "#path\tconn", "#path\tdns", "#fields"]
+    ["#separator \\x09", "#separator ", "#separator \\x00", "#path\tconn", "#path\tdns", "#path\tdhcp", "#fields"]
 )
 
 
@@ -52,7 +56,8 @@ def test_any_header_and_rows(lines: list[str]) -> None:
 
 
 @given(
-    st.sampled_from(["conn", "dns", "notice", "ssl"]), st.lists(st.tuples(st.sampled_from(FIELDS), cells), max_size=8)
+    st.sampled_from(["conn", "dns", "notice", "dhcp", "ssl"]),
+    st.lists(st.tuples(st.sampled_from(FIELDS), cells), max_size=8),
 )
 def test_any_cells_under_a_good_header(log: str, row: list[tuple[str, str]]) -> None:
     """The same for a header of Zeek's fields, repeated ones too, over any cells."""

@@ -48,6 +48,9 @@ ZEEK = {
     "note": "Scan",
     "src": "10.0.0.3",
     "p": 22,
+    "assigned_addr": "10.0.0.9",
+    "host_name": "laptop",
+    "lease_time": 60.0,
 }
 odd: st.SearchStrategy[Any] = st.sampled_from(
     [None, 0, -1, 65536, 2**63, "", "x" * 3000, "é", "\ud83d\ude00", [], {}, {"queries": [{}]}, "nan", 1e400]
@@ -95,12 +98,16 @@ eve_lines = st.builds(
 zeek_lines = st.builds(
     lambda fields, changes: json.dumps({name: ZEEK[name] for name in fields} | changes).encode(),
     st.sets(st.sampled_from(list(ZEEK))).map(lambda some: {"ts", *some}),
-    st.dictionaries(st.sampled_from([*ZEEK, "_path", "id_orig_h"]), odd | st.sampled_from(["conn", "ssl"]), max_size=2),
+    st.dictionaries(
+        st.sampled_from([*ZEEK, "_path", "id_orig_h"]), odd | st.sampled_from(["conn", "dhcp", "ssl"]), max_size=2
+    ),
 )
 cells = st.sampled_from(
     ["-", "(empty)", "", "1.5", "7", "007", "+1", " 2", "1_0", "nan", "1e400", "\\x41", "x" * 3000, "²", "null"]
 ) | st.sampled_from(["1777000000.000005", "0.113113", "00.500000", "9" * 11 + ".000001", str(2**63), "{", "#", "\r"])
-headers = st.sampled_from(["#separator \\x09", "#separator \\x0a", "#path\tconn", "#path\tdns", "#path\tssl", "#close"])
+headers = st.sampled_from(
+    ["#separator \\x09", "#separator \\x0a", "#path\tconn", "#path\tdns", "#path\tdhcp", "#path\tssl", "#close"]
+)
 plain_rows = st.lists(st.lists(cells, min_size=3, max_size=3).map("\t".join), min_size=20, max_size=40)
 
 
@@ -123,7 +130,7 @@ def test_any_zeek_rows(lines: list[str]) -> None:
     check(block_of(line.encode() for line in head + lines), ZeekParser)
 
 
-@given(st.sampled_from(["conn", "dns", "notice", "ssl"]), st.permutations(list(ZEEK)), plain_rows)
+@given(st.sampled_from(["conn", "dns", "notice", "dhcp", "ssl"]), st.permutations(list(ZEEK)), plain_rows)
 def test_rows_under_any_fields(log: str, fields: list[str], rows: list[str]) -> None:
     check(block_of(line.encode() for line in [f"#path\t{log}", "\t".join(["#fields", *fields[:3]]), *rows]), ZeekParser)
 

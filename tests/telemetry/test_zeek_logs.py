@@ -17,6 +17,10 @@ CONN = {
 }
 DNS = {"proto": "udp", "trans_id": 3, "query": "a.example", "qtype_name": "A", "rcode_name": "NXDOMAIN", "rtt": 0.5}
 NOTICE = {"note": "Scan::Port_Scan", "msg": "scan", "src": "10.9.9.9", "dst": "10.0.0.2", "p": 22}
+DHCP = {
+    "ts": 1.5, "uids": "{C1}", "client_addr": "10.0.0.1", "mac": "02:00:5e:00:00:01", "host_name": "laptop-7",
+    "assigned_addr": "10.0.0.9", "lease_time": 3600.0, "msg_types": "REQUEST,ACK", "duration": 0.01,
+}  # fmt: skip
 COMMON: dict[str, Any] = {"source": "zeek", "session": "C1", "time": 1.5}
 EVENTS = {
     "conn": Event(
@@ -53,8 +57,11 @@ EVENTS = {
         action="notice",
         name="Scan::Port_Scan",
     ),
+    "dhcp": Event(
+        time=1.5, kind=Kind.LEASE, source="zeek", address="10.0.0.9", peer="laptop-7", action="lease", duration=3600.0
+    ),
 }
-RECORDS = {"conn": IDS | CONN, "dns": IDS | DNS, "notice": IDS | NOTICE}
+RECORDS = {"conn": IDS | CONN, "dns": IDS | DNS, "notice": IDS | NOTICE, "dhcp": DHCP}
 
 
 def tsv(log: str, *records: dict[str, Any], separator: str = "\t") -> list[bytes]:
@@ -80,6 +87,11 @@ def test_a_json_record_is_known_by_its_fields(log: str) -> None:
 @pytest.mark.parametrize("separator", ["\t", "|"])
 def test_a_tsv_row_is_read_by_its_header(log: str, separator: str) -> None:
     assert parsed(tsv(log, RECORDS[log], separator=separator)) == [EVENTS[log]]
+
+
+def test_a_host_without_a_name_is_known_by_its_mac() -> None:
+    (event,) = parsed(tsv("dhcp", DHCP | {"host_name": "-"}))
+    assert event.peer == "02:00:5e:00:00:01"
 
 
 def test_field_names_of_other_shippers_and_a_named_log() -> None:
