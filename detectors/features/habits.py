@@ -71,17 +71,9 @@ class Habits:
         chosen = self._sample.take(batch.time)
         part = batch if len(chosen) == len(batch) else batch.take(chosen)
         groups = by_actor(part, CPU, self._key)
-        turn = take_turn(self.table, groups, part.time, CPU)
-        new = np.zeros(len(part), np.bool_)
-        new[turn.order[turn.starts[turn.strangers]]] = True
-        faded = self._faded(turn)
-        rows = self._rows(part, groups, new, faded[groups.of_row] < STRANGE)
-        place = self._places(part, rows)
-        time = self._times(turn, rows)
-        surprises = [self._done(rows)[turn.order], place[turn.order], time]
-        self._note_since(turn, faded, np.add.reduce(surprises))
-        self._sums.add(turn, surprises)
         self._latest = batch, groups, chosen
+        if len(part):
+            self._take_in(part, groups)
 
     def of(self, batch: EventBatch) -> tuple[Hashes, NDArray[np.int64]]:
         """The actors of a batch, of the one learnt last those that were read; and each one's last row."""
@@ -120,12 +112,23 @@ class Habits:
     def _by_slot(self) -> dict[str, Array]:
         return {"sums": self._sums.sums, "since": self._since, "stretch": self._stretch, "hours": self._hours}
 
-    def _rows(self, part: EventBatch, groups: Groups, new: Mask, ordinary: Mask) -> _Rows:
+    def _take_in(self, part: EventBatch, groups: Groups) -> None:
+        turn = take_turn(self.table, groups, part.time, CPU)
+        faded = self._faded(turn)
+        rows = self._rows(part, groups, turn, faded[groups.of_row] < STRANGE)
+        surprises = [self._done(rows)[turn.order], self._places(part, rows)[turn.order], self._times(turn, rows)]
+        self._note_since(turn, faded, np.add.reduce(surprises))
+        self._sums.add(turn, surprises)
+
+    def _rows(self, part: EventBatch, groups: Groups, turn: Turn, ordinary: Mask) -> _Rows:
         every = np.arange(len(part))
+        times, new = np.empty(len(part)), np.zeros(len(part), np.bool_)
+        times[turn.order] = turn.times
+        new[turn.order[turn.starts[turn.strangers]]] = True
         kinds = mix(_first_letters(part.actor))
         services = hash_rows(part.service, every, self._key) ^ kinds
         done = operations(part, self._key) ^ kinds
-        return _Rows(groups.hashes[groups.of_row], kinds, services, done, part.time, new, ordinary)
+        return _Rows(groups.hashes[groups.of_row], kinds, services, done, times, new, ordinary)
 
     def _done(self, rows: _Rows) -> Numbers:
         """[n] how surprising each row's operation is."""

@@ -118,6 +118,19 @@ def test_what_strange_actors_do_is_not_learnt_as_usual(week: dict[str, Any], str
     assert told > 0.1 if strange else told < 0.03
 
 
+def test_of_very_many_some_are_read() -> None:
+    """Beyond some thousands a second one in so many: of a small batch perhaps none."""
+    detector, read = NoveltyDetector(16_384), 0
+    for _ in range(100):
+        batch = EventBatch.of([did(f"person:p{n}", "GET /a", MONDAY) for n in range(100)])
+        detector.learn(batch)
+        read += len(detector.score(batch))
+        few = EventBatch.of([did("person:p1", "GET /a", MONDAY)] * 2)
+        detector.learn(few)
+        assert len(detector.score(few)) <= 1
+    assert 8000 < read < 9000
+
+
 def test_free_texts_in_paths_surprise_nobody() -> None:
     detector, words = NoveltyDetector(1024), [f"{a}{b}" for a in "abcdefghijklmnopqrst" for b in "abcdefghijklmnopqrst"]
     events = [did(f"person:p{n % 50}", f"GET /search/{word}", MONDAY + n) for n, word in enumerate(words)]
