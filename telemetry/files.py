@@ -22,7 +22,8 @@ from telemetry.sources.pcap import read_pcap
 _GZIP = b"\x1f\x8b"
 _PCAP = (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d", b"\x0a\x0d\x0d\x0a")
 _BAD_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-_PIECE = 2 * 1024 * 1024  # bytes read at a time
+_PIECE = 4 * 1024 * 1024  # bytes read at a time
+_UNFOLDED = 2 * 1024 * 1024  # the same of a gzip, which may unfold to anything
 _OF_SEVERAL = ("events", "rejects")  # each line tells what it came from
 _LOOKED_AT = 20  # first lines that may tell the format
 _BATCH = 4096  # events of a batch made of a capture
@@ -103,8 +104,9 @@ def _format(head: bytes) -> Format | None:
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     """What the file holds now: our own rejects may be read while what is refused again goes to their end."""
-    left = inf if isinstance(stream, gzip.GzipFile) else os.fstat(stream.fileno()).st_size
-    while left > 0 and (piece := stream.read(int(min(_PIECE, left)))):
+    zipped = isinstance(stream, gzip.GzipFile)
+    left, most = (inf, _UNFOLDED) if zipped else (os.fstat(stream.fileno()).st_size, _PIECE)
+    while left > 0 and (piece := stream.read(int(min(most, left)))):
         left -= len(piece)
         yield piece
 

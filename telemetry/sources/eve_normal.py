@@ -155,7 +155,7 @@ class Part:
 
 def _type_told_once(piece: bytes, count: int) -> bool:
     """In each line. Each tells it, so that all together are as many; but one may write the key with escapes."""
-    if _ESCAPED not in piece:
+    if b"\\" not in piece or _ESCAPED not in piece:  # one byte is found many times faster than four
         return piece.count(_TYPE) == count
     return all(line.count(_TYPE) == 1 for line in piece.split(b"\n")[:-1])
 

@@ -120,4 +120,11 @@ def _parse_parts(block: bytes, parse: ParseMany, source: str) -> Iterator[Harves
 
 
 def _has_long(block: bytes) -> bool:
-    return len(block) > MAX_LINE and max(map(len, block.split(b"\n"))) > MAX_LINE
+    """Whether a line is beyond the limit: one that begins a stretch of that length in which none ends."""
+    start = 0
+    while len(block) - start > MAX_LINE:
+        end = block.rfind(b"\n", start, start + MAX_LINE + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False

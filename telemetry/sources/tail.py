@@ -20,7 +20,7 @@ from telemetry.sources.bookmark import Bookmark, Position
 from telemetry.sources.lines import Harvest, LineSplitter, parse_block
 
 INTERVAL = 0.05  # seconds between looks at an idle file
-_PIECE = 2 * 1024 * 1024  # bytes read and parsed at a time: some milliseconds of the thread
+_PIECE = 4 * 1024 * 1024  # bytes read and parsed at a time: some milliseconds of the thread
 _HEADER = 64 * 1024  # bytes at the head of a file in which its comment lines are looked for
 
 _ERRORS = prometheus_client.Counter("portcullis_telemetry_tail_errors_total", "Failed looks at a file", ["source"])
