@@ -18,12 +18,12 @@ from detectors.arrays import CPU, Array
 from detectors.features.damped import Damped, Turn, take_turn
 from detectors.features.groups import Groups, blank, by_actor
 from detectors.features.hashing import KEY, Hashes, hash_rows, mix
-from detectors.features.operations import operations
+from detectors.features.operations import first_letters, operations
 from detectors.features.sample import Sample
 from detectors.features.seen import Seen
 from detectors.features.table import Table
 from detectors.features.tally import Tally
-from telemetry import EventBatch, Words
+from telemetry import EventBatch
 
 SCALE = 600.0  # seconds within which surprises add up
 STRANGE = 10.0  # of their sum: of an actor beyond it nothing is learnt as usual
@@ -125,7 +125,7 @@ class Habits:
         times, new = np.empty(len(part)), np.zeros(len(part), np.bool_)
         times[turn.order] = turn.times
         new[turn.order[turn.starts[turn.strangers]]] = True
-        kinds = mix(_first_letters(part.actor))
+        kinds = mix(first_letters(part.actor))
         services = hash_rows(part.service, every, self._key) ^ kinds
         done = operations(part, self._key) ^ kinds
         return _Rows(groups.hashes[groups.of_row], kinds, services, done, times, new, ordinary)
@@ -205,11 +205,3 @@ def _surprises(count: int, at: NDArray[np.int64], likely: Numbers) -> Numbers:
     surprises = np.zeros(count)
     surprises[at] = np.clip(-np.log(np.maximum(likely, 1e-12)), 0.0, _MOST)
     return surprises
-
-
-def _first_letters(words: Words) -> NDArray[np.int64]:
-    """[n] what each row's id begins with: "p" of a person, "a" of an agent, "w" of a workload. None is blank."""
-    texts = words.values
-    letters = np.concatenate([texts.letters, np.zeros(1, np.uint8)])
-    first: NDArray[np.int64] = letters[texts.offsets[:-1]].astype(np.int64)[words.codes]
-    return first

@@ -1,4 +1,4 @@
-"""What is done to what sort of thing: service, action, and the path without what tells one thing from another."""
+"""What sort of actor does what to what sort of thing: ids and paths without what tells one from another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features.hashing import Hashes, hash_rows, mix
-from telemetry import EventBatch, Texts, hash_letters
+from telemetry import EventBatch, Texts, Words, hash_letters
 
 _SLASH, _QUERY = ord("/"), ord("?")
 _ACTION, _PATH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -41,3 +41,11 @@ def _after(marks: NDArray[np.bool_], texts: Texts) -> NDArray[np.bool_]:
     counts = np.concatenate([np.zeros(1, np.int64), np.cumsum(marks)])
     behind: NDArray[np.bool_] = counts[1:] > np.repeat(counts[texts.offsets[:-1]], texts.lengths)
     return behind
+
+
+def first_letters(words: Words) -> NDArray[np.int64]:
+    """[n] what each row's id begins with: "p" of a person, "a" of an agent, "w" of a workload. None is blank."""
+    texts = words.values
+    letters = np.concatenate([texts.letters, np.zeros(1, np.uint8)])
+    first: NDArray[np.int64] = letters[texts.offsets[:-1]].astype(np.int64)[words.codes]
+    return first

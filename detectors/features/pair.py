@@ -16,7 +16,7 @@ from detectors.features.groups import Groups
 from detectors.features.hashing import KEY
 from detectors.features.outcomes import flow_failed
 from detectors.features.pair_columns import COUNTED, RHYTHM, SCALES, Known, columns, may_tell, telling
-from detectors.features.pairing import IS_REMOTE, Ends, Rows, ends, grouped, peer_hashes
+from detectors.features.pairing import Ends, Mask, Rows, ends, grouped, over_remote, peer_hashes
 from detectors.features.sources import Sources
 from detectors.features.table import Table
 from telemetry import EventBatch
@@ -62,7 +62,7 @@ class PairFeatures:
         found = ends(batch, rows, self._arrays, self._key)
         asked, novel = self._callers.learn(batch, rows, found)
         ordinary = asked <= MOST
-        novel &= ordinary | self._arrays.xp.asarray(_remote(batch, rows))
+        novel &= ordinary | self._arrays.xp.asarray(over_remote(batch, rows))
         stay = self._arrays.host(ordinary | self._arrays.xp.asarray(_exempt(batch, rows)) & (asked < np.inf))
         if not stay.all():
             kept = self._arrays.xp.asarray(np.flatnonzero(stay))
@@ -138,7 +138,7 @@ class PairFeatures:
         ones = xp.ones(len(rows), bool)
         self._sums.add(turn, [ones, failed[turn.order], sent, received, lasted])
         self._changes.add(turn, [self._cadence.add(turn), sent, received, lasted])
-        urgent = xp.asarray(_remote(batch, rows) | (batch.bytes_in[rows] >= URGENT))
+        urgent = xp.asarray(over_remote(batch, rows) | (batch.bytes_in[rows] >= URGENT))
         due = self._due.take(turn, urgent[turn.order])
         self._latest = batch, groups.hashes[due], xp.asarray(rows)[groups.last[due]]
 
@@ -192,14 +192,9 @@ class PairFeatures:
         return columns(known, self._arrays)
 
 
-def _remote(batch: EventBatch, rows: Rows) -> np.typing.NDArray[np.bool_]:
-    told: np.typing.NDArray[np.bool_] = IS_REMOTE[batch.port[rows] & 0xFFFF]
-    return told
-
-
-def _exempt(batch: EventBatch, rows: Rows) -> np.typing.NDArray[np.bool_]:
+def _exempt(batch: EventBatch, rows: Rows) -> Mask:
     """Which rows are looked at however many ask the peer."""
-    return _remote(batch, rows) | (batch.bytes_in[rows] >= LARGE)
+    return over_remote(batch, rows) | (batch.bytes_in[rows] >= LARGE)
 
 
 def _seconds(batch: EventBatch) -> np.typing.NDArray[np.float64]:

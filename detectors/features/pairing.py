@@ -20,6 +20,7 @@ _SPREAD, _SHIFT = np.uint64(0xC4CEB9FE1A85EC53), np.uint64(32)
 _ROW = 20  # bits of a row's number in a key to sort by; a hash has the others
 Rows = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,17 @@ class Ends:
 def ends(batch: EventBatch, rows: Rows, arrays: Arrays, key: int) -> Ends:
     """The ends of some rows of a batch."""
     sources = _hashed(batch.address, rows, key, _SOURCE)
-    remote = IS_REMOTE[batch.port[rows] & 0xFFFF]
+    remote = over_remote(batch, rows)
     peers = _hashed(batch.peer, rows, key, _PEER) ^ (remote * _APART)
     pairs = (peers ^ (mix(batch.port[rows]) << np.uint64(1))) * _SPREAD
     pairs = (pairs ^ (pairs >> _SHIFT) ^ sources) * _SPREAD
     return Ends(*(arrays.xp.asarray(_cut(hashes)) for hashes in (sources, peers, pairs ^ (pairs >> _SHIFT))))
+
+
+def over_remote(batch: EventBatch, rows: Rows) -> Mask:
+    """Which rows go to a port by which a host is worked on from another."""
+    told: Mask = IS_REMOTE[batch.port[rows] & 0xFFFF]
+    return told
 
 
 def peer_hashes(batch: EventBatch, key: int) -> Hashes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from detectors.arrays import Array, Arrays
 from detectors.features.damped import Damped, take_turn
-from detectors.features.pairing import IS_REMOTE, Ends, Rows, grouped
+from detectors.features.pairing import Ends, Rows, grouped, over_remote
 from detectors.features.places import INSIDE, lie
 from detectors.features.table import Table
 from telemetry import EventBatch
@@ -35,7 +35,7 @@ class Sources:
         self.first[fresh] = turn.times[turn.starts[turn.strangers]]
         texts = rows[self._arrays.host(groups.last[turn.strangers])]
         self.inside[fresh] = xp.asarray(lie(batch.address.values.take(batch.address.codes[texts])) == INSIDE)
-        remote = xp.asarray(IS_REMOTE[batch.port[rows] & 0xFFFF])
+        remote = xp.asarray(over_remote(batch, rows))
         sent = xp.maximum(xp.asarray(batch.bytes_in[rows], xp.float32), 0)
         columns = (novel & remote, remote, remote & failed, sent)
         self.sums.add(turn, [column[turn.order] for column in columns])

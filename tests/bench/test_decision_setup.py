@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,12 @@ def _agreeing(case: Case, folder: Path, level: str) -> list[rust.Form]:
 
 
 @pytest.fixture
-def peers() -> None:
+def peers() -> Iterator[None]:
     if find_opa() is None:
         pytest.skip("needs opa")
     pytest.importorskip("regorus", reason="needs gordon-to-regorus")
+    yield
+    gc.collect()  # regorus complains of whom another thread would free
 
 
 @pytest.mark.usefixtures("peers")
