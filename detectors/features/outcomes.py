@@ -12,6 +12,7 @@ from telemetry import EventBatch, Words
 Mask = NDArray[np.bool_]
 # Zeek's conn_state where the other side never really answered, or the attempt was broken off
 _FAILED_STATES = frozenset(("S0", "REJ", "RSTO", "RSTOS0", "RSTRH", "SH", "SHR"))
+_THREE_PACKETS = 162  # bytes of the smallest: Ethernet, IPv4 and TCP without options
 _UNAUTHENTICATED = (401, 16)  # HTTP, gRPC
 _FORBIDDEN = (403, 7)
 _ERRORS = (404, 410, *range(500, 600), 2, 5, 12, 13, 14)
@@ -39,10 +40,21 @@ def request_outcome(batch: EventBatch) -> RequestOutcome:
 
 
 def flow_failed(batch: EventBatch) -> Mask:
-    """Which flows never became a conversation. Suricata says "new …" of a flow that was never answered."""
+    """Which flows never became a conversation.
+
+    Suricata says "new …" of a flow that was never answered, and "closed …" of one that was refused as of one that
+    was talked over; where anything was said, at least three packets came back: to open, to acknowledge, to close.
+    """
     words = batch.outcome
-    failed = [text in _FAILED_STATES or text.partition(" ")[0] == "new" for text in words.values]
-    return np.array(failed, np.bool_)[words.codes] if failed else np.zeros(len(words.codes), np.bool_)
+    failed = np.array([text in _FAILED_STATES or _state(text) == "new" for text in words.values], np.bool_)
+    closed = np.array([_state(text) == "closed" for text in words.values], np.bool_)
+    if not closed.any():
+        return failed[words.codes] if len(failed) else np.zeros(len(words.codes), np.bool_)
+    return failed[words.codes] | (closed[words.codes] & (batch.bytes_in > 0) & (batch.bytes_out < _THREE_PACKETS))
+
+
+def _state(text: str) -> str:
+    return text.partition(" ")[0]
 
 
 def _is(words: Words, text: str) -> Mask:

@@ -91,16 +91,17 @@ TASKS: dict[str, Task] = {
         groups=by_address,
         about_somebody=lambda batch: ~blank(batch.address),
         subject=lambda batch, row: f"address {batch.address.text(row)}",
-        simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=1500),
+        simulate=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=3000),
         shorter=lambda seed: flow_traffic(seed, seconds=1800.0, step=1.0, hosts=300),
-        enough=(6, 30),
+        enough=(12, 30),  # a page on a bad day fails as often as a scan of six ports
         intended_use=(
             "Judges source addresses by network flows (Zeek conn, Suricata flow): vertical and horizontal scans. Its "
             "verdicts go to the response policy and the guard."
         ),
         limits=(
             "Learnt scans alone: beacons, exfiltration and lateral movement are not among what it was shown.",
-            "Scans slower than about one attempt in five seconds were not among what it was shown.",
+            "Scans slower than about one attempt in five seconds, or of fewer than a dozen, were not among what it was "
+            "shown.",
             "An address is judged, not who is behind it: many behind one address look like one.",
             _SIMULATED,
         ),

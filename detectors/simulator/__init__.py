@@ -13,7 +13,7 @@ from detectors.simulator.names import NamesOf, simulated_names
 from detectors.simulator.pairs import honest_flows, kind_traffic, pair_traffic
 from detectors.simulator.tracks import Labelled, Track, play
 
-VERSION = "3"  # of what is simulated; part of a model's lineage
+VERSION = "4"  # of what is simulated; part of a model's lineage
 
 __all__ = [
     "VERSION",

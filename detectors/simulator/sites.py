@@ -8,14 +8,11 @@ import numpy as np
 from numpy.random import Generator
 
 from detectors.simulator.access import OPENING
+from detectors.simulator.sensors import Sensor, failures
 from detectors.simulator.tracks import Mask, Numbers, Track
 from telemetry import Kind
 
-_DONE = {"zeek": ("SF",), "eve": ("closed timeout", "established timeout"), "sysmon": ("",)}
-_FAILED = {"zeek": ("S0", "REJ", "RSTO"), "eve": ("new timeout",), "sysmon": ("",)}
 _SENSORS = ("zeek", "eve", "sysmon")
-_HEADERS = {"zeek": 0, "eve": 54, "sysmon": 0}  # bytes that a sensor counts to each packet
-_PACKET = 1400  # bytes of content
 
 
 @dataclass(slots=True)
@@ -77,28 +74,20 @@ class Site:
     ) -> Track:
         """A track of flows within the stretch, in the words of the site's sensor; sizes are of the content."""
         keep = (times >= 0) & (times < self.seconds)
-        count = len(times)
-        fails = self.rng.random(count) < failed if isinstance(failed, float) else failed
-        sizes = [np.where(fails, 0, np.broadcast_to(size, count)) for size in (sent, received)]
-        sizes = [size + _HEADERS[self.sensor] * np.ceil(3 * (1 - fails) + size / _PACKET) for size in sizes]
-        sizes[0] += fails * _HEADERS[self.sensor] * self.rng.integers(1, 4, count)
-        told = self.sensor != "sysmon"
-        bad, good = (str(self.rng.choice(words[self.sensor])) for words in (_FAILED, _DONE))
-        texts = [peers] * count if isinstance(peers, str) else peers
-        rows = np.flatnonzero(keep).tolist()
+        count = int(keep.sum())
+        fails = (self.rng.random(len(times)) < failed if isinstance(failed, float) else failed)[keep]
+        ends, sensor = failures(self.rng, fails), Sensor.drawn(self.rng, self.sensor)
+        in_, out, seconds = (np.broadcast_to(size, len(times))[keep] for size in (sent, received, lasted))
+        trip = self.between(0.0002, 0.3)
+        texts = [peers] * count if isinstance(peers, str) else [peers[row] for row in np.flatnonzero(keep).tolist()]
         return Track(
             times=OPENING + times[keep],
-            hostile=np.full(len(rows), hostile),
+            hostile=np.full(count, hostile),
             kind=Kind.FLOW,
             source=f"{self.sensor}:site-{self.number}",
             address=address,
-            action=(proto,) * len(rows),
-            outcome=[bad if fails[row] else good for row in rows],
-            peer=[texts[row] for row in rows],
-            numbers={
-                "port": np.full(len(rows), port),
-                "bytes_in": sizes[0][keep] * told,
-                "bytes_out": sizes[1][keep] * told,
-                "duration": np.where(fails, 0.0, np.broadcast_to(lasted, count))[keep] * told,
-            },
+            action=(proto,) * count,
+            outcome=sensor.words(ends),
+            peer=texts,
+            numbers={"port": np.full(count, port)} | sensor.numbers(self.rng, ends, in_, out, seconds, trip),
         )

@@ -128,3 +128,14 @@ def test_outcomes_of_http_grpc_and_sensors() -> None:
     states = ["SF", "S0", "REJ", "closed timeout", "new timeout", "established shutdown", ""]
     flows = EventBatch.of([Event(time=0, kind=Kind.FLOW, source="", outcome=state) for state in states])
     assert [states[row] for row in np.flatnonzero(flow_failed(flows))] == ["S0", "REJ", "new timeout"]
+
+
+def test_suricatas_closed_flow_failed_where_too_little_came_back_for_a_word() -> None:
+    back = [0, 54, 60, 120, 162, 5000]
+    events = [
+        Event(time=0, kind=Kind.FLOW, source="", outcome="closed timeout", bytes_in=120, bytes_out=size)
+        for size in back
+    ]
+    assert [back[row] for row in np.flatnonzero(flow_failed(EventBatch.of(events)))] == [0, 54, 60, 120]
+    untold = EventBatch.of([Event(time=0, kind=Kind.FLOW, source="", outcome="closed timeout")])
+    assert not flow_failed(untold).any()
