@@ -6,7 +6,7 @@ runs it. The simulator makes the traffic that models are trained and tested on.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from detectors.memory import keep_freed
+from detectors.memory import keep_freed, settle
 from detectors.secret import kept_key
 from detectors.verdict import SubjectKind, Verdict
 from detectors.wire import MOST_UNANSWERED, Batch, Hello, Verdicts, batch_decoder, verdicts_decoder
@@ -61,6 +61,7 @@ __all__ = [
     "kept_key",
     "name_traffic",
     "put_defaults",
+    "settle",
     "takeover",
     "verdicts_decoder",
     "work",

@@ -12,21 +12,22 @@ import numpy as np
 from telemetry import EventBatch, concatenate
 
 _JOINED = 8192  # events up to which batches are joined: joining costs more than what it saves after that
-_MIXED = 0  # no kind
 
 
 def gathered(batches: Sequence[EventBatch], rows: int) -> list[EventBatch]:
     """The same events, in batches of at most `rows`. Detectors read one kind each: between kinds no order counts."""
     by_kind: defaultdict[int, list[EventBatch]] = defaultdict(list)
     for batch in batches:
-        if len(batch):
-            by_kind[_kind(batch)].append(batch)
+        for kind, part in _by_kind(batch):
+            by_kind[kind].append(part)
     return [part for some in by_kind.values() for batch in _joined(some) for part in _parts(_in_order(batch), rows)]
 
 
-def _kind(batch: EventBatch) -> int:
-    first = int(batch.kind[0])
-    return first if (batch.kind == first).all() else _MIXED
+def _by_kind(batch: EventBatch) -> Iterator[tuple[int, EventBatch]]:
+    """Once for all detectors."""
+    counts = np.bincount(batch.kind)
+    for kind in np.flatnonzero(counts).tolist():
+        yield kind, batch if counts[kind] == len(batch) else batch.take(np.flatnonzero(batch.kind == kind))
 
 
 def _joined(batches: Sequence[EventBatch]) -> Iterator[EventBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -61,7 +62,7 @@ class Pipeline:
         self._following = tuple(following)  # detectors whose model may be replaced while they run
         self._correlation = correlation or Correlation()
         self._repeats, self._hints = Repeats(), Hints()
-        self._threads = ThreadPoolExecutor(len(detectors) + 1, "detector")
+        self._threads = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "detector")  # more would wait for one another
         self._rows = min([_ROWS, *(detector.capacity for detector in detectors)])
 
     def process(self, batches: Sequence[EventBatch], now: float) -> list[Verdict]:
@@ -69,9 +70,7 @@ class Pipeline:
         self._turn()
         with SECONDS.time():
             parts = gathered([_no_future(batch, now) for batch in batches], self._rows)
-            learning = self._threads.submit(self._correlation.learn, parts)
-            judged = list(self._judged(parts))
-            learning.result()
+            judged = self._judged(parts)
             told = [verdict for detector, scored in judged for verdict in self._tell(detector, scored, now)]
             return told + self._correlated(now)
 
@@ -105,10 +104,16 @@ class Pipeline:
             if following.turn():
                 detector.adopt(following.model)
 
-    def _judged(self, batches: Sequence[EventBatch]) -> Iterator[tuple[Detector, _Scored]]:
-        """Detectors share nothing: with much to do they work side by side, most of the time outside of Python."""
-        run = self._threads.map if sum(map(len, batches)) >= _SIDE_BY_SIDE else map
-        yield from zip(self.detectors, run(_scored, self.detectors, repeat(batches)), strict=True)
+    def _judged(self, batches: Sequence[EventBatch]) -> list[tuple[Detector, _Scored]]:
+        """Who is where is learnt, too. Parts share nothing: with much to do they work side by side, most of the time
+        outside of Python.
+        """
+        if sum(map(len, batches)) < _SIDE_BY_SIDE:
+            self._correlation.learn(batches)
+            return [(detector, _scored(detector, batches)) for detector in self.detectors]
+        judged = self._threads.map(_scored, self.detectors, repeat(batches))
+        self._threads.submit(self._correlation.learn, batches).result()
+        return list(zip(self.detectors, judged, strict=True))
 
     def _tell(self, detector: Detector, scored: _Scored, now: float) -> Iterator[Verdict]:
         for batch, scores in scored:

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from prometheus_client import start_http_server
 
-from detectors import Recorded, default_pipeline, keep_freed, kept_key, work
+from detectors import Recorded, default_pipeline, keep_freed, kept_key, settle, work
 
 CAPACITY = 262_144
 
@@ -20,7 +20,9 @@ async def main(socket: Path, state: Path, models: Path) -> None:
     """Until it is killed."""
     keep_freed()
     pipeline = default_pipeline(models, capacity=CAPACITY, key=kept_key(state))
-    await work(socket, Recorded(pipeline, state), asyncio.Event())
+    judge = Recorded(pipeline, state)
+    settle()
+    await work(socket, judge, asyncio.Event())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -100,6 +99,7 @@ def _ahead(settings: Policy) -> Rules:
 async def _gateway(config: Config, read: Callable[[], Loaded], rules: Rules | None) -> None:
     from console.admin_server import serving
     from console.supervision import told_to_stop
+    from detectors import settle
     from gateway.app import Gateway
     from gateway.operations import GatewayOperations
 
@@ -108,26 +108,21 @@ async def _gateway(config: Config, read: Callable[[], Loaded], rules: Rules | No
         Gateway.open(config, rules) as running,
         serving(GatewayOperations(running, read), socket, config.metrics_port),
     ):
-        _settle()
+        settle()
         await stop.wait()
-
-
-def _settle() -> None:
-    """What the start made lives on: the collector need not walk it again, nor look for cycles at every few requests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 async def _detectors(config: Config, keys: Trusted) -> None:
     from console.supervision import told_to_stop
-    from detectors import Recorded, default_pipeline, device_after, keep_freed, kept_key, work
+    from detectors import Recorded, default_pipeline, device_after, keep_freed, kept_key, settle, work
 
     keep_freed()
     folder = config.state / "detectors"
     device = device_after(folder, config.detectors.device)
     pipeline = default_pipeline(place(config), device, key=kept_key(folder), trusted=keys)
-    await work(config.state / "run" / "detectors.sock", Recorded(pipeline, folder), told_to_stop())
+    judge = Recorded(pipeline, folder)
+    settle()
+    await work(config.state / "run" / "detectors.sock", judge, told_to_stop())
 
 
 async def _nftables(config: Config) -> None:

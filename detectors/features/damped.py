@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from detectors.arrays import Array, Arrays, put_rows
 from detectors.features.groups import Groups
@@ -35,6 +36,7 @@ class Turn:
         return earlier
 
 
+_FEW = 8192  # rows that are added together
 _SPARSE = 4  # fewer rows than one in so many are counted by themselves
 SCALES = (1.0, 10.0, 60.0, 600.0, 7200.0)  # seconds, of subjects whose habits count
 _LATEST = 1e11  # Unix seconds; beyond it a time is nonsense and is cut to it
@@ -73,6 +75,34 @@ class Damped:
         sums = xp.take(self.sums, turn.slots, axis=0)
         sums *= xp.exp(turn.elapsed.astype(xp.float32)[:, None] * self._rates)[:, :, None]
         sums[turn.strangers] = 0.0
+        (self._add_few if len(turn.times) <= _FEW else self._add_many)(sums, turn, quantities)
+        put_rows(self.sums, turn.slots, sums)
+        return sums
+
+    def _add_few(self, sums: Array, turn: Turn, quantities: Sequence[Array]) -> None:
+        """All quantities together: it is the number of calls that counts."""
+        xp = self._xp
+        values = xp.empty((len(turn.times), len(quantities)), xp.float32)
+        for place, column in enumerate(quantities):
+            values[:, place] = column
+        newest = turn.ages[turn.ends] == 0.0  # each subject's last row, unless it came late
+        sums += (values[turn.ends] * newest[:, None])[:, None, :]
+        left = xp.ones(len(values), bool)
+        left[turn.ends[newest]] = False
+        rows = xp.flatnonzero(left)
+        if not len(rows):
+            return
+        groups, group = _runs(turn.group[rows], xp)
+        row, quantity = xp.nonzero(values[rows])
+        cells, ages = values[rows][row, quantity], turn.ages[rows].astype(xp.float32)
+        places, room = group[row] * len(quantities) + quantity, len(groups) * len(quantities)
+        for place, rate in enumerate(self._rates):
+            totals = xp.bincount(places, cells * xp.exp(ages * rate)[row], room)
+            sums[groups, place] += totals.reshape(len(groups), len(quantities)).astype(xp.float32)
+
+    def _add_many(self, sums: Array, turn: Turn, quantities: Sequence[Array]) -> None:
+        """Each quantity by itself: of most there is little, and what a call reads stays in a core's cache."""
+        xp = self._xp
         old = xp.flatnonzero(turn.ages)
         weights = [self._weights(turn, old, scale) for scale in self._scales]
         for quantity, values in enumerate(quantities):
@@ -80,11 +110,9 @@ class Damped:
             if len(rows) * _SPARSE > len(values):
                 sums[:, :, quantity] += self._totals(turn.group, len(sums), values, weights).T
             elif len(rows):
-                where, group = xp.unique(turn.group[rows], return_inverse=True)
+                where, group = _runs(turn.group[rows], xp)
                 some = [weight[rows] for weight in weights]
                 sums[where, :, quantity] += self._totals(group, len(where), values[rows], some).T
-        put_rows(self.sums, turn.slots, sums)
-        return sums
 
     def _totals(self, group: Array, groups: int, values: Array, weights: Sequence[Array]) -> Array:
         """[scales, groups]"""
@@ -97,6 +125,13 @@ class Damped:
         weights = self._xp.ones(len(turn.times))
         weights[old] = self._xp.exp(turn.ages[old] / -scale)
         return weights
+
+
+def _runs(group: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """Of numbers that never fall: each once, and which of them each row is."""
+    first = xp.ones(len(group), bool)
+    first[1:] = group[1:] != group[:-1]
+    return group[first], xp.cumsum(first) - 1
 
 
 def windows(columns: Array, sums: Array, arrays: Arrays) -> None:

@@ -29,6 +29,7 @@ class Seen:
         self._mask = self._xp.uint64(places - 1)
         self.touched = self._xp.zeros(places, self._xp.uint8)
         self._swept = 0  # the generation up to which old places were cleared
+        self._meaning: tuple[int, Array, Array] | None = None  # of what a place may hold, in one generation
 
     def mark(self, subjects: Array, things: Array, times: Array) -> Array:
         """Remember that each row's subject (hash) touched a thing (hash); which rows were the first to. [n] each."""
@@ -64,7 +65,7 @@ class Seen:
         """Rows of one generation."""
         xp = self._xp
         stamp = generation % _RING + 1
-        fresh, older = self._fresh(generation), self._older(generation)
+        fresh, older = self._means(generation)
         novel = xp.zeros(len(pairs), bool)
         for shift in _SHIFTS:
             places = (pairs >> xp.uint64(shift)) & self._mask
@@ -77,6 +78,12 @@ class Seen:
         novel[rows] = False
         novel[rows[xp.unique(pairs[rows], return_index=True)[1]]] = True
         return novel
+
+    def _means(self, generation: int) -> tuple[Array, Array]:
+        """`_fresh` and `_older`, made once a generation."""
+        if self._meaning is None or self._meaning[0] != generation:
+            self._meaning = generation, self._fresh(generation), self._older(generation)
+        return self._meaning[1:]
 
     def _fresh(self, generation: int) -> Array:
         """Of each value that a place may hold, whether it means a touch within the last KEPT generations; or later,

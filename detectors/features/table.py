@@ -44,11 +44,12 @@ class Table:
     def find(self, hashes: Array) -> Array:
         """[hashes] each one's slot, -1 for a stranger."""
         xp = self._xp
-        slots = xp.full(len(hashes), -1, xp.int32)
         places = hashes & self._mask
         keys = self._keys[places]
         hit = keys == hashes
-        slots[hit] = self._slots[places[hit]]
+        slots = xp.where(hit, self._slots[places], -1)
+        if hit.all():
+            return slots
         rows = xp.flatnonzero(~hit & (keys != 0))
         places = places[rows]
         while len(rows):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from operator import itemgetter
+
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.arrays import CPU
+from detectors.features.damped import Damped, take_turn
+from detectors.features.groups import group
 from detectors.features.hashing import hash_texts
 from detectors.features.outcomes import flow_failed, request_outcome
 from detectors.features.seen import GENERATION, KEPT, Seen
@@ -139,3 +144,48 @@ def test_suricatas_closed_flow_failed_where_too_little_came_back_for_a_word() ->
     assert [back[row] for row in np.flatnonzero(flow_failed(EventBatch.of(events)))] == [0, 54, 60, 120]
     untold = EventBatch.of([Event(time=0, kind=Kind.FLOW, source="", outcome="closed timeout")])
     assert not flow_failed(untold).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    batches=st.lists(
+        st.lists(st.tuples(st.integers(0, 5), st.floats(0, 200), st.floats(0, 9)), min_size=1, max_size=30),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_sums_are_of_all_rows_by_their_age_however_late_they_come(
+    batches: list[list[tuple[int, float, float]]],
+) -> None:
+    scales = (10.0, 600.0)
+    table, sums = Table(16, CPU), Damped(16, 2, scales, CPU)
+    for batch in batches:
+        who, times, values = (np.array(column) for column in zip(*sorted(batch, key=itemgetter(1)), strict=True))
+        groups = group(who, np.arange(1, 7, dtype=np.uint64), CPU)
+        turn = take_turn(table, groups, times, CPU)
+        sums.add(turn, [np.ones(len(who), np.bool_), values[turn.order]])
+    every = [row for batch in batches for row in batch]
+    for subject in {who for who, _, _ in every}:
+        mine = [(time, value) for who, time, value in every if who == subject]
+        latest = max(time for time, _ in mine)
+        weights = [[math.exp((time - latest) / scale) for time, _ in mine] for scale in scales]
+        wanted = [[sum(some), float(np.dot(some, [value for _, value in mine]))] for some in weights]
+        slot = int(table.find(np.array([subject + 1], np.uint64))[0])
+        np.testing.assert_allclose(sums.sums[slot], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_sums_do_not_depend_on_how_many_rows_come_at_once() -> None:
+    rng, scales = np.random.default_rng(5), (1.0, 60.0)
+    who, times = rng.integers(0, 500, 20_000), np.sort(rng.uniform(0, 100, 20_000))
+    values = np.where(rng.random(20_000) < 0.1, rng.random(20_000), 0.0)
+    found = []
+    for cuts in (1, 2, 10, 100):
+        table, sums = Table(1024, CPU), Damped(1024, 3, scales, CPU)
+        for rows in np.split(np.arange(20_000), cuts):
+            groups = group(who[rows], np.arange(1, 501, dtype=np.uint64), CPU)
+            turn = take_turn(table, groups, times[rows], CPU)
+            own = values[rows][turn.order]
+            sums.add(turn, [np.ones(len(rows), np.bool_), own > 0, own])
+        found.append(sums.sums[table.find(np.arange(1, 501, dtype=np.uint64))])
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-4, atol=1e-5)
