@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import structlog
 from numpy.typing import NDArray
 
 NAME = "checkpoint"
-VERSION = 1  # of what is in it; another is not read
+VERSION = 2  # of how it is written; another is not read
 _DIGEST = 32  # bytes of BLAKE2b before all else
+_WORD = 8  # bytes that tell how long the index is; it and each column after it, in its order, begin at such a multiple
 
 _log = structlog.get_logger()
 State = Mapping[str, NDArray[Any]]
@@ -32,14 +34,13 @@ class Position(msgspec.Struct, frozen=True):
 class _Column(msgspec.Struct, frozen=True):
     dtype: str
     shape: tuple[int, ...]
-    data: bytes
 
 
-class _Checkpoint(msgspec.Struct, frozen=True):
+class _Index(msgspec.Struct, frozen=True):
     version: int
     position: Position
     told: list[tuple[int, bytes]]
-    detectors: dict[str, dict[str, _Column]]
+    columns: dict[str, dict[str, _Column]]  # of each detector
 
 
 class CheckpointRefused(Exception):
@@ -93,16 +94,14 @@ class Checkpoint:
             return None
         if hashlib.blake2b(body[_DIGEST:], digest_size=_DIGEST).digest() != body[:_DIGEST]:
             raise CheckpointRefused(f"{path}: altered or torn, its digest does not fit")
+        begin, size = _DIGEST + _WORD, int.from_bytes(body[_DIGEST : _DIGEST + _WORD], "little")
         try:
-            told = msgspec.msgpack.decode(body[_DIGEST:], type=_Checkpoint)
+            index = msgspec.msgpack.decode(body[begin : begin + size], type=_Index)
         except msgspec.DecodeError as error:
             raise CheckpointRefused(f"{path}: of another version: {error}") from error
-        if told.version != VERSION:
-            raise CheckpointRefused(f"{path}: of version {told.version}, this is {VERSION}")
-        states: dict[str, State] = {
-            name: {key: _array(column) for key, column in parts.items()} for name, parts in told.detectors.items()
-        }
-        return told.position, told.told, states
+        if index.version != VERSION:
+            raise CheckpointRefused(f"{path}: of version {index.version}, this is {VERSION}")
+        return index.position, index.told, _states(index, body, begin + _padded(size))
 
 
 def _write_and_end(
@@ -113,11 +112,14 @@ def _write_and_end(
     try:
         os.nice(10)
         os.closerange(3, 4096)  # a gateway must see our death, not our child's
-        columns = {name: {key: _column(array) for key, array in state.items()} for name, state in states().items()}
-        body = msgspec.msgpack.encode(_Checkpoint(VERSION, position, told, columns))
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(hashlib.blake2b(body, digest_size=_DIGEST).digest())
-            file.write(body)
+            digest = hashlib.blake2b(digest_size=_DIGEST)
+            file.write(digest.digest())
+            for part in _parts(position, told, states()):
+                digest.update(part)
+                file.write(part)
+            file.seek(0)
+            file.write(digest.digest())
             file.flush()
             os.fsync(file.fileno())
         status = 0
@@ -127,12 +129,37 @@ def _write_and_end(
         os._exit(status)
 
 
-def _column(array: NDArray[Any]) -> _Column:
-    return _Column(array.dtype.str, array.shape, array.tobytes())
+def _parts(
+    position: Position, told: list[tuple[int, bytes]], states: Mapping[str, State]
+) -> Iterator[bytes | memoryview]:
+    """All after the digest; columns as they lie in memory, not copied."""
+    columns = {
+        name: {key: _Column(array.dtype.str, array.shape) for key, array in state.items()}
+        for name, state in states.items()
+    }
+    index = msgspec.msgpack.encode(_Index(VERSION, position, told, columns))
+    yield len(index).to_bytes(_WORD, "little")
+    yield index.ljust(_padded(len(index)), b"\0")
+    for array in (array for state in states.values() for array in state.values() if array.size):
+        yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        yield bytes(_padded(array.nbytes) - array.nbytes)
 
 
-def _array(column: _Column) -> NDArray[Any]:
-    return np.frombuffer(column.data, column.dtype).reshape(column.shape)
+def _states(index: _Index, body: bytes, at: int) -> dict[str, State]:
+    """The columns that an index tells of, which begin at a place in the body."""
+    states: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, columns in index.columns.items():
+        states[name] = {}
+        for key, column in columns.items():
+            count = math.prod(column.shape)
+            flat = np.frombuffer(body, column.dtype, count, at) if count else np.empty(0, column.dtype)
+            states[name][key] = flat.reshape(column.shape)
+            at += _padded(flat.nbytes)
+    return dict(states)
+
+
+def _padded(size: int) -> int:
+    return -(-size // _WORD) * _WORD
 
 
 def _sync(folder: Path) -> None:
