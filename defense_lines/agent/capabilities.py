@@ -27,27 +27,34 @@ class Capability(IntEnum):
 
 
 class CapabilityError(Exception):
-    """Capabilities could not be given up, or not in every thread, or one that is needed is not held."""
+    """Capabilities could not be given up, or one that is needed is not held."""
 
 
 def drop(keep: frozenset[Capability]) -> None:
-    """Leave every thread of this process nothing but `keep`, for good: bounding, ambient, inheritable, permitted and
-    effective sets, and no new privileges through exec.
+    """Leave the calling thread nothing but `keep`, for good: bounding, ambient, inheritable, permitted and effective
+    sets, and no new privileges through exec.
 
-    A capability in `keep` that the process does not hold is not gained. Raises CapabilityError, also when other
-    threads are running that hold more. Fit for `preexec_fn`.
+    For `preexec_fn`: exec ends every other thread, such as those that libraries start in a child after a fork (gRPC
+    does), so that nothing is left with more. A capability in `keep` that is not held is not gained. Raises
+    CapabilityError.
     """
-    _drop_thread(keep)
-    beyond = effective() - keep
-    if beyond:
-        raise CapabilityError(f"still held by a thread that was running before: {sorted(beyond)}")
+    libc = ctypes.CDLL(None, use_errno=True)
+    thread = Path("/proc/thread-self/status")
+    held = frozenset(_numbers(thread, "CapPrm"))
+    _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
+    _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _drop_bounding(libc, keep, held)
+    _capset(libc, held & keep)
+    left = frozenset(number for name in ("CapPrm", "CapEff", "CapInh", "CapAmb") for number in _numbers(thread, name))
+    if left - keep:
+        raise CapabilityError(f"still held after capset: {sorted(left - keep)}")
 
 
 def confine(keep: frozenset[Capability]) -> None:
-    """As `drop`, but where threads that hold more are running, replace the process by the same program, started anew
-    with no more than `keep`. To be called first thing in a program's main. Raises CapabilityError.
+    """As `drop`, for the whole process: where threads that hold more are running, it is replaced by the same program,
+    started anew with no more than `keep`. To be called first thing in a program's main. Raises CapabilityError.
     """
-    _drop_thread(keep)
+    drop(keep)
     if effective() - keep:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the program that runs already
 
@@ -61,19 +68,6 @@ def require(capability: Capability) -> None:
 def effective() -> frozenset[int]:
     """Numbers of the capabilities in effect in any thread of this process."""
     return frozenset(number for task in _TASKS.iterdir() for number in _numbers(task / "status", "CapEff"))
-
-
-def _drop_thread(keep: frozenset[Capability]) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    thread = Path("/proc/thread-self/status")
-    held = frozenset(_numbers(thread, "CapPrm"))
-    _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(libc, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    _drop_bounding(libc, keep, held)
-    _capset(libc, held & keep)
-    left = frozenset(number for name in ("CapPrm", "CapEff", "CapInh", "CapAmb") for number in _numbers(thread, name))
-    if left - keep:
-        raise CapabilityError(f"still held after capset: {sorted(left - keep)}")
 
 
 def _drop_bounding(libc: ctypes.CDLL, keep: frozenset[Capability], held: frozenset[int]) -> None:
