@@ -33,6 +33,12 @@ def technique(row: Row, port: int) -> str:
     return "T1571" if row["port_other"] else "T1071.001" if port in _WEB else "T1071"
 
 
+def with_rhythm(found: str, row: Row, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Reasons, and of a command channel its rhythm where the model did without: it is what people look for first."""
+    told = _rhythm(row, "")
+    return (*words, told) if found.startswith(("T1071", "T1571")) and told not in words else words
+
+
 def end_of(peer: str, port: int) -> str:
     """The other end of a pair."""
     return f"to {peer}, port {port}"

@@ -15,7 +15,7 @@ from detectors.features.pair import PairFeatures
 from detectors.features.pair_columns import NAMES
 from detectors.judgement import on_address
 from detectors.models import Model
-from detectors.pair_words import REASONS, end_of, technique
+from detectors.pair_words import REASONS, end_of, technique, with_rhythm
 from detectors.verdict import Verdict
 from telemetry import EventBatch, Kind
 
@@ -49,15 +49,16 @@ class PairDetector(ByModel):
     ) -> Verdict:
         row = int(scores.rows[place])
         port = int(batch.port[row])
-        end = end_of(batch.peer.text(row), port)
+        end, known = end_of(batch.peer.text(row), port), dict(zip(NAMES, values.tolist(), strict=True))
+        found = technique(known, port)
         return on_address(
             self,
             scores,
             place,
             batch,
             now,
-            evidence=(end, *words),
-            technique=technique(dict(zip(NAMES, values.tolist(), strict=True)), port),
+            evidence=(end, *with_rhythm(found, known, words)),
+            technique=found,
             model=self._model.card.revision,
             since=since,
             other=end,

@@ -21,7 +21,6 @@ from detectors.models.traffic import HELD_OUT, Parts, simulated_part
 _PARAMETERS: dict[str, float | int | str] = {
     "objective": "binary:logistic",
     "tree_method": "hist",
-    "max_depth": 5,
     "eta": 0.25,
     "max_bin": 128,
     "min_child_weight": 10,
@@ -68,7 +67,7 @@ def _of_subjects(task: SubjectTask, seed: int, parts: Parts, tell: Progress) -> 
             seed=seed,
             simulator=parts.simulator,
             libraries={"numpy": np.__version__, "xgboost": xgboost.__version__},
-            parameters=_PARAMETERS | {"num_boost_round": _ROUNDS},
+            parameters=_PARAMETERS | {"max_depth": task.depth, "num_boost_round": _ROUNDS},
             rows=rows,
             traffic=(learnt_from, chosen_by, tested_by),
             files=parts.training.files,
@@ -96,7 +95,7 @@ def _learnt(task: SubjectTask, seed: int, samples: Samples) -> tuple[xgboost.Boo
         which = "hostile" if not hostile.any() else "honest"
         raise DataRefused(f"{task.schema.name}: no {which} subject with enough events to learn from")
     matrix = xgboost.QuantileDMatrix(rows.matrix, hostile, max_bin=int(_PARAMETERS["max_bin"]), nthread=1)
-    booster = xgboost.train({**_PARAMETERS, "seed": seed}, matrix, _ROUNDS)
+    booster = xgboost.train({**_PARAMETERS, "max_depth": task.depth, "seed": seed}, matrix, _ROUNDS)
     return warm(booster, len(task.schema.features), "cpu"), len(rows)
 
 

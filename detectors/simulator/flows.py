@@ -69,21 +69,37 @@ def _broken(rng: Generator, number: int, seconds: float) -> Track:
 
 
 def _scanner(rng: Generator, number: int, seconds: float) -> list[Track]:
-    """Vertical (many ports of one peer) or horizontal (one port of many peers), fast or slow; half do as desks do till
-    they begin. What answers is closed again without a word, or asked what it is."""
+    """Vertical (many ports of one peer) or horizontal (one port of many peers), fast or slow; what does not answer may
+    be tried again. Half do as desks do until it is over, some of the others ask a resolver first."""
     rate = pace.log_uniform(rng, 0.2, 200)
     count = int(np.clip(rate * 60, pace.log_uniform(rng, 20, 100), 800))
+    address = f"10.5.{number // 250}.{number % 250}"
     times = pace.machine(rng, rate, count, pace.RHYTHMS[int(rng.integers(3))]) + rng.uniform(0, seconds / 3)
-    vertical = rng.random() < 0.5
-    peers = np.zeros(count, np.int64) if vertical else rng.permutation(60_000)[:count]
-    ports = rng.permutation(65_000)[:count] + 1 if vertical else np.full(count, rng.choice(_SERVICES))
-    ends = failures(rng, rng.random(count) < rng.uniform(0.6, 1.0))
+    beside = rng.random()
+    if beside < 0.5 and times[0] > _MINUTE:
+        return [_scan(rng, address, times), _desk(rng, address, float(times[-1]))]
+    return [_scan(rng, address, times), *([_lookups(rng, address, float(times[0]))] if beside > 0.75 else [])]
+
+
+def _scan(rng: Generator, address: str, times: Numbers) -> Track:
+    """What answers is closed again without a word, or asked what it is."""
+    count, vertical = len(times), rng.random() < 0.5
+    again = rng.random(count) < rng.choice([0.0, rng.uniform(0, 0.5)])
+    targets = np.maximum(0, np.arange(count) - again.cumsum())
+    peers = np.zeros(count, np.int64) if vertical else rng.permutation(60_000)[targets]
+    ports = rng.permutation(65_000)[targets] + 1 if vertical else np.full(count, rng.choice(_SERVICES))
+    ends = failures(rng, (rng.random(count) < rng.uniform(0.6, 1.0))[targets])
     asks = rng.random() < 0.5
     if not asks:
         ends[ends == DONE] = BROKEN_OFF
-    address = f"10.5.{number // 250}.{number % 250}"
-    scan = _track(rng, address, times, peers, ports, ends, size=0.1 * asks, hostile=True)
-    return [scan, _desk(rng, address, float(times[0]))] if rng.random() < 0.5 and times[0] > _MINUTE else [scan]
+    return _track(rng, address, times, peers, ports, ends, size=0.1 * asks, hostile=True)
+
+
+def _lookups(rng: Generator, address: str, until: float) -> Track:
+    """A few names, resolved in the seconds before."""
+    count = int(rng.integers(1, 8))
+    times = np.sort(until - rng.exponential(3.0, count))
+    return _track(rng, address, times, np.full(count, 60_001), np.full(count, 53), np.full(count, DONE))
 
 
 def _mostly(rng: Generator, count: int, failing: float) -> Ends:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.random import Generator
 
 from detectors.simulator.habits import DESK
 from detectors.simulator.implants import IMPLANTS
@@ -18,16 +19,14 @@ _KINDS = (*IMPLANTS, "large_upload", "large_upload")  # one that soon is over is
 _INFECTED = 0.8  # of the hosts; far more than anywhere, so that there is enough to learn from
 
 
-def pair_traffic(seed: int, seconds: float = 86_400.0, step: float = 30.0, hostile: bool = True) -> Iterator[Labelled]:
-    """A day from the morning on. Of 460 hosts most have some implants, if `hostile`."""
+def pair_traffic(
+    seed: int, seconds: float = 86_400.0, step: float = 30.0, hostile: bool = True, banks: int = 1
+) -> Iterator[Labelled]:
+    """A day from the morning on. Of each bank's 464 hosts most have some implants, if `hostile`."""
     rng = np.random.default_rng((seed, 6))
-    outside = Site(rng, 0, 0, seconds)
-    shared = [outside.outside() for _ in range(_SHARED)]
     tracks: list[Track] = []
-    for number, size in enumerate(SITES, 1):
-        site = Site(rng, number, size, seconds)
-        own = [site.outside() for _ in range(int(rng.integers(2, 12)))]  # of this site's products
-        tracks += _site(site, shared[: int(rng.integers(0, _SHARED))] + own if size > 2 else own, hostile)
+    for bank in range(banks):
+        tracks += _bank(rng, bank * (len(SITES) + 1), seconds, hostile)
     return play([track for track in tracks if len(track.times)], step)
 
 
@@ -46,6 +45,18 @@ def kind_traffic(kind: str, seed: int, count: int, seconds: float, step: float =
     shared = [site.outside() for _ in range(_SHARED)]
     tracks = [track for number in range(count) for track in _host(site, number, shared, [kind])]
     return play([track for track in tracks if len(track.times)], step)
+
+
+def _bank(rng: Generator, first: int, seconds: float, hostile: bool) -> list[Track]:
+    """Its sites are numbered from `first` on, which is the outside that several of them ask."""
+    outside = Site(rng, first, 0, seconds)
+    shared = [outside.outside() for _ in range(_SHARED)]
+    tracks: list[Track] = []
+    for number, size in enumerate(SITES, first + 1):
+        site = Site(rng, number, size, seconds)
+        own = [site.outside() for _ in range(int(rng.integers(2, 12)))]  # of this site's products
+        tracks += _site(site, shared[: int(rng.integers(0, _SHARED))] + own if size > 2 else own, hostile)
+    return tracks
 
 
 def _site(site: Site, shared: list[str], hostile: bool) -> list[Track]:
