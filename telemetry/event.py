@@ -25,7 +25,7 @@ class Kind(IntEnum):
     ALERT = 3  # a sensor's own alert (Suricata alert, Zeek notice)
     DNS = 4  # one DNS question (Zeek dns, Suricata dns)
     ENDPOINT = 5  # something on a host, told by its agent (process access, credential dump)
-    LEASE = 6  # an address given to a host for a while (Zeek dhcp)
+    LEASE = 6  # an address given to a host for a while (DHCP)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,9 @@
     dns    DNS      resource the name asked for, action its type, outcome "query" or the answer's code
     http   REQUEST  resource the path, action method, peer the host asked for
     tls    REQUEST  action "TLS", peer the server name (SNI)
+    dhcp   LEASE    address the one assigned, peer the host's name as it calls itself, or its MAC, duration of the lease
+
+DHCP messages that give no address are ignored.
 
 Source: Suricata user guide, "EVE JSON Format" (DNS records of versions 1 to 3).
 """
@@ -19,7 +22,7 @@ import msgspec
 from telemetry.event import Event, EventBatch, Kind
 from telemetry.malformed import Count, Malformed, Parsed, Port, clip, decode, iso_time
 from telemetry.sources.eve_block import eve_block
-from telemetry.sources.eve_record import Alert, Dns, Flow, Http, Tls, path, service, severity
+from telemetry.sources.eve_record import Alert, Dhcp, Dns, Flow, Http, Tls, path, service, severity
 
 
 class _Record(msgspec.Struct, tag_field="event_type", kw_only=True):
@@ -30,6 +33,10 @@ class _Record(msgspec.Struct, tag_field="event_type", kw_only=True):
     proto: str = ""
     app_proto: str = ""
     flow_id: Count = 0
+
+    def tells(self) -> bool:
+        """Whether there is an event in it."""
+        return True
 
 
 class _AlertRecord(_Record, tag="alert", kw_only=True):
@@ -109,12 +116,30 @@ class _TlsRecord(_Record, tag="tls", kw_only=True):
         return {"peer": clip(self.tls.sni or self.dest_ip), "service": "tls", "action": "TLS"}
 
 
+class _DhcpRecord(_Record, tag="dhcp", kw_only=True):
+    kind: ClassVar[Kind] = Kind.LEASE
+    dhcp: Dhcp
+
+    def tells(self) -> bool:
+        return self.dhcp.gives_address()
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "session": "",
+            "address": clip(self.dhcp.assigned_ip),
+            "peer": clip(self.dhcp.hostname or self.dhcp.client_mac),
+            "port": 0,
+            "action": "lease",
+            "duration": float(self.dhcp.lease_time),
+        }
+
+
 class _AnyRecord(msgspec.Struct):
     event_type: str
 
 
-_READ = ("alert", "flow", "dns", "http", "tls")
-_DECODER = msgspec.json.Decoder(_AlertRecord | _FlowRecord | _DnsRecord | _HttpRecord | _TlsRecord)
+_READ = ("alert", "flow", "dns", "http", "tls", "dhcp")
+_DECODER = msgspec.json.Decoder(_AlertRecord | _FlowRecord | _DnsRecord | _HttpRecord | _TlsRecord | _DhcpRecord)
 _ANY = msgspec.json.Decoder(_AnyRecord)
 
 
@@ -122,13 +147,15 @@ class EveParser:
     """Reads EVE records, one or many; it remembers nothing."""
 
     def __call__(self, line: bytes, source: str) -> Parsed:
-        """One EVE record: an Event, None for a record type that is not read, or Malformed."""
+        """One EVE record: an Event, None for one that is not read, or Malformed."""
         record = decode(_DECODER, line)
         if isinstance(record, Malformed):
             return _unread(line, record)
         moment = iso_time(record.timestamp)
         if math.isnan(moment):
             return Malformed("bad_time", record.timestamp[:64])
+        if not record.tells():
+            return None
         common: dict[str, Any] = {
             "time": moment,
             "kind": record.kind,

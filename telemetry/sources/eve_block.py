@@ -41,6 +41,7 @@ def eve_block(block: bytes, source: str, parse: Parse) -> tuple[EventBatch, int]
     if form is None:
         return None
     gathered, moments = Gathered(source), cell_times(form.text("timestamp"))
+    form.odd |= form.are("dhcp")  # few, and not all are read
     left = ~form.odd
     for event_type in _TYPES:
         rows = np.flatnonzero(left & form.are(event_type))

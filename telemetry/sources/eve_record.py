@@ -72,6 +72,22 @@ class Tls(msgspec.Struct, gc=False):
     sni: str = ""
 
 
+class Dhcp(msgspec.Struct, gc=False):
+    """Of a DHCP message. The length of the lease is told where the sensor is set to `extended`."""
+
+    type: str = ""
+    dhcp_type: str = ""
+    assigned_ip: str = ""
+    client_mac: str = ""
+    hostname: str = ""
+    lease_time: Count = 0  # seconds
+
+    def gives_address(self) -> bool:
+        """Whether a server gives one; it also confirms what a client knows of the network without it (DHCPINFORM)."""
+        answered = self.type == "reply" and self.dhcp_type == "ack"
+        return answered and self.assigned_ip not in ("", "0.0.0.0")  # noqa: S104 - no address
+
+
 def severity(alert: Alert) -> int:
     """Ours of a rule's."""
     told = alert.metadata.signature_severity if alert.metadata else None

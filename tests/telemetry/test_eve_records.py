@@ -64,6 +64,27 @@ CASES: dict[str, tuple[dict[str, Any], Event]] = {
         {"http": {"hostname": "bank", "url": "/a?b", "http_method": "GET", "status": 404, "length": 5}},
         columns(kind=Kind.REQUEST, peer="bank", service="http", resource="/a", action="GET", status=404, bytes_out=5),
     ),
+    "dhcp": (
+        {
+            "dhcp": {
+                "type": "reply",
+                "dhcp_type": "ack",
+                "assigned_ip": "10.0.0.9",
+                "hostname": "laptop-7",
+                "client_mac": "02:00:5e:00:00:01",
+                "lease_time": 3600,
+            }
+        },
+        Event(
+            time=TIME,
+            kind=Kind.LEASE,
+            source="eve:branch",
+            address="10.0.0.9",
+            peer="laptop-7",
+            action="lease",
+            duration=3600.0,
+        ),
+    ),
     "tls": ({"tls": {"sni": "bank"}}, columns(kind=Kind.REQUEST, peer="bank", service="tls", action="TLS")),
 }
 
@@ -79,6 +100,20 @@ def test_a_question_of_either_dns_version(dns: dict[str, Any]) -> None:
     event = parse_eve(line("dns", dns=dns), "eve")
     assert isinstance(event, Event)
     assert (event.resource, event.outcome) == ("a", "query")
+
+
+LEASE = {"type": "reply", "dhcp_type": "ack", "assigned_ip": "10.0.0.9", "client_mac": "02:00:5e:00:00:01"}
+
+
+def test_a_host_without_a_name_is_known_by_its_mac() -> None:
+    event = parse_eve(line("dhcp", dhcp=LEASE), "eve")
+    assert isinstance(event, Event)
+    assert (event.peer, event.duration) == ("02:00:5e:00:00:01", 0.0)
+
+
+@pytest.mark.parametrize("other", [{"type": "request"}, {"dhcp_type": "offer"}, {"assigned_ip": "0.0.0.0"}])
+def test_a_dhcp_message_that_gives_no_address_is_ignored(other: dict[str, str]) -> None:
+    assert parse_eve(line("dhcp", dhcp=LEASE | other), "eve") is None
 
 
 def test_a_critical_signature_is_critical() -> None:
