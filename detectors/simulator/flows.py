@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
@@ -16,6 +17,7 @@ from telemetry import Kind
 _SERVICES = np.array([53, 80, 443, 443, 443, 22, 25, 445, 3389, 8443])
 _REMOTE = (22, 445, 3389)
 _MINUTE = 60.0  # seconds
+_GROUPS = np.array([67, 137, 138, 1900, 3702, 5353, 5355])  # ports at which many are called at once: DHCP, mDNS, …
 
 
 def flow_traffic(seed: int, seconds: float = 900.0, step: float = 0.5, hosts: int = 300) -> Iterator[Labelled]:
@@ -23,7 +25,7 @@ def flow_traffic(seed: int, seconds: float = 900.0, step: float = 0.5, hosts: in
     rng = np.random.default_rng((seed, 3))
     tracks: list[Track] = []
     for number in range(hosts):
-        tracks.append(_desk(rng, f"10.1.{number // 250}.{number % 250}", seconds))
+        tracks += _desktop(rng, f"10.1.{number // 250}.{number % 250}", seconds)
         if number % 5 == 0:
             tracks.append(_server(rng, number, seconds))
         if number % 20 == 0:
@@ -31,6 +33,25 @@ def flow_traffic(seed: int, seconds: float = 900.0, step: float = 0.5, hosts: in
         if number % 10 == 0:
             tracks += _scanner(rng, number, seconds)
     return play(tracks, step)
+
+
+def _desktop(rng: Generator, address: str, seconds: float) -> list[Track]:
+    """A desk, and most often a system that calls out to its neighbours."""
+    desk = _desk(rng, address, seconds)
+    calls = len(desk.times) > 0 and rng.random() < 0.7
+    return [desk, _calls(rng, address, float(desk.times[-1]) - OPENING)] if calls else [desk]
+
+
+def _calls(rng: Generator, address: str, until: float) -> Track:
+    """To groups, many when the host wakes and some now and then. Nobody answers one who calls all."""
+    wakes = np.append(0.0, rng.uniform(0, until, int(rng.integers(3))))
+    bursts = [wake + rng.exponential(rng.uniform(2, 10), int(rng.integers(4, 25))) for wake in wakes]
+    times = np.sort(np.concatenate([*bursts, rng.uniform(0, until, rng.poisson(until / rng.uniform(30, 300)))]))
+    own = rng.choice(len(_GROUPS), int(rng.integers(2, len(_GROUPS) + 1)), replace=False)
+    groups = rng.choice(own, len(times))
+    track = _track(rng, address, times, 60_010 + groups, _GROUPS[groups], np.full(len(times), UNANSWERED))
+    said = rng.lognormal(5.0, 1.0, len(times)).astype(np.int64)  # datagrams carry content though nobody answers
+    return replace(track, numbers=track.numbers | {"bytes_in": said + np.asarray(track.numbers["bytes_in"], np.int64)})
 
 
 def _desk(rng: Generator, address: str, seconds: float) -> Track:
@@ -123,7 +144,8 @@ def _track(
     """Flows of one host; `size`: what it says and is told, beside what is usual."""
     count = len(times)
     sensor = Sensor.drawn(rng, str(rng.choice(["zeek", "eve"])))
-    sent, received = (size * rng.lognormal(mean, sigma, count) for mean, sigma in ((6.5, 1.0), (8.0, 1.5)))
+    sizes = size * np.where(ports == 53, 0.06, 1.0)  # a name and its address are short
+    sent, received = (sizes * rng.lognormal(mean, sigma, count) for mean, sigma in ((6.5, 1.0), (8.0, 1.5)))
     trip = pace.log_uniform(rng, 0.0002, 0.3)
     told = sensor.numbers(rng, ends, sent, received, size * rng.exponential(2.0, count), trip)
     return Track(
