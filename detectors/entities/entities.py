@@ -58,7 +58,7 @@ class Entities:
         used = {hash_: self._texts[hash_] for hash_ in self._used() if hash_ in self._texts}
         texts = Texts.of(list(used.values()))
         kept = {"texts": np.array(list(used), np.uint64), "letters": texts.letters, "offsets": texts.offsets}
-        sampled = {"sampled": np.array([self._sample.span, self._sample.count])}
+        sampled = {"sampled": np.array([self._sample.second, self._sample.count])}
         leased = {f"lease_{name}": part for name, part in self._leases.state().items()}
         return {**self._pairs.state(), **leased, **kept, **sampled}
 
@@ -68,7 +68,7 @@ class Entities:
         leased = {name.removeprefix("lease_"): part for name, part in state.items() if name.startswith("lease_")}
         self._leases.restore(leased)
         self._texts = dict(zip(state["texts"].tolist(), Texts(state["letters"], state["offsets"]), strict=True))
-        self._sample.span, self._sample.count = float(state["sampled"][0]), int(state["sampled"][1])
+        self._sample.second, self._sample.count = float(state["sampled"][0]), int(state["sampled"][1])
         self._prune()
 
     def _learn(self, batch: EventBatch) -> None:

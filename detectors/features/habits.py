@@ -97,7 +97,7 @@ class Habits:
     def state(self) -> dict[str, Array]:
         """All that is known, for `restore`."""
         tallied = {f"tally_{name}": part for name, part in self._tally.state().items()}
-        sampled = {"sampled": np.array([self._sample.span, self._sample.count])}
+        sampled = {"sampled": np.array([self._sample.second, self._sample.count])}
         return {**self.table.state(self.table.held(), self._by_slot()), **tallied, **self._seen.state(), **sampled}
 
     def restore(self, state: Mapping[str, Array]) -> None:
@@ -106,7 +106,7 @@ class Habits:
         tallied = {name.removeprefix("tally_"): part for name, part in state.items() if name.startswith("tally_")}
         self._tally.restore(tallied)
         self._seen.restore(state)
-        self._sample.span, self._sample.count = float(state["sampled"][0]), int(state["sampled"][1])
+        self._sample.second, self._sample.count = float(state["sampled"][0]), int(state["sampled"][1])
         self._latest = None
 
     def _by_slot(self) -> dict[str, Array]:

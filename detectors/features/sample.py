@@ -1,30 +1,29 @@
-"""Which events are read where not all can be: all of them up to so many at a time, and one in some beyond it."""
+"""Which events are read where not all can be: all of them up to a number a second, and one in so many beyond it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SPAN = 0.125  # seconds: so short that no single round of a worker has a whole second's share to read
-_FULL, _THIN = 1024, 32  # events of a span that are all taken in; of those beyond, one in so many
+_FULL, _THIN = 8192, 32  # events of a second that are all taken in; of those beyond, one in so many
 Mask = NDArray[np.bool_]
 
 
 class Sample:
-    """Which events are read, however many come: of each _SPAN all up to _FULL, then one in _THIN."""
+    """Which events are read, however many come: all up to _FULL a second, then one in _THIN."""
 
     def __init__(self) -> None:
-        self.span, self.count = 0.0, 0
+        self.second, self.count = 0.0, 0
 
     def take(self, times: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Places of those that are read, [n] events in the order of time. Late ones count in the span that is."""
+        """Places of those that are read, [n] events in the order of time. Late ones count in the second that is."""
         if not len(times):
             return np.empty(0, np.int64)
-        spans = np.fmax(np.floor(times / _SPAN), self.span)  # no number counts as late
-        starts = np.concatenate([[0], np.flatnonzero(spans[1:] != spans[:-1]) + 1])
+        seconds = np.fmax(np.floor(times), self.second)  # no number counts as late
+        starts = np.concatenate([[0], np.flatnonzero(seconds[1:] != seconds[:-1]) + 1])
         lengths = np.diff(starts, append=len(times))
-        before = self.count if spans[0] == self.span else 0
-        self.span, self.count = float(spans[-1]), int(lengths[-1]) + (before if len(starts) == 1 else 0)
+        before = self.count if seconds[0] == self.second else 0
+        self.second, self.count = float(seconds[-1]), int(lengths[-1]) + (before if len(starts) == 1 else 0)
         if before + lengths.max() <= _FULL:
             return np.arange(len(times))
         return np.flatnonzero(self._taken(starts, lengths, before))
