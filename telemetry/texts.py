@@ -11,7 +11,8 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.hashing import PROCESS_KEY, Hashes, Letters, Offsets, first_equal, hash_letters, windows
+from telemetry.hashing import PROCESS_KEY, Hashes, Letters, Offsets, code_letters, hash_letters
+from telemetry.native import copy_texts
 
 _FEW: Final = 512  # texts that a dictionary joins faster than arrays do
 
@@ -130,13 +131,11 @@ class Texts(Sequence[str]):
         """The texts at these places."""
         lengths = self.lengths[places]
         offsets = _offsets(lengths)
-        moved = np.repeat(self.offsets[places] - offsets[:-1], lengths)
-        return Texts(self.letters[np.arange(offsets[-1]) + moved], offsets)
+        return Texts(copy_texts(self.letters, self.offsets[:-1][places], lengths), offsets)
 
     def keep(self, chosen: NDArray[np.bool_]) -> Texts:
         """The texts that a mask names, in order."""
-        lengths = self.lengths
-        return Texts(self.letters[np.repeat(chosen, lengths)], _offsets(lengths[chosen]))
+        return self.take(np.flatnonzero(chosen))
 
     @staticmethod
     def lay(tables: Sequence[Texts]) -> tuple[Texts, NDArray[np.int32]]:
@@ -146,16 +145,12 @@ class Texts(Sequence[str]):
 
     @staticmethod
     def join(tables: Sequence[Texts]) -> tuple[Texts, NDArray[np.int32]]:
-        """One table of all their texts, and for each of these, in order, its place in it. Equal texts share a place,
-        unless they are longer than what is hashed, or the hashes of two others are equal.
-        """
+        """One table of all their texts, and for each of these, in order, its place in it. Equal texts share a place."""
         if sum(map(len, tables)) <= _FEW:
             return _join_few(tables)
         together = _lay(tables)
-        hashes = np.concatenate([table.hashed() for table in tables])
-        first = first_equal(windows(together.letters), together.offsets[:-1], together.lengths, hashes)
-        chosen = first == np.arange(len(first))
-        return together.keep(chosen), (np.cumsum(chosen, dtype=np.int32) - 1)[first].astype(np.int32)
+        codes, firsts = code_letters(together.letters, together.offsets[:-1], together.lengths)
+        return together.take(firsts), codes
 
 
 def _text(data: bytes) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.hashing import Hashes, Letters, Offsets, first_equal, hash_windows, masks, windows
+from telemetry.hashing import Hashes, Letters, Offsets, code_letters
+from telemetry.native import copy_texts
 from telemetry.texts import Texts
 from telemetry.words import Words
 
@@ -18,7 +19,6 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 
 _WORD: Final = 8
-_SPARSE: Final = 4  # times as many bytes as there are letters may be looked at to gather them
 
 
 class Page:
@@ -26,9 +26,17 @@ class Page:
 
     __slots__ = ("letters", "windows")
 
-    def __init__(self, data: bytes) -> None:
-        self.letters: Letters = np.frombuffer(data, np.uint8)
-        self.windows: Hashes = windows(self.letters)
+    def __init__(self, padded: Letters) -> None:
+        """Of bytes that eight more follow."""
+        self.letters = padded[:-_WORD]
+        self.windows: Hashes = np.ndarray((len(self.letters) + 1,), "<u8", padded, strides=(1,))
+
+    @classmethod
+    def of(cls, data: bytes) -> Page:
+        """Of these bytes; zeros follow."""
+        padded = np.zeros(len(data) + _WORD, np.uint8)
+        padded[:-_WORD] = np.frombuffer(data, np.uint8)
+        return cls(padded)
 
     def places(self, letter: str, other: str = "") -> Offsets:
         """Where this ASCII letter is, or the other one, in order."""
@@ -38,7 +46,8 @@ class Page:
 
 def begin(words: Hashes, text: bytes) -> Mask:
     """Which of these eight bytes begin with a text of up to eight."""
-    begun: Mask = words & masks(np.array(len(text))) == np.uint64(int.from_bytes(text, "little"))
+    mask = np.uint64((1 << 8 * len(text)) - 1)
+    begun: Mask = words & mask == np.uint64(int.from_bytes(text, "little"))
     return begun
 
 
@@ -96,42 +105,17 @@ class Cells:
             lengths = np.where(self.say(text), 0, lengths)
         return Cells(self.page, self.starts, lengths)
 
-    def before(self, letter: str) -> Cells:
-        """Each up to the first such ASCII letter that it has."""
-        places = np.append(self.page.places(letter), len(self.page.letters))
-        if len(places) == 1:
-            return self
-        ahead = places[np.searchsorted(places, self.starts)] - self.starts
-        return Cells(self.page, self.starts, np.minimum(self.lengths, ahead))
-
     def or_else(self, other: Cells) -> Cells:
         """The other's where these are empty; both are of one page."""
         return Cells.where(self.lengths > 0, self, other)
 
     def words(self) -> Words:
         """As a column."""
-        hashes = hash_windows(self.page.windows, self.starts, self.lengths)
-        first = first_equal(self.page.windows, self.starts, self.lengths, hashes)
-        chosen = first == np.arange(len(first))
-        codes = (np.cumsum(chosen, dtype=np.int32) - 1)[first]
-        return Words(codes.astype(np.int32), self.take(chosen).texts())
+        codes, firsts = code_letters(self.page.letters, self.starts, self.lengths)
+        return Words(codes, self.take(firsts).texts())
 
     def texts(self) -> Texts:
         """Each by itself, equal ones too."""
         offsets = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.lengths, out=offsets[1:])
-        return Texts(self._letters(offsets), offsets)
-
-    def _letters(self, offsets: Offsets) -> Letters:
-        """All letters in one buffer: gathered in words of eight where the cells are about as long as each other."""
-        longest = int(self.lengths.max(initial=0))
-        width = -(-longest // _WORD) * _WORD
-        if width * len(self) > _SPARSE * (int(offsets[-1]) + _WORD * len(self)):
-            moved = np.repeat(self.starts - offsets[:-1], self.lengths)
-            return self.page.letters.take(np.arange(offsets[-1]) + moved)
-        found = np.empty((len(self), width // _WORD), np.uint64)
-        last = len(self.page.windows) - 1
-        for column, at in enumerate(range(0, width, _WORD)):
-            found[:, column] = self.page.windows[np.minimum(self.starts + at, last)]
-        letters: Letters = found.view(np.uint8).reshape(len(self), width)[np.arange(width) < self.lengths[:, None]]
-        return letters
+        return Texts(copy_texts(self.page.letters, self.starts, self.lengths), offsets)

@@ -22,10 +22,22 @@ Texts: TypeAlias = "Iterable[str] | Made | Cells | Words"
 
 
 class Made:
-    """Texts made from others, once of equal ones."""
+    """Texts made from others, once of equal ones: row i's is `texts[codes[i]]`."""
 
-    def __init__(self, words: Words, text: Callable[[str], str]) -> None:
-        self._codes, self._texts = words.codes, list(map(text, words.values))
+    def __init__(self, codes: NDArray[np.integer], texts: Sequence[str]) -> None:
+        self._codes, self._texts = codes, texts
+
+    @classmethod
+    def of(cls, words: Words, text: Callable[[str], str]) -> Made:
+        """Of one in each row."""
+        return cls(words.codes, list(map(text, words.values)))
+
+    @classmethod
+    def of_two(cls, first: Words, second: Words, text: Callable[[str, str], str]) -> Made:
+        """Of two in each row."""
+        width = max(len(second.values), 1)
+        pairs, codes = np.unique(first.codes * np.int64(width) + second.codes, return_inverse=True)
+        return cls(codes, [text(first.values[pair // width], second.values[pair % width]) for pair in pairs.tolist()])
 
     def words(self) -> Words:
         """As a column."""

@@ -1,6 +1,6 @@
 """Many EVE records at once: what `eve` says of each line, as columns.
 
-The lines of each type are a group; a line that is odd in the normal form is read by itself among them.
+The lines of each type are a group. A line of which the quick reader is not sure is read by itself among them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,33 @@ from numpy.typing import NDArray
 
 from telemetry.event import Event, EventBatch, Kind, concatenate
 from telemetry.malformed import Parse
-from telemetry.sources.cells import Cells, Rows
+from telemetry.native import EVE_CELLS, EVE_KINDS, EVE_NUMBERS, EVE_ODD, EveCells, eve_cells
+from telemetry.sources.cells import Cells, Page, Rows
 from telemetry.sources.columns import Gathered, Made, Texts
-from telemetry.sources.eve_normal import BEFORE, BETWEEN, NormalForm, Part
-from telemetry.sources.eve_record import Alert, Query, service, severity
+from telemetry.sources.eve_record import Alert, service, severity
 from telemetry.sources.times import cell_times
-from telemetry.words import Words
+
+_CELL = {name: place for place, name in enumerate(EVE_CELLS)}
+_NUMBER = {name: place for place, name in enumerate(EVE_NUMBERS)}
+_ALERT = msgspec.json.Decoder(Alert)
+_RULES = msgspec.DecodeError  # of a rule that is none; a ValidationError is one too
+
+
+class _Lines:
+    """Some lines of a block, by field."""
+
+    def __init__(self, found: EveCells, page: Page, rows: Rows) -> None:
+        self._found, self._page, self.rows = found, page, rows
+
+    def text(self, field: str) -> Cells:
+        """Empty in lines that do not tell it."""
+        place = _CELL[field]
+        return Cells(self._page, self._found.starts[place][self.rows], self._found.lengths[place][self.rows])
+
+    def number(self, field: str) -> NDArray[np.int64]:
+        """0 in lines that do not tell it."""
+        numbers: NDArray[np.int64] = self._found.numbers[_NUMBER[field]][self.rows]
+        return numbers
 
 
 class _Columns(NamedTuple):
@@ -28,28 +49,17 @@ class _Columns(NamedTuple):
     numbers: dict[str, Any]
 
 
-class _Alerted(msgspec.Struct):
-    alert: Alert
-
-
-_ALERTED = msgspec.json.Decoder(_Alerted)
-
-
 def eve_block(block: bytes, source: str, parse: Parse) -> tuple[EventBatch, int] | None:
     """See ParseMany; `parse` reads one line."""
-    form = NormalForm.of(block)
-    if form is None:
-        return None
-    gathered, moments = Gathered(source), cell_times(form.text("timestamp"))
-    form.odd |= form.are("dhcp")  # few, and not all are read
-    left = ~form.odd
-    for event_type in _TYPES:
-        rows = np.flatnonzero(left & form.are(event_type))
-        left[rows] = False
-        if len(rows) and not _gather(gathered, rows, event_type, form, moments[rows]):
+    found = eve_cells(block)
+    gathered, page = Gathered(source), Page(found.page)
+    for code, event_type in enumerate(EVE_KINDS):
+        lines = _Lines(found, page, np.flatnonzero(found.kinds == code))
+        if event_type in _TYPES and len(lines.rows) and not _gather(gathered, lines, event_type):
             return None
-    alone = _parsed(block, np.flatnonzero(form.odd), source, parse)
-    return None if alone is None else (_merged(gathered, alone), int(left.sum()) + alone.ignored)
+    alone = _parsed(block, np.flatnonzero(found.kinds == EVE_ODD), source, parse)
+    ignored = int((found.kinds == EVE_KINDS.index("ignored")).sum())
+    return None if alone is None else (_merged(gathered, alone), ignored + alone.ignored)
 
 
 class _Odd(NamedTuple):
@@ -77,52 +87,50 @@ def _merged(gathered: Gathered, odd: _Odd) -> EventBatch:
     return both.take(np.argsort(np.append(gathered.places(), odd.rows)))
 
 
-def _gather(gathered: Gathered, rows: Rows, event_type: str, form: NormalForm, moments: NDArray[np.float64]) -> bool:
-    """Add the records of one type; false where one lacks what its type must have, or has a time that is none."""
-    common, part = form.part("", rows), form.part(event_type, rows)
-    addresses, peers = common.text("src_ip"), common.text("dest_ip")
-    named = event_type == "alert" or bool(((addresses.lengths > 0) & (peers.lengths > 0)).all())
-    if not named or not part.told.all() or np.isnan(moments).any():
-        return False
+def _gather(gathered: Gathered, lines: _Lines, event_type: str) -> bool:
+    """Add the records of one type; false where one has a time that is none, or is of a rule that is none."""
+    moments = cell_times(lines.text("timestamp"))
     kind, columns = _TYPES[event_type]
-    own = columns(common, part, form.part("http", rows), form.part("flow", rows))
+    try:
+        own = columns(lines)
+    except _RULES:
+        return False
     texts: dict[str, Texts | str] = {
-        "session": common.number("flow_id").without(("0",)),
-        "address": addresses,
-        "peer": peers,
+        "session": lines.text("flow_id"),
+        "address": lines.text("src_ip"),
+        "peer": lines.text("dest_ip"),
     }
-    numbers = {"time": moments, "port": common.number("dest_port")}
-    gathered.add(kind, rows, texts | own.texts, numbers | own.numbers)
-    return True
+    numbers = {"time": moments, "port": lines.number("dest_port")}
+    gathered.add(kind, lines.rows, texts | own.texts, numbers | own.numbers)
+    return not np.isnan(moments).any()
 
 
-def _alert(common: Part, alerts: Part, http: Part, flows: Part) -> _Columns:
-    told = alerts.rest("signature").words()  # what a rule says of itself is the same in each of its alerts
-    rules = {rest: _ALERTED.decode(BEFORE.format("alert", "signature") + rest).alert for rest in told.values}
+def _alert(alerts: _Lines) -> _Columns:
+    told = alerts.text("alert").words()  # what a rule says of itself is the same in each of its alerts
+    rules = {rule: _ALERT.decode(rule) for rule in told.values}
     return _Columns(
         {
-            "name": Made(told, lambda rest: rules[rest].signature),
-            "action": Made(told, lambda rest: rules[rest].category),
-            "outcome": Made(told, lambda rest: rules[rest].action),
-            "resource": http.text("url").before("?"),
-            "service": Made(_protocols(common), _recognized),
+            "name": Made.of(told, lambda rule: rules[rule].signature),
+            "action": Made.of(told, lambda rule: rules[rule].category),
+            "outcome": Made.of(told, lambda rule: rules[rule].action),
+            "resource": alerts.text("url"),
+            "service": Made.of(alerts.text("app_proto").words(), service),
         },
         {
-            "severity": np.array([severity(rules[rest]) for rest in told.values], np.uint8)[told.codes],
-            "bytes_in": flows.number("bytes_toserver"),
-            "bytes_out": flows.number("bytes_toclient"),
+            "severity": np.array([severity(rules[rule]) for rule in told.values], np.uint8)[told.codes],
+            "bytes_in": alerts.number("bytes_toserver"),
+            "bytes_out": alerts.number("bytes_toclient"),
         },
     )
 
 
-def _flow(common: Part, flows: Part, *_: Part) -> _Columns:
-    protocols = _protocols(common)
+def _flow(flows: _Lines) -> _Columns:
     ends = cell_times(Cells.join([flows.text("end"), flows.text("start")])).reshape(2, -1)
     return _Columns(
         {
-            "service": Made(protocols, _recognized),
-            "action": Made(protocols, _transport),
-            "outcome": Made(flows.text("state", "reason").words(), _ended),
+            "service": Made.of(flows.text("app_proto").words(), service),
+            "action": Made.of(flows.text("proto").words(), str.lower),
+            "outcome": Made.of_two(flows.text("state").words(), flows.text("reason").words(), _ended),
         },
         {
             "bytes_in": flows.number("bytes_toserver"),
@@ -132,38 +140,37 @@ def _flow(common: Part, flows: Part, *_: Part) -> _Columns:
     )
 
 
-def _dns(_common: Part, messages: Part, *_: Part) -> _Columns:
-    asked = messages.inner("queries", Query)
+def _dns(messages: _Lines) -> _Columns:
+    asked = messages.number("questions") > 0
     return _Columns(
         {
             "service": "dns",
-            "resource": Cells.where(asked.told, asked.text("rrname"), messages.text("rrname")),
-            "action": Cells.where(asked.told, asked.text("rrtype"), messages.text("rrtype")),
-            "outcome": Made(messages.text("rcode", "type").words(), _answer),
+            "resource": Cells.where(asked, messages.text("asked_name"), messages.text("rrname")),
+            "action": Cells.where(asked, messages.text("asked_type"), messages.text("rrtype")),
+            "outcome": Made.of_two(messages.text("rcode").words(), messages.text("message").words(), _answer),
         },
         {},
     )
 
 
-def _http(common: Part, exchanges: Part, *_: Part) -> _Columns:
+def _http(exchanges: _Lines) -> _Columns:
     return _Columns(
         {
-            "peer": exchanges.text("hostname").or_else(common.text("dest_ip")),
+            "peer": exchanges.text("hostname").or_else(exchanges.text("dest_ip")),
             "service": "http",
-            "resource": exchanges.text("url").before("?"),
-            "action": exchanges.text("http_method"),
+            "resource": exchanges.text("url"),
+            "action": exchanges.text("method"),
         },
         {"status": exchanges.number("status"), "bytes_out": exchanges.number("length")},
     )
 
 
-def _tls(common: Part, handshakes: Part, *_: Part) -> _Columns:
-    return _Columns(
-        {"peer": handshakes.text("sni").or_else(common.text("dest_ip")), "service": "tls", "action": "TLS"}, {}
-    )
+def _tls(handshakes: _Lines) -> _Columns:
+    named = handshakes.text("sni").or_else(handshakes.text("dest_ip"))
+    return _Columns({"peer": named, "service": "tls", "action": "TLS"}, {})
 
 
-_TYPES: Mapping[str, tuple[Kind, Callable[[Part, Part, Part, Part], _Columns]]] = {
+_TYPES: Mapping[str, tuple[Kind, Callable[[_Lines], _Columns]]] = {
     "alert": (Kind.ALERT, _alert),
     "flow": (Kind.FLOW, _flow),
     "dns": (Kind.DNS, _dns),
@@ -172,23 +179,9 @@ _TYPES: Mapping[str, tuple[Kind, Callable[[Part, Part, Part, Part], _Columns]]] 
 }
 
 
-def _protocols(common: Part) -> Words:
-    return common.text("proto", "app_proto").words()
-
-
-def _recognized(told: str) -> str:
-    return service(told.partition(BETWEEN.format("app_proto"))[2])
-
-
-def _transport(told: str) -> str:
-    return told.partition(BETWEEN.format("app_proto"))[0].lower()
-
-
-def _ended(told: str) -> str:
-    state, _, reason = told.partition(BETWEEN.format("reason"))
+def _ended(state: str, reason: str) -> str:
     return f"{state} {reason}".strip()
 
 
-def _answer(told: str) -> str:
-    code, _, kind = told.partition(BETWEEN.format("type"))
-    return (code or "answer") if kind in ("answer", "response") else "query"
+def _answer(code: str, message: str) -> str:
+    return (code or "answer") if message in ("answer", "response") else "query"

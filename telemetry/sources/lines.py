@@ -38,11 +38,12 @@ class LineSplitter:
         if not last:
             self._hold(piece)
             return b""
-        block = piece[:last]
+        start = 0
         if self._held:
-            self._hold(piece[: first - 1])
-            block = bytes(self._held) + piece[first - 1 : last]
-            self._held.clear()
+            start = first - 1
+            self._hold(piece[:start])
+        block = b"".join((self._held, memoryview(piece)[start:last]))
+        self._held.clear()
         self._hold(piece[last:])
         return block
 

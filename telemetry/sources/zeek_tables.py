@@ -82,7 +82,7 @@ class Grid:
             return None
         if len(separator) != 1 or separator == "\n" or not separator.isascii():
             return None
-        page = Page(block)
+        page = Page.of(block)
         ends = page.places(separator, "\n")
         breaks = page.letters[ends] == ord("\n")
         if len(ends) % width or not (breaks == (np.arange(1, len(ends) + 1) % width == 0)).all():
@@ -106,7 +106,7 @@ class Grid:
         """Each record's text: of the first of these fields that tells one."""
         told = [self._cells(field).without(self._header.missing) for field in fields]
         cells = reduce(Cells.or_else, told)
-        return Made(cells.words(), unescape) if self._escaped else cells
+        return Made.of(cells.words(), unescape) if self._escaped else cells
 
     def numbers(self, field: str) -> NDArray[Any]:
         """[n] each record's number."""

@@ -38,14 +38,14 @@ def cells(wanted: list[str]) -> Cells:
     parts = [text.encode() for text in wanted]
     lengths = np.array(list(map(len, parts)), np.int64)
     starts = np.cumsum(lengths + 1) - lengths
-    return Cells(Page(b"7" + b"7".join(parts) + b"7"), starts, lengths)
+    return Cells(Page.of(b"7" + b"7".join(parts) + b"7"), starts, lengths)
 
 
 @given(texts)
 def test_a_column_has_each_text_once(wanted: list[str]) -> None:
     words = cells(wanted).words()
     assert list(words) == wanted
-    assert len(words.values) == len(set(wanted)) or max(map(len, wanted)) > 500  # beyond what is hashed
+    assert len(words.values) == len(set(wanted))
     assert list(cells(wanted).texts()) == wanted
 
 
@@ -54,7 +54,6 @@ def test_what_cells_say(wanted: list[str], text: str) -> None:
     some = cells([*wanted, text])
     assert some.say(text).tolist() == [one == text for one in [*wanted, text]]
     assert list(some.without((text, "-")).words()) == ["" if one in (text, "-") else one for one in [*wanted, text]]
-    assert list(some.before("?").words()) == [one.partition("?")[0] for one in [*wanted, text]]
 
 
 @given(numbers)

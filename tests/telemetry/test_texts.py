@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from telemetry import Texts, hash_letters
 from telemetry import texts as module
-from telemetry.hashing import MAX_BYTES, first_of
+from telemetry.hashing import MAX_BYTES
 
 some = st.lists(st.sampled_from(["", "a", "ab", "é", "\0", "a\0", "\U0001f600", "\ud800"]) | st.text(max_size=20))
 keys = st.integers(0, 2**64 - 1)
@@ -108,11 +108,6 @@ def test_a_difference_in_highest_bits_is_cancelled_under_no_key_that_was_tried()
     for key in range(200):
         first, second = hash_letters(letters, starts, lengths, key).tolist()
         assert first != second
-
-
-@given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1)))
-def test_the_first_of_equal_hashes_is_found(numbers: list[int]) -> None:
-    assert first_of(np.array(numbers, np.uint64)).tolist() == [numbers.index(number) for number in numbers]
 
 
 @given(some.filter(lambda texts: "\ud800" not in texts))
