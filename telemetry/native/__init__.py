@@ -117,7 +117,7 @@ def _texts(letters: Letters, starts: Offsets, lengths: Offsets) -> tuple[Any, ..
     count = len(starts)
     if len(lengths) != count or count >= 2**31:
         raise ValueError(f"{count} starts, {len(lengths)} lengths")
-    if count and (int(starts.min()) < 0 or int(lengths.min()) < 0 or int((starts + lengths).max()) > len(letters)):
+    if count and (int(starts.min()) < 0 or int(lengths.min()) < 0 or (starts > len(letters) - lengths).any()):
         raise ValueError("texts beyond the letters")
     return _at(letters), _size(len(letters)), _size(count), _at(starts), _at(lengths)
 
