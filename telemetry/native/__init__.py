@@ -1,7 +1,7 @@
 """What is written in C: loops over letters, which numpy would walk many times. `make setup` compiles it here. It lets
 go of the interpreter's lock while it works.
 
-Every call checks what it hands over: rows lie within the letters, arrays are as long as they must be.
+What is handed over is checked: texts lie within their letters, arrays are as long as they must be.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ def _loaded() -> ctypes.CDLL:
         library = ctypes.CDLL(str(_FILE))
     except OSError as error:
         raise NotCompiled(f"{_FILE} has not been compiled: make setup does it ({error})") from None
-    for name in ("texts_code", "eve_read"):
-        library[name].restype = ctypes.c_size_t
-    for name in ("texts_hash", "texts_copy"):
-        library[name].restype = None
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    texts: tuple[Any, ...] = (pointer, size, size, pointer, pointer)
+    library.texts_hash.argtypes = [*texts, pointer, pointer]
+    library.texts_code.argtypes = [*texts, pointer, pointer, ctypes.c_uint, pointer, pointer, pointer]
+    library.texts_copy.argtypes = [*texts, pointer, size]
+    library.eve_read.argtypes = [pointer, size, ctypes.c_bool, size, pointer, pointer, pointer, pointer]
+    for name in ("texts_hash", "texts_code", "texts_copy", "eve_read"):
+        library[name].restype = ctypes.c_int64
     return library
 
 
@@ -71,8 +75,8 @@ def eve_cells(block: bytes) -> EveCells:
     page[:size] = np.frombuffer(block, np.uint8)
     starts, lengths = np.empty((2, len(EVE_CELLS), count), np.int64)
     numbers, kinds = np.empty((len(EVE_NUMBERS), count), np.int64), np.empty(count, np.uint8)
-    arrays = (_at(one) for one in (starts, lengths, numbers, kinds))
-    used = _LIBRARY.eve_read(_at(page), _size(size), ctypes.c_bool(not _is_text(block)), _size(count), *arrays)
+    found = [one.ctypes.data for one in (starts, lengths, numbers, kinds)]
+    used = _LIBRARY.eve_read(page.ctypes.data, size, not _is_text(block), count, *found)
     page[used : used + _BEYOND] = 0
     return EveCells(page[: used + _BEYOND], starts, lengths, numbers, kinds)
 
@@ -80,7 +84,7 @@ def eve_cells(block: bytes) -> EveCells:
 def hash_texts(letters: Letters, starts: Offsets, lengths: Offsets, secrets: Sequence[int]) -> Hashes:
     """[n] hashes under four numbers of 64 bits, of which the last three are odd. See texts.c."""
     hashes = np.empty(len(starts), np.uint64)
-    _LIBRARY.texts_hash(*_texts(letters, starts, lengths), _secret(secrets), _at(hashes))
+    _call(_LIBRARY.texts_hash, letters, starts, lengths, _secret(secrets), hashes.ctypes.data)
     return hashes
 
 
@@ -92,21 +96,19 @@ def code_texts(
     bits = count.bit_length() + 1
     slots, codes = np.zeros(1 << bits, np.int32), np.empty(count, np.int32)
     firsts, hashes = np.empty(count, np.int64), np.empty(count, np.uint64)
-    texts = _texts(letters, starts, lengths)
-    table = (_at(slots), ctypes.c_uint(bits), _at(codes), _at(firsts), _at(hashes))
-    return codes, firsts[: _LIBRARY.texts_code(*texts, _secret(secrets), *table)]
+    table = (slots.ctypes.data, bits, codes.ctypes.data, firsts.ctypes.data, hashes.ctypes.data)
+    return codes, firsts[: _call(_LIBRARY.texts_code, letters, starts, lengths, _secret(secrets), *table)]
 
 
 def copy_texts(letters: Letters, starts: Offsets, lengths: Offsets) -> Letters:
     """All of them, one after another."""
-    together = np.empty(int(lengths.sum()), np.uint8)
-    at, _, *texts = _texts(letters, starts, lengths)
-    _LIBRARY.texts_copy(at, *texts, _at(together))
+    together = np.empty(max(int(lengths.sum()), 0), np.uint8)
+    _call(_LIBRARY.texts_copy, letters, starts, lengths, together.ctypes.data, len(together))
     return together
 
 
-def _texts(letters: Letters, starts: Offsets, lengths: Offsets) -> tuple[Any, ...]:
-    """As arguments. Raises ValueError where one does not lie within the letters, or there are too many."""
+def _call(function: Any, letters: Letters, starts: Offsets, lengths: Offsets, *rest: Any) -> int:
+    """What it returns. Raises ValueError where a text does not lie within the letters, or there are too many."""
     letters, starts, lengths = (
         np.ascontiguousarray(letters),
         np.ascontiguousarray(starts),
@@ -117,22 +119,15 @@ def _texts(letters: Letters, starts: Offsets, lengths: Offsets) -> tuple[Any, ..
     count = len(starts)
     if len(lengths) != count or count >= 2**31:
         raise ValueError(f"{count} starts, {len(lengths)} lengths")
-    if count and (int(starts.min()) < 0 or int(lengths.min()) < 0 or (starts > len(letters) - lengths).any()):
+    texts = (letters.ctypes.data, len(letters), count, starts.ctypes.data, lengths.ctypes.data)
+    told: int = function(*texts, *rest)
+    if told < 0:
         raise ValueError("texts beyond the letters")
-    return _at(letters), _size(len(letters)), _size(count), _at(starts), _at(lengths)
+    return told
 
 
 def _secret(numbers: Sequence[int]) -> Any:
-    return (ctypes.c_uint64 * 4)(*map(int, numbers))
-
-
-def _at(array: NDArray[Any]) -> Any:
-    """The array's memory, held as long as the argument is."""
-    return array.ctypes.data_as(ctypes.c_void_p)
-
-
-def _size(number: int) -> Any:
-    return ctypes.c_size_t(number)
+    return (ctypes.c_uint64 * 4)(*numbers)
 
 
 def _is_text(block: bytes) -> bool:

@@ -235,8 +235,8 @@ static enum kind read_line(struct line *line) {
  * from `starts[c * count + i]` on, number n is `numbers[n * count + i]`, and `kinds[i]` says what to make of it.
  * Cells that a line does not tell are empty, its numbers 0; of an odd line they say nothing.
  * Returns how many bytes of the page are in use. */
-size_t eve_read(uint8_t *page, size_t size, bool ascii, size_t count, int64_t *starts, int64_t *lengths,
-                int64_t *numbers, uint8_t *kinds) {
+int64_t eve_read(uint8_t *page, size_t size, bool ascii, size_t count, int64_t *starts, int64_t *lengths,
+                 int64_t *numbers, uint8_t *kinds) {
     const uint8_t *at = page, *end = page + size;
     uint8_t *spare = page + size;
     for (size_t row = 0; row < count && at < end; row++) {

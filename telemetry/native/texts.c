@@ -1,5 +1,5 @@
 /* Many texts at once, of any bytes: hashed, coded by which are equal, copied. Row i's text is the `lengths[i]` bytes of
- * the `size` bytes of letters from `starts[i]` on; that they lie within is the caller's to know. */
+ * the `size` bytes of letters from `starts[i]` on. All return BEYOND, and have done nothing, where one lies elsewhere. */
 #include <stdint.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -7,11 +7,20 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as they lie");
 
-enum { WORD = 8, HASHED = 512 /* bytes of one text; what follows does not change its hash */ };
+enum { BEYOND = -1, WORD = 8, HASHED = 512 /* bytes of one text; what follows does not change its hash */ };
 
 struct secrets {
     uint64_t start, length, first, second; /* the last three are odd */
 };
+
+static bool within(size_t size, size_t count, const int64_t *starts, const int64_t *lengths) {
+    const uint64_t most = size;
+    for (size_t row = 0; row < count; row++) {
+        const uint64_t start = starts[row], length = lengths[row]; /* what is below 0 is very large */
+        if (start > most || length > most - start) return false;
+    }
+    return true;
+}
 
 static uint64_t first_bytes(uint64_t word, size_t count) {
     return count < WORD ? word & ((UINT64_C(1) << (8 * count)) - 1) : word;
@@ -47,19 +56,22 @@ static uint64_t hash(const uint8_t *at, size_t length, const uint8_t *end, const
     return finished(state);
 }
 
-/* [count] hashes. */
-void texts_hash(const uint8_t *letters, size_t size, size_t count, const int64_t *starts, const int64_t *lengths,
-                const struct secrets *secrets, uint64_t *hashes) {
+/* [count] hashes. Returns their number. */
+int64_t texts_hash(const uint8_t *letters, size_t size, size_t count, const int64_t *starts, const int64_t *lengths,
+                   const struct secrets *secrets, uint64_t *hashes) {
+    if (!within(size, count, starts, lengths)) return BEYOND;
     for (size_t row = 0; row < count; row++)
         hashes[row] = hash(letters + starts[row], lengths[row], letters + size, secrets);
+    return count;
 }
 
 /* Codes the texts in the order in which each first appears: equal ones have the same code. `firsts[c]` is the first row
  * of code c, `hashes[c]` its hash; both have room for `count`. `slots` is 2^bits zeros, more than `count`.
  * Returns how many codes there are. */
-size_t texts_code(const uint8_t *letters, size_t size, size_t count, const int64_t *starts, const int64_t *lengths,
-                  const struct secrets *secrets, int32_t *slots, unsigned bits, int32_t *codes, int64_t *firsts,
-                  uint64_t *hashes) {
+int64_t texts_code(const uint8_t *letters, size_t size, size_t count, const int64_t *starts, const int64_t *lengths,
+                   const struct secrets *secrets, int32_t *slots, unsigned bits, int32_t *codes, int64_t *firsts,
+                   uint64_t *hashes) {
+    if (!within(size, count, starts, lengths)) return BEYOND;
     const size_t last = ((size_t)1 << bits) - 1;
     int32_t known = 0;
     for (size_t row = 0; row < count; row++) {
@@ -86,10 +98,15 @@ size_t texts_code(const uint8_t *letters, size_t size, size_t count, const int64
     return known;
 }
 
-/* One after another, into as many bytes as they have together. */
-void texts_copy(const uint8_t *letters, size_t count, const int64_t *starts, const int64_t *lengths, uint8_t *into) {
+/* One after another into `room` bytes. Returns how many it wrote; BEYOND, too, where they are more than fit. */
+int64_t texts_copy(const uint8_t *letters, size_t size, size_t count, const int64_t *starts, const int64_t *lengths,
+                   uint8_t *into, size_t room) {
+    if (!within(size, count, starts, lengths)) return BEYOND;
+    size_t used = 0;
     for (size_t row = 0; row < count; row++) {
-        memcpy(into, letters + starts[row], lengths[row]);
-        into += lengths[row];
+        if ((size_t)lengths[row] > room - used) return BEYOND;
+        memcpy(into + used, letters + starts[row], lengths[row]);
+        used += lengths[row];
     }
+    return used;
 }

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
-size_t eve_read(uint8_t *page, size_t size, bool ascii, size_t count, int64_t *starts, int64_t *lengths,
-                int64_t *numbers, uint8_t *kinds);
+int64_t eve_read(uint8_t *page, size_t size, bool ascii, size_t count, int64_t *starts, int64_t *lengths,
+                 int64_t *numbers, uint8_t *kinds);
 extern const char eve_cells[], eve_numbers[];
 
 enum { ROUNDS = 60000, MOST = 8, ROOM = 8192 };

@@ -8,10 +8,10 @@
 struct secrets {
     uint64_t start, length, first, second;
 };
-void texts_hash(const uint8_t *, size_t, size_t, const int64_t *, const int64_t *, const struct secrets *, uint64_t *);
-size_t texts_code(const uint8_t *, size_t, size_t, const int64_t *, const int64_t *, const struct secrets *, int32_t *,
-                  unsigned, int32_t *, int64_t *, uint64_t *);
-void texts_copy(const uint8_t *, size_t, const int64_t *, const int64_t *, uint8_t *);
+int64_t texts_hash(const uint8_t *, size_t, size_t, const int64_t *, const int64_t *, const struct secrets *, uint64_t *);
+int64_t texts_code(const uint8_t *, size_t, size_t, const int64_t *, const int64_t *, const struct secrets *, int32_t *,
+                   unsigned, int32_t *, int64_t *, uint64_t *);
+int64_t texts_copy(const uint8_t *, size_t, size_t, const int64_t *, const int64_t *, uint8_t *, size_t);
 
 enum { ROUNDS = 4000, MOST = 40, LONGEST = 600 };
 
@@ -34,8 +34,8 @@ static void code_once(struct chance *chance) {
     struct secrets none = {0, 1, 1, 1}, some = {chance_next(chance), chance_next(chance) | 1, chance_next(chance) | 1,
                                                 chance_next(chance) | 1};
     const struct secrets *secrets = chance_of(chance, 2) ? &none : &some;
-    size_t known = texts_code(letters, size, count, starts, lengths, secrets, slots, 7, codes, firsts, hashes);
-    texts_hash(letters, size, count, starts, lengths, secrets, again);
+    const size_t known = texts_code(letters, size, count, starts, lengths, secrets, slots, 7, codes, firsts, hashes);
+    CHECK(texts_hash(letters, size, count, starts, lengths, secrets, again) == (int64_t)count);
     CHECK(known <= count);
     for (size_t row = 0; row < count; row++) {
         CHECK(codes[row] >= 0 && (size_t)codes[row] < known && firsts[codes[row]] <= (int64_t)row);
@@ -44,8 +44,14 @@ static void code_once(struct chance *chance) {
             CHECK((codes[row] != codes[other]) == !!differ(letters, starts, lengths, row, other));
     }
     uint8_t *copy = malloc(sum ? sum : 1), *at = copy;
-    texts_copy(letters, count, starts, lengths, copy);
+    CHECK(texts_copy(letters, size, count, starts, lengths, copy, sum) == (int64_t)sum);
     for (size_t row = 0; row < count; at += lengths[row++]) CHECK(!memcmp(at, letters + starts[row], lengths[row]));
+    if (count) { /* one that lies elsewhere, and a copy that does not fit */
+        CHECK(!sum || texts_copy(letters, size, count, starts, lengths, copy, sum - 1) < 0);
+        starts[count - 1] = chance_of(chance, 2) ? (int64_t)chance_next(chance) : -1;
+        lengths[count - 1] = chance_of(chance, 2) ? (int64_t)chance_next(chance) : 1;
+        CHECK(texts_hash(letters, size, count, starts, lengths, secrets, again) < 0);
+    }
     free(letters), free(copy);
 }
 
